@@ -1,0 +1,40 @@
+"""The study's table of contents. `snakemake --cores 2` makes the report of the scale in config.yaml."""
+
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+
+configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/models.smk"
+include: "rules/roberta.smk"
+include: "rules/icl.smk"
+include: "rules/qlora.smk"
+include: "rules/linear_head.smk"
+include: "rules/metrics.smk"
+include: "rules/report.smk"
+
+
+localrules:
+    all,
+    metrics,
+
+
+rule all:
+    default_target: True
+    input:
+        html="<study>/report.html",
+        pdf="<study>/report.pdf",
+
+
+rule metrics:
+    input:
+        metrics_of_selected_runs,
+
+
+onsuccess:
+    announce_report()

@@ -1,0 +1,28 @@
+# In-context learning: the 4-bit decoder under the report's five prompts.
+
+
+rule prompt_llama:
+    input:
+        spec="<study>/specs/icl/{name}/predict.json",
+        model=model_folder("decoder"),
+        splits=evaluation_splits("icl"),
+    output:
+        predictions="<study>/icl/{name}/seed{seed}/predictions.parquet",
+        run="<study>/icl/{name}/seed{seed}/run.json",
+    params:
+        splits=split_arguments,
+    log:
+        "<study>/logs/prompt_llama/{name}.seed{seed}.log",
+    benchmark:
+        "<study>/benchmarks/prompt_llama/{name}.seed{seed}.tsv"
+    threads: JOB_THREADS
+    resources:
+        mem_mb=resource("mem_mb", "gpu_large"),
+        runtime=resource("runtime", "gpu_large"),
+        gpu=resource("gpu", "gpu_large"),
+    message:
+        "prompt the decoder with icl/{wildcards.name}, seed {wildcards.seed}"
+    shell:
+        "python scripts/prompt_llama.py --spec {input.spec} --model {input.model} {params.splits}"
+        " --seed {wildcards.seed} --threads {threads}"
+        " --predictions {output.predictions} --run {output.run} > {log} 2>&1"

@@ -1,0 +1,19 @@
+# From predictions to figures of merit: the same for every family.
+
+
+rule score:
+    input:
+        predictions="<study>/{family}/{name}/seed{seed}/predictions.parquet",
+        run="<study>/{family}/{name}/seed{seed}/run.json",
+    output:
+        metrics="<study>/{family}/{name}/seed{seed}/metrics.json",
+    log:
+        "<study>/logs/score/{family}.{name}.seed{seed}.log",
+    resources:
+        mem_mb=resource("mem_mb", "cpu"),
+        runtime=resource("runtime", "cpu"),
+    message:
+        "score {wildcards.family}/{wildcards.name}, seed {wildcards.seed}"
+    shell:
+        "python scripts/score.py --predictions {input.predictions} --run {input.run}"
+        " --output {output.metrics} > {log} 2>&1"

@@ -1,0 +1,118 @@
+# QLoRA: the three attempts, the answers of their adapters, and the merge into the 4-bit weights.
+
+
+def is_merge(wildcards):
+    return STUDY.experiments[f"qlora/{wildcards.name}"].method == "merge"
+
+
+def trained_experiment(wildcards):
+    """The experiment whose adapter a run uses: its own, or the one that it merges."""
+    return STUDY.experiments[f"qlora/{wildcards.name}"].adapter or f"qlora/{wildcards.name}"
+
+
+def file_of_training(name):
+    """Input function: a file of the training that a run's answers depend on."""
+
+    def path(wildcards):
+        return study_path(trained_experiment(wildcards), f"seed{wildcards.seed}", name)
+
+    return path
+
+
+def answering_model(wildcards):
+    """The base decoder, or the merged one."""
+    if is_merge(wildcards):
+        return study_path("qlora", wildcards.name, f"seed{wildcards.seed}", "merged")
+    return model_folder("decoder")
+
+
+def answering_adapter(wildcards):
+    return [] if is_merge(wildcards) else file_of_training("adapter")(wildcards)
+
+
+def adapter_argument(wildcards, input):
+    return f"--adapter {input.adapter}" if input.adapter else ""
+
+
+rule finetune_llama:
+    input:
+        spec="<study>/specs/qlora/{name}/train.json",
+        model=model_folder("decoder"),
+        train="<study>/data/train.parquet",
+    output:
+        adapter=directory("<study>/qlora/{name}/seed{seed}/adapter"),
+        history="<study>/qlora/{name}/seed{seed}/history.json",
+        record="<study>/qlora/{name}/seed{seed}/training.json",
+        samples="<study>/qlora/{name}/seed{seed}/samples.json",
+    params:
+        checkpoints=checkpoint_folder("qlora"),
+    log:
+        "<study>/logs/finetune_llama/{name}.seed{seed}.log",
+    benchmark:
+        "<study>/benchmarks/finetune_llama/{name}.seed{seed}.tsv"
+    threads: JOB_THREADS
+    resources:
+        mem_mb=resource("mem_mb", "gpu_large"),
+        runtime=resource("runtime", "gpu_large"),
+        gpu=resource("gpu", "gpu_large"),
+    message:
+        "fine-tune qlora/{wildcards.name}, seed {wildcards.seed}"
+    shell:
+        "python scripts/finetune_llama.py --spec {input.spec} --model {input.model}"
+        " --train {input.train} --checkpoints {params.checkpoints}"
+        " --seed {wildcards.seed} --threads {threads} --output-dir {output.adapter}"
+        " --history {output.history} --record {output.record} --samples {output.samples} > {log} 2>&1"
+
+
+rule merge_adapter:
+    input:
+        spec="<study>/specs/qlora/{name}/predict.json",
+        model=model_folder("decoder"),
+        adapter=file_of_training("adapter"),
+    output:
+        merged=directory("<study>/qlora/{name}/seed{seed}/merged"),
+    log:
+        "<study>/logs/merge_adapter/{name}.seed{seed}.log",
+    benchmark:
+        "<study>/benchmarks/merge_adapter/{name}.seed{seed}.tsv"
+    threads: JOB_THREADS
+    resources:
+        mem_mb=resource("mem_mb", "gpu_large"),
+        runtime=resource("runtime", "gpu_large"),
+        gpu=resource("gpu", "gpu_large"),
+    message:
+        "merge the adapter of qlora/{wildcards.name}, seed {wildcards.seed}"
+    shell:
+        "python scripts/merge_adapter.py --spec {input.spec} --model {input.model}"
+        " --adapter {input.adapter} --seed {wildcards.seed} --threads {threads}"
+        " --output-dir {output.merged} > {log} 2>&1"
+
+
+rule answer_llama:
+    input:
+        spec="<study>/specs/qlora/{name}/predict.json",
+        model=answering_model,
+        adapter=answering_adapter,
+        record=file_of_training("training.json"),
+        splits=evaluation_splits("qlora"),
+    output:
+        predictions="<study>/qlora/{name}/seed{seed}/predictions.parquet",
+        run="<study>/qlora/{name}/seed{seed}/run.json",
+    params:
+        adapter=adapter_argument,
+        splits=split_arguments,
+    log:
+        "<study>/logs/answer_llama/{name}.seed{seed}.log",
+    benchmark:
+        "<study>/benchmarks/answer_llama/{name}.seed{seed}.tsv"
+    threads: JOB_THREADS
+    resources:
+        mem_mb=resource("mem_mb", "gpu_large"),
+        runtime=resource("runtime", "gpu_large"),
+        gpu=resource("gpu", "gpu_large"),
+    message:
+        "answer with qlora/{wildcards.name}, seed {wildcards.seed}"
+    shell:
+        "python scripts/answer_llama.py --spec {input.spec} --model {input.model} {params.adapter}"
+        " --record {input.record} {params.splits} --seed {wildcards.seed} --threads {threads}"
+        " --predictions {output.predictions} --run {output.run} > {log} 2>&1"

@@ -1,0 +1,61 @@
+# The encoder: fine-tuned by five methods, then asked to classify the validation splits.
+
+
+rule finetune_roberta:
+    input:
+        spec="<study>/specs/roberta/{name}/train.json",
+        model=model_folder("encoder"),
+        train="<study>/data/train.parquet",
+        validation="<study>/data/matched.parquet",
+    output:
+        trained=directory("<study>/roberta/{name}/seed{seed}/model"),
+        history="<study>/roberta/{name}/seed{seed}/history.json",
+        record="<study>/roberta/{name}/seed{seed}/training.json",
+    params:
+        checkpoints=checkpoint_folder("roberta"),
+    log:
+        "<study>/logs/finetune_roberta/{name}.seed{seed}.log",
+    benchmark:
+        "<study>/benchmarks/finetune_roberta/{name}.seed{seed}.tsv"
+    threads: JOB_THREADS
+    resources:
+        mem_mb=resource("mem_mb", "gpu_small"),
+        runtime=resource("runtime", "gpu_small"),
+        gpu=resource("gpu", "gpu_small"),
+    message:
+        "fine-tune roberta/{wildcards.name}, seed {wildcards.seed}"
+    shell:
+        "python scripts/finetune_roberta.py --spec {input.spec} --model {input.model}"
+        " --train {input.train} --validation {input.validation} --checkpoints {params.checkpoints}"
+        " --seed {wildcards.seed} --threads {threads}"
+        " --output-dir {output.trained} --history {output.history} --record {output.record} > {log} 2>&1"
+
+
+rule predict_roberta:
+    input:
+        spec="<study>/specs/roberta/{name}/predict.json",
+        model=model_folder("encoder"),
+        trained="<study>/roberta/{name}/seed{seed}/model",
+        record="<study>/roberta/{name}/seed{seed}/training.json",
+        splits=evaluation_splits("roberta"),
+    output:
+        predictions="<study>/roberta/{name}/seed{seed}/predictions.parquet",
+        run="<study>/roberta/{name}/seed{seed}/run.json",
+    params:
+        splits=split_arguments,
+    log:
+        "<study>/logs/predict_roberta/{name}.seed{seed}.log",
+    benchmark:
+        "<study>/benchmarks/predict_roberta/{name}.seed{seed}.tsv"
+    threads: JOB_THREADS
+    resources:
+        mem_mb=resource("mem_mb", "gpu_small"),
+        runtime=resource("runtime", "gpu_small"),
+        gpu=resource("gpu", "gpu_small"),
+    message:
+        "classify with roberta/{wildcards.name}, seed {wildcards.seed}"
+    shell:
+        "python scripts/predict_roberta.py --spec {input.spec} --model {input.model}"
+        " --trained {input.trained} --record {input.record} {params.splits}"
+        " --seed {wildcards.seed} --threads {threads}"
+        " --predictions {output.predictions} --run {output.run} > {log} 2>&1"

@@ -1,0 +1,70 @@
+"""Fine-tune the 4-bit decoder with QLoRA on the experiment's text, by transformers' Trainer or TRL's SFTTrainer.
+
+Writes the adapter, the history of the losses, the record of the run and, where the experiment has a sample pair,
+what the model answered to it before and after training.
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+
+from nli import runtime
+from nli.atomic import write_json
+from nli.data import read_split
+from nli.decoder import add_adapter, load_decoder, load_tokenizer
+from nli.errors import run_main
+from nli.files import read_json
+from nli.language_modeling import count_lost_labels, encode_texts, training_dataset
+from nli.qlora import answer_sample, make_trainer
+from nli.records import training_record
+from nli.training import run_training
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--spec", type=Path, required=True, help="resolved experiment (JSON)")
+    parser.add_argument("--model", type=Path, required=True, help="folder of the base decoder")
+    parser.add_argument("--train", type=Path, required=True, help="training split")
+    parser.add_argument("--checkpoints", type=Path, required=True, help="folder to resume from")
+    parser.add_argument("--output-dir", type=Path, required=True, help="folder for the adapter")
+    parser.add_argument("--history", type=Path, required=True)
+    parser.add_argument("--record", type=Path, required=True)
+    parser.add_argument("--samples", type=Path, required=True, help="answers before and after training")
+    runtime.add_common_arguments(parser)
+    args = parser.parse_args()
+
+    started = runtime.start(args.seed, args.threads)
+    spec = read_json(args.spec)
+    tokenizer = load_tokenizer(args.model)
+    encoded = encode_texts(read_split(args.train), tokenizer, spec)
+    limit = spec["tokenization"]["max_length"]
+    lost = count_lost_labels(encoded, limit)
+    print(f"{len(encoded.texts)} training texts, {lost} lose their label to max_length {limit}", flush=True)
+    dataset = training_dataset(encoded, limit, spec["loss_on"])
+
+    model = load_decoder(args.model, spec["quantization"])
+    before = answer_sample(model, tokenizer, spec, args.seed)
+    runtime.start(args.seed, args.threads)  # the sample's answer must not move the adapter's first weights
+    model = add_adapter(model, spec)
+    trainer = make_trainer(model, tokenizer, dataset, spec, args.checkpoints, args.seed)
+    history, audit = run_training(trainer, args.checkpoints)
+    history["texts"] = {"rows": len(encoded.texts), "lost_labels": lost}
+    after = answer_sample(model, tokenizer, spec, args.seed)
+
+    model.save_pretrained(args.output_dir)
+    write_json(args.history, history)
+    write_json(
+        args.samples,
+        {
+            "sample": spec["sample"],
+            "prompt": before["prompt"],
+            "before": before["answer"],
+            "after": after["answer"],
+        },
+    )
+    write_json(args.record, training_record(model, history, audit, started, spec))
+    shutil.rmtree(args.checkpoints, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    run_main(main)

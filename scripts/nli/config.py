@@ -1,0 +1,159 @@
+"""From config.yaml to the resolved study: the scale's differences, the command line, families and `extends`.
+
+Order of precedence, weakest first: the file's body, `scales: <scale>:`, `--config` on the command line. An
+experiment is its family's defaults, then what it extends, then what it states itself.
+"""
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from nli.errors import StudyError
+from nli.schema import FAMILIES, Study, unknown
+
+FILE = "config.yaml"
+OWN_KEYS = ("title", "origin", "extends")  # never inherited
+
+
+def deep_merge(base: Mapping[str, Any], *overlays: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with each overlay's values put over it, section by section. Inputs stay as they are."""
+    merged = copy.deepcopy(dict(base))
+    for overlay in overlays:
+        for key, value in overlay.items():
+            if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+                merged[key] = deep_merge(merged[key], value)
+            else:
+                merged[key] = copy.deepcopy(value)
+    return merged
+
+
+def load_study(config: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Study:
+    """Resolve and check a study.
+
+    Args:
+        config: the content of config.yaml (with or without the overrides merged in).
+        overrides: what the command line gave (`--config`, `--configfile`); it wins over the scale's differences.
+
+    Raises:
+        StudyError: an unknown key, a wrong type or an impossible combination; one line per problem, each naming
+            its key.
+    """
+    overrides = dict(overrides or {})
+    body = deep_merge(config, overrides)
+    scales = body.pop("scales", {})
+    scale = body.get("scale")
+    if scale not in scales:
+        raise StudyError(f"{FILE}: scale: {unknown(str(scale), scales)}")
+    overlay = expect_mapping(scales[scale] or {}, f"scales.{scale}")
+    overrides.pop("scales", None)
+    resolved = deep_merge(body, overlay, overrides)
+    resolved["experiments"] = resolve_experiments(
+        expect_mapping(resolved.get("experiments"), "experiments"),
+        expect_mapping(resolved.pop("families", {}), "families"),
+    )
+    try:
+        return Study.model_validate(resolved)
+    except ValidationError as error:
+        raise StudyError("\n".join(describe(item) for item in error.errors())) from None
+
+
+def expect_mapping(value: Any, where: str) -> Mapping[str, Any]:
+    """`value` if it is a section, else a StudyError that names the key."""
+    if not isinstance(value, Mapping):
+        raise StudyError(f"{FILE}: {where}: takes a section (key: value lines), got {value!r}")
+    return value
+
+
+def resolve_experiments(
+    stated: Mapping[str, Any], families: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Every experiment in full: family defaults, then the chain of `extends`, then its own keys.
+
+    A `merge` takes all but its own keys from the experiment whose adapter it merges.
+    """
+    for family in families:
+        if family not in FAMILIES:
+            raise StudyError(f"{FILE}: families: {unknown(family, FAMILIES)}")
+    return {key: resolve_experiment(key, stated, families) for key in stated}
+
+
+def resolve_experiment(
+    key: str, stated: Mapping[str, Any], families: Mapping[str, Any], seen: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """One experiment in full, with `family` and `name` from its key `family/name`."""
+    where = f"experiments.{key}"
+    if key in seen:
+        raise StudyError(f"{FILE}: {where}: 'extends' goes in a circle: {' -> '.join([*seen, key])}")
+    family, _, name = key.partition("/")
+    if family not in FAMILIES or not name.isidentifier():
+        raise StudyError(
+            f"{FILE}: {where}: takes a name 'family/name' with a family of {', '.join(FAMILIES)} "
+            "and a name of letters, digits and underscores"
+        )
+    own = expect_mapping(stated[key], where)
+    parent = own.get("extends") or own.get("adapter")
+    base: Mapping[str, Any] = expect_mapping(families.get(family, {}), f"families.{family}")
+    if parent is not None:
+        if parent not in stated:
+            raise StudyError(f"{FILE}: {where}: {unknown(str(parent), stated)}")
+        if not str(parent).startswith(f"{family}/"):
+            raise StudyError(f"{FILE}: {where}: '{parent}' is of another family")
+        base = resolve_experiment(parent, stated, families, (*seen, key))
+        base = {k: v for k, v in base.items() if k not in OWN_KEYS}
+    resolved = deep_merge(base, own, {"family": family, "name": name})
+    resolved.pop("extends", None)
+    return resolved
+
+
+def describe(error: Mapping[str, Any]) -> str:
+    """One line for one of pydantic's errors: the file, the key, what is wrong and what was given."""
+    parts = [str(part) for part in error["loc"]]
+    if parts[:1] == ["experiments"]:
+        del parts[2:3]  # pydantic names the union's member, the family, behind the key
+    location = ".".join(parts)
+    message = error["msg"].removeprefix("Value error, ")
+    given = error.get("input")
+    if error["type"] != "value_error" and not isinstance(given, Mapping):
+        message = f"{message[0].lower()}{message[1:]}, got {given!r}"
+    return f"{FILE}: {location}: {message}" if location else f"{FILE}: {message}"
+
+
+def training_spec(study: Study, key: str) -> dict[str, Any]:
+    """What decides the training of an experiment, and nothing else, so that no other change re-runs it."""
+    spec = study.experiments[key].model_dump(mode="json")
+    for field in ("title", "origin", "evaluation", "scorers"):
+        spec.pop(field, None)
+    if not spec.get("sample"):
+        spec.pop("generation", None)
+    return {**spec, "quantization": quantization_spec(study, key)}
+
+
+def prediction_spec(study: Study, key: str) -> dict[str, Any]:
+    """What decides the predictions of an experiment: the whole of it, and the prompt that it names."""
+    experiment = study.experiments[key]
+    spec = experiment.model_dump(mode="json")
+    for field in ("title", "origin"):
+        spec.pop(field, None)
+    if experiment.family == "icl":
+        spec["prompt"] = study.prompts[experiment.prompt].model_dump(mode="json")
+    return {
+        **spec,
+        "quantization": quantization_spec(study, key),
+        "scale": study.scale,
+        "sample_seed": study.data.seed,
+    }
+
+
+def quantization_spec(study: Study, key: str) -> dict[str, Any] | None:
+    """How the experiment's base model is quantized; null for an encoder."""
+    model = getattr(study.models, study.experiments[key].model)
+    return model.quantization.model_dump(mode="json") if model.quantization else None
+
+
+def spec_hash(spec: Mapping[str, Any]) -> str:
+    """Twelve hexadecimal digits that change when anything in `spec` does."""
+    return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:12]

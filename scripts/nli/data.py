@@ -1,0 +1,236 @@
+"""MultiNLI in one shape: the schema of every split, the three sources, and the files of a split.
+
+A source (`load_files`, `load_hub`, `load_synthetic`) gives a `RawData`, which `save_raw` and
+`load_raw` take to disk and back. What the study draws from it is the matter of `nli.sampling`.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nli import readers
+from nli.atomic import whole_file, write_json
+from nli.errors import StudyError
+from nli.files import read_json, sha256
+from nli.labels import LABELS
+
+SCHEMA = pa.schema(
+    [
+        ("pair_id", pa.string()),
+        ("genre", pa.string()),
+        ("premise", pa.string()),
+        ("hypothesis", pa.string()),
+        ("label", pa.int8()),
+    ]
+)
+
+# The names that a column goes by in the files we read; the first three are required.
+COLUMN_NAMES = {
+    "premise": ("premise", "sentence1"),
+    "hypothesis": ("hypothesis", "sentence2"),
+    "label": ("label", "gold_label"),
+    "pair_id": ("pair_id", "pairID"),
+    "genre": ("genre",),
+}
+REQUIRED = ("premise", "hypothesis", "label")
+
+UNLABELLED = -1
+LABEL_IDS = {
+    **{spelling: i for i, name in enumerate(LABELS) for spelling in (name, i, str(i))},
+    **dict.fromkeys(("-", -1, "-1"), UNLABELLED),
+}
+
+
+@dataclass(frozen=True)
+class RawData:
+    """A source's labelled rows by split, and where they are from; `sha256` is by file name."""
+
+    source: str
+    frames: dict[str, pd.DataFrame] = field(default_factory=dict)
+    revision: str | None = None
+    dropped: dict[str, int] = field(default_factory=dict)
+    sha256: dict[str, str] = field(default_factory=dict)
+
+
+def input_files(folder: Path | str) -> list[Path]:
+    """The source files in a folder, cheaply: a workflow's inputs. StudyError if one is missing."""
+    return list(readers.input_files(folder).values())
+
+
+def load_files(folder: Path | str) -> RawData:
+    """Read a folder of MultiNLI files (names and formats: `nli.readers`)."""
+    paths = readers.input_files(folder)
+    raw = RawData("files", sha256={path.name: sha256(path) for path in paths.values()})
+    for split, path in paths.items():
+        raw.frames[split], raw.dropped[split] = normalise(
+            readers.read_rows(path), split, path, readers.row_unit(path)
+        )
+    return raw
+
+
+def load_hub(name: str, revision: str) -> RawData:
+    """Fetch a data set from the hub at a pinned revision; only data is fetched, no code is run."""
+    import datasets  # takes a second, and only this source needs it
+
+    try:
+        splits = datasets.load_dataset(name, revision=revision)
+    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        raise StudyError(
+            f"{name} at revision {revision}: cannot be fetched ({readers.first_line(error)}); "
+            "check the name, the revision and the connection, or use the source files"
+        ) from error
+    raw = RawData(f"hub {name}", revision=revision)
+    for split in readers.STEMS:
+        if split not in splits:
+            raise StudyError(
+                f"{name} at revision {revision}: no split {split}, only {', '.join(splits)}; "
+                "name a data set with MultiNLI's splits"
+            )
+        raw.frames[split], raw.dropped[split] = normalise(
+            readers.arrow_rows(splits[split].data.table), split, f"{name} {split}", "row"
+        )
+    return raw
+
+
+def load_synthetic(sizes: dict[str, int], seed: int) -> RawData:
+    """Generate data; `sizes` gives the rows of train, tune, matched, mismatched and corpus."""
+    from nli import synthetic
+
+    frames = synthetic.generate(**{f"n_{split}": n for split, n in sizes.items()}, seed=seed)
+    raw_names = {"matched": "validation_matched", "mismatched": "validation_mismatched"}
+    return RawData(
+        "synthetic",
+        frames={raw_names.get(split, split): frame for split, frame in frames.items()},
+        dropped=dict.fromkeys(readers.STEMS, 0),
+    )
+
+
+def normalise(
+    rows: readers.Rows, split: str, source: Path | str, unit: str
+) -> tuple[pd.DataFrame, int]:
+    """Bring rows into SCHEMA and drop the unlabelled: the labelled rows, and how many were dropped.
+
+    Text stays as it is, white space included. A row without an identifier is named by its split
+    and its place in the file, from 0. Raises StudyError, naming the `source` and the line or row
+    (`unit`), for a missing column, an unknown label, an empty text, or no labelled row at all.
+    """
+    columns: dict[str, str | None] = {}
+    values: dict[str, list] = {name: [] for name in SCHEMA.names}
+    place = -1
+    for place, (number, row) in enumerate(rows):
+        columns = columns or _find_columns(row, source)
+        where = (source, unit, number)
+        label = _label_id(row.get(columns["label"]), where)
+        if label == UNLABELLED:
+            continue
+        pair_id, genre = (row.get(columns[name]) for name in ("pair_id", "genre"))
+        values["pair_id"].append(f"{split}-{place}" if pair_id is None else str(pair_id))
+        values["genre"].append("" if genre is None else str(genre))
+        values["premise"].append(_text(row, columns["premise"], where))
+        values["hypothesis"].append(_text(row, columns["hypothesis"], where))
+        values["label"].append(label)
+    kept, dropped = len(values["label"]), place + 1 - len(values["label"])
+    if not kept:
+        raise StudyError(
+            f"{source}: the split {split} is empty ({dropped} unlabelled rows, none labelled); "
+            "give a file with labelled rows"
+        )
+    return pd.DataFrame(values).astype({"label": "int8"}), dropped
+
+
+def _find_columns(row: dict[str, Any], source: Path | str) -> dict[str, str | None]:
+    found = {
+        name: next((spelling for spelling in spellings if spelling in row), None)
+        for name, spellings in COLUMN_NAMES.items()
+    }
+    missing = [" or ".join(COLUMN_NAMES[name]) for name in REQUIRED if found[name] is None]
+    if missing:
+        raise StudyError(
+            f"{source}: no column {', no column '.join(missing)}; "
+            f"rename or add it (found {', '.join(map(str, row))})"
+        )
+    return found
+
+
+def _label_id(value: Any, where: tuple) -> int:
+    known = isinstance(value, str | int | float) and not isinstance(value, bool)
+    label = LABEL_IDS.get(value.strip() if isinstance(value, str) else value) if known else None
+    if label is None:
+        raise StudyError(
+            f"{_place(where)}: unknown label {value!r}; use {', '.join(LABELS)} or 0, 1, 2 "
+            "(- or -1 for unlabelled)"
+        )
+    return label
+
+
+def _text(row: dict[str, Any], column: str, where: tuple) -> str:
+    text = row.get(column)
+    if not isinstance(text, str) or not text.strip():
+        raise StudyError(
+            f"{_place(where)}: no text in {column} ({text!r}); fill it in or remove the row"
+        )
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise StudyError(f"{_place(where)}: half a surrogate pair in {column}; mend the text")
+    return text
+
+
+def _place(where: tuple) -> str:
+    source, unit, number = where
+    return f"{source}: {unit} {number}"
+
+
+def save_raw(raw: RawData, folder: Path) -> None:
+    """Write each split as Parquet, then source.json: where it is from, and which splits there are.
+
+    A source without files of its own is recorded by the hashes of what is written here.
+    """
+    for split, frame in raw.frames.items():
+        write_split(frame, folder / f"{split}.parquet")
+    written = [folder / f"{split}.parquet" for split in raw.frames]
+    record = {
+        "source": raw.source,
+        "revision": raw.revision,
+        "sha256": raw.sha256 or {path.name: sha256(path) for path in written},
+        "dropped": raw.dropped,
+        "splits": list(raw.frames),
+    }
+    write_json(folder / "source.json", record)
+
+
+def load_raw(folder: Path) -> RawData:
+    """Read what `save_raw` wrote: the splits that source.json names, whatever else lies there."""
+    record = read_json(folder / "source.json")
+    frames = {split: read_split(folder / f"{split}.parquet") for split in record.pop("splits")}
+    return RawData(frames=frames, **record)
+
+
+def write_split(frame: pd.DataFrame, path: Path) -> None:
+    """Write a split as Parquet in SCHEMA, whole or not at all; equal frames give equal bytes."""
+    table = pa.Table.from_pandas(frame, schema=SCHEMA, preserve_index=False)
+    with whole_file(path) as temporary:
+        pq.write_table(table.replace_schema_metadata(None), temporary, compression="zstd")
+
+
+def read_split(path: Path | str) -> pd.DataFrame:
+    """Read a split: pair_id, genre, premise, hypothesis (str), label (int8, see nli.labels).
+
+    May have no row (tune). Raises StudyError if the file is missing, unreadable or not in SCHEMA.
+    """
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise StudyError(
+            f"{path}: cannot be read as Parquet ({readers.first_line(error)}); "
+            "run scripts/fetch_data.py and scripts/sample_data.py"
+        ) from error
+    if not table.schema.equals(SCHEMA):
+        found = ", ".join(f"{column.name} {column.type}" for column in table.schema)
+        raise StudyError(f"{path}: not a split of the study ({found}); make it anew")
+    frame = table.to_pandas()
+    if frame.isna().any(axis=None) or not frame["label"].isin(range(len(LABELS))).all():
+        raise StudyError(f"{path}: empty cell or unknown label; make it anew")
+    return frame

@@ -1,0 +1,75 @@
+"""From a model's answers to the rows of predictions.parquet, for every family."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from nli.data import read_split
+from nli.errors import StudyError
+from nli.labels import LABELS
+from nli.predictions import LOGP_COLUMNS
+from nli.prompts import SCORERS
+
+
+def parse_splits(arguments: Sequence[str]) -> dict[str, Path]:
+    """`matched=path` arguments of a command line as a mapping; StudyError for anything else."""
+    splits = {}
+    for argument in arguments:
+        name, separator, path = argument.partition("=")
+        if not separator:
+            raise StudyError(f"--split {argument}: write NAME=FILE, e.g. matched=results/demo/data/matched.parquet")
+        splits[name] = Path(path)
+    return splits
+
+
+def read_sample(path: Path, examples: int | None, seed: int) -> pd.DataFrame:
+    """The rows of a split that are answered: all, or a sample that is the same for every experiment.
+
+    The sample of n is the first n of one permutation of the rows, so a smaller one lies within a larger one and
+    methods are compared on the same pairs. Rows keep the data's order.
+    """
+    rows = read_split(path)
+    if examples is None or examples >= len(rows):
+        return rows
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:examples])
+    return rows.iloc[chosen].reset_index(drop=True)
+
+
+def classifier_rows(rows: pd.DataFrame, split: str, log_probabilities: np.ndarray) -> pd.DataFrame:
+    """Predictions of a classifier: the most probable class, with the log-probabilities (rows, 3)."""
+    frame = _frame(rows, split, "classifier")
+    frame["pred"] = [LABELS[index] for index in log_probabilities.argmax(axis=1)]
+    frame["answer"] = None
+    frame[list(LOGP_COLUMNS)] = log_probabilities
+    return frame
+
+
+def answer_rows(
+    rows: pd.DataFrame, split: str, answers: Sequence[str], words: Mapping[str, str], scorer: str
+) -> pd.DataFrame:
+    """Predictions read from raw answers by one scorer; null where no label can be read.
+
+    Args:
+        words: answer word -> class.
+        scorer: a key of `prompts.SCORERS`.
+    """
+    frame = _frame(rows, split, scorer)
+    frame["pred"] = [SCORERS[scorer](answer, words) for answer in answers]
+    frame["answer"] = list(answers)
+    frame[list(LOGP_COLUMNS)] = np.nan
+    return frame
+
+
+def _frame(rows: pd.DataFrame, split: str, scorer: str) -> pd.DataFrame:
+    """The columns that every prediction takes from the data."""
+    return pd.DataFrame(
+        {
+            "split": split,
+            "scorer": scorer,
+            "pair_id": rows["pair_id"],
+            "genre": rows["genre"],
+            "gold": [LABELS[label] for label in rows["label"]],
+        }
+    )

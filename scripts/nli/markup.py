@@ -1,0 +1,105 @@
+"""Numbers and tables as Pandoc Markdown: one way of writing a percentage, an interval, a missing value.
+
+Two conventions are known to theme/study.lua, which sets them in HTML and PDF alike: a header "Group › Column"
+puts neighbouring columns of a group under one heading, and a column called "reported" is set apart from ours.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+MISSING = "–"
+GROUP = " › "
+SPECIAL = str.maketrans({character: "\\" + character for character in "\\`*_{}[]<>$@#|^~\"'"})
+
+
+def escape(text: Any) -> str:
+    """Plain text for a paragraph or a table cell: no character of it is read as Markdown."""
+    return " ".join(str(text).split()).translate(SPECIAL)
+
+
+def code_block(text: str, kind: str = "text") -> str:
+    """A fenced block that shows `text` as it is, whatever fences it holds itself."""
+    longest = max((len(run) for run in _backtick_runs(text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence} {{.{kind}}}\n{text}\n{fence}\n"
+
+
+def _backtick_runs(text: str) -> list[str]:
+    marked = "".join(character if character == "`" else " " for character in text)
+    return marked.split()
+
+
+def percent(fraction: float | str | None, digits: int = 2) -> str:
+    """0.87753 -> "87.75". A text such as "about 0.30" keeps its words: "about 30"."""
+    if isinstance(fraction, str):
+        word, _, value = fraction.rpartition(" ")
+        return f"{word} {100 * float(value):.0f}".strip()
+    return MISSING if fraction is None else f"{100 * fraction:.{digits}f}"
+
+
+def interval(bounds: Sequence[float] | None, digits: int = 1) -> str:
+    """[0.8709, 0.8839] -> "87.1 to 88.4" (percent)."""
+    if not bounds:
+        return MISSING
+    low, high = bounds
+    return f"{100 * low:.{digits}f} to {100 * high:.{digits}f}"
+
+
+def integer(value: float | None) -> str:
+    """355362819 -> "355,362,819"."""
+    return MISSING if value is None else f"{round(value):,}"
+
+
+def decimal(value: float | None, digits: int = 4) -> str:
+    """1.8330 -> "1.8330"; thousands are separated."""
+    return MISSING if value is None else f"{value:,.{digits}f}"
+
+
+def scientific(value: float | None) -> str:
+    """9.26e16 -> "9.26 × 10^16^"."""
+    if value is None:
+        return MISSING
+    mantissa, exponent = f"{value:.2e}".split("e")
+    return f"{mantissa} × 10^{int(exponent)}^"
+
+
+def yes_no(value: bool | None) -> str:
+    return MISSING if value is None else "yes" if value else "no"
+
+
+def listing(names: Sequence[str]) -> str:
+    """["a", "b", "c"] -> "a, b and c"."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def counted(n: int, one: str, many: str | None = None) -> str:
+    """(1, "run") -> "1 run"; (2, "run") -> "2 runs"."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def table(
+    columns: Mapping[str, str], rows: Sequence[Sequence[str]], caption: str, label: str
+) -> str:
+    """A pipe table with a caption and a cross-reference label.
+
+    Args:
+        columns: header -> "l", "r" or "c", in order.
+        rows: cells that are already Markdown (see `escape`), as many as there are columns.
+        label: "tbl-..." as @tbl-... refers to it.
+    """
+    for row in rows:
+        if len(row) != len(columns):
+            raise ValueError(f"{label}: a row of {len(row)} cells for {len(columns)} columns: {row}")
+    rules = {"l": ":---", "r": "---:", "c": ":---:"}
+    lines = [
+        _line(columns),
+        _line([rules[side] for side in columns.values()]),
+        *(_line(row) for row in rows),
+    ]
+    return "\n".join(lines) + f"\n\n: {caption} {{#{label}}}\n"
+
+
+def _line(cells: Any) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,205 @@
+"""The record of a run: what was trained, on what, with which versions, how long and in how much memory.
+
+Nothing here may hold a secret or a home path: a record is published with the report.
+"""
+
+import resource
+import subprocess
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from nli.files import read_json, sha256
+from nli.training import GradientAudit
+
+PACKAGES = ("torch", "transformers", "datasets", "peft", "bitsandbytes", "trl", "accelerate", "tokenizers")
+GIB = 2**30
+
+
+def parameter_counts(model: nn.Module) -> dict[str, Any]:
+    """How many parameters there are, counted once, and as the earlier report's layer table counts them.
+
+    The table walks the module tree, so a tensor that stands in it twice (PEFT keeps a second reference to the
+    word embeddings beside a soft prompt) counts twice there. 4-bit weights count as bitsandbytes packs them, two to
+    an element, in both.
+
+    Returns:
+        total, trainable, frozen; as_reported with the same three; trainable_tensors, the names.
+    """
+    once = list(model.parameters())
+    walked = [parameter for _, parameter in model.named_parameters(remove_duplicate=False)]
+    return {
+        **_totals(once),
+        "as_reported": _totals(walked),
+        "layers": layer_rows(model),
+        "trainable_tensors": [name for name, p in model.named_parameters() if p.requires_grad],
+    }
+
+
+def _totals(parameters: list[nn.Parameter]) -> dict[str, int]:
+    total = sum(parameter.numel() for parameter in parameters)
+    trainable = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+    return {"total": total, "trainable": trainable, "frozen": total - trainable}
+
+
+LAYERS = {  # row of the report's layer table -> the end of the module's name in a RoBERTa classifier
+    "word_embeddings": "embeddings.word_embeddings",
+    "token_type_embeddings": "embeddings.token_type_embeddings",
+    "position_embeddings": "embeddings.position_embeddings",
+    "embedding_layer_norm": "embeddings.LayerNorm",
+    "encoder": ".encoder",
+    "classifier_dense": "classifier.dense",
+    "classifier_out_proj": "classifier.out_proj",
+}
+
+
+def layer_rows(model: nn.Module) -> list[dict[str, Any]]:
+    """The rows of the report's layer table: name, parameters and trainable parameters of each part.
+
+    Empty for a model that lacks those parts, such as a decoder.
+    """
+    modules = dict(model.named_modules())
+    rows = []
+    for row, suffix in LAYERS.items():
+        for name, module in modules.items():
+            if f".{name}".endswith(suffix) and "original_module" not in name:
+                parameters = list(module.parameters())
+                totals = _totals(parameters)
+                rows.append({"name": row, "parameters": totals["total"], "trainable": totals["trainable"]})
+                break
+    return rows if len(rows) == len(LAYERS) else []
+
+
+def training_record(
+    model: nn.Module, history: dict[str, Any], audit: GradientAudit, started: float, spec: dict[str, Any]
+) -> dict[str, Any]:
+    """What a training job leaves for the run's record (times in seconds, memory in GiB)."""
+    train = history["train"]
+    return {
+        "spec": spec,
+        "parameters": {
+            **parameter_counts(model),
+            "gradient_tensors": [name for name, _ in model.named_parameters() if name in audit.names],
+        },
+        "seconds": {"wall": time.perf_counter() - started, "train": train["seconds"]},
+        "throughput": {
+            "examples_per_second": train["examples"] / train["seconds"],
+            "tokens_per_second": train["tokens"] / train["seconds"],
+        },
+        "peak_memory_gib": peak_memory(),
+    }
+
+
+def run_record(
+    spec: dict[str, Any],
+    seed: int,
+    model: nn.Module,
+    started: float,
+    evaluation_seconds: float,
+    data: dict[str, Path],
+    model_folder: Path,
+    training: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """The whole of run.json, from the prediction job and, where there was one, the training job.
+
+    Args:
+        spec: the prediction spec; the training spec is merged in.
+        started: `runtime.start`'s clock.
+        data: the splits answered, name -> Parquet file.
+        training: `training_record`'s content, or None.
+    """
+    training = training or {}
+    parameters = training.get("parameters") or {
+        **parameter_counts(model),
+        "trainable": 0,
+        "frozen": sum(p.numel() for p in model.parameters()),
+        "trainable_tensors": [],
+        "gradient_tensors": [],
+    }
+    wall = time.perf_counter() - started
+    seconds = training.get("seconds", {})
+    memory = [peak_memory(), training.get("peak_memory_gib", {})]
+    return {
+        **{key: spec[key] for key in ("family", "name")},
+        "seed": seed,
+        "scale": spec["scale"],
+        "spec": {**training.get("spec", {}), **spec},
+        "parameters": parameters,
+        "seconds": {
+            "wall": wall + seconds.get("wall", 0.0),
+            "train": seconds.get("train"),
+            "evaluation": evaluation_seconds,
+        },
+        "throughput": training.get("throughput", {"examples_per_second": None, "tokens_per_second": None}),
+        "peak_memory_gib": {
+            key: max((m[key] for m in memory if m.get(key) is not None), default=None)
+            for key in ("process", "device")
+        },
+        "device": device_name(),
+        "dtype": str(next(p.dtype for p in model.parameters() if p.is_floating_point())).removeprefix("torch."),
+        "versions": versions(),
+        "data": data_identity(data),
+        "model": read_model_identity(model_folder),
+        "git_commit": git_commit(),
+    }
+
+
+def peak_memory() -> dict[str, float | None]:
+    """Peak resident memory of this process and peak allocation on the device, in GiB."""
+    scale = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB elsewhere
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / GIB
+    device = torch.cuda.max_memory_allocated() / GIB if torch.cuda.is_available() else None
+    return {"process": resident, "device": device}
+
+
+def device_name() -> str:
+    """The GPU's name, or "CPU" and its threads."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name(0)
+    return f"CPU, {torch.get_num_threads()} thread(s)"
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide the numbers."""
+    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    return {**found, **{name: metadata.version(name) for name in PACKAGES}}
+
+
+def data_identity(splits: dict[str, Path]) -> dict[str, Any]:
+    """Where the rows came from and the hash of each split's file."""
+    folder = next(iter(splits.values())).parent
+    described = folder / "description.json"
+    description = read_json(described) if described.exists() else {}
+    return {
+        "source": description.get("source"),
+        "revision": description.get("revision"),
+        "sha256": {name: sha256(path) for name, path in splits.items()},
+    }
+
+
+def read_model_identity(folder: Path) -> dict[str, Any]:
+    """What the fetch or the pretraining recorded of the base model: id, revision, hash of its weights."""
+    path = folder / "source.json"
+    return read_json(path) if path.exists() else {"id": folder.name, "revision": None, "sha256": None}
+
+
+def git_commit() -> str | None:
+    """The commit of the code, with "+" for local changes; None outside a git checkout."""
+    here = Path(__file__).parent
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, timeout=10)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    commit = git("rev-parse", "HEAD")
+    if commit is None:
+        return None
+    return commit + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")

@@ -1,0 +1,231 @@
+"""What the report reads: every experiment of the study with its files, whether it ran or not.
+
+An experiment without files is "not run". One whose run directory holds `failed.json` ({"message": str}), lacks
+one of its files or holds one that cannot be read is "failed", with the reason. Neither stops the report.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nli.errors import StudyError
+
+SCORER = {"roberta": "classifier", "linear_head": "classifier", "icl": "parsed"}
+FAMILY_TITLES = {
+    "roberta": "RoBERTa",
+    "icl": "Llama, prompted",
+    "qlora": "Llama, QLoRA",
+    "linear_head": "Llama, linear head",
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """The files of one experiment and seed; `history` and `samples` are {} where there are none."""
+
+    seed: int
+    run: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    history: Mapping[str, Any]
+    samples: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One experiment: what was planned (`spec`), what came of it (`status`), and its runs by seed."""
+
+    key: str
+    spec: Mapping[str, Any]
+    status: str  # "done", "failed" or "not run"
+    problem: str  # why, for "failed"
+    runs: tuple[Run, ...]
+
+    @property
+    def family(self) -> str:
+        return self.key.split("/")[0]
+
+    @property
+    def title(self) -> str:
+        return str(self.spec.get("title") or self.key)
+
+    @property
+    def origin(self) -> str:
+        """ "reported", "described" (in the earlier report, without figures) or "repaired" (ours)."""
+        return str(self.spec.get("origin", "reported"))
+
+    @property
+    def scorer(self) -> str:
+        """The scorer whose figures stand for the experiment."""
+        return SCORER.get(self.family) or next(iter(self.spec.get("scorers") or ()), "first_word")
+
+    @property
+    def first(self) -> Run | None:
+        """The run of the first seed, which the detailed tables show."""
+        return self.runs[0] if self.runs else None
+
+    def scores(self, split: str = "matched", scorer: str | None = None) -> Mapping[str, Any] | None:
+        """The metrics of the first seed, or None where there are none."""
+        return find_scores(self.first, split, scorer or self.scorer) if self.first else None
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that tables and figures are made from."""
+
+    study: Mapping[str, Any]
+    arms: Mapping[str, Arm]
+    description: Mapping[str, Any]  # of the data; {} if it is missing
+    reported: Mapping[str, Any]
+
+    @property
+    def scale(self) -> str:
+        return str(self.study.get("scale", ""))
+
+    def family(self, name: str) -> list[Arm]:
+        return [arm for arm in self.arms.values() if arm.family == name]
+
+    def done(self) -> list[Arm]:
+        return [arm for arm in self.arms.values() if arm.status == "done"]
+
+
+def find_scores(run: Run, split: str, scorer: str) -> Mapping[str, Any] | None:
+    return run.metrics.get("results", {}).get(split, {}).get(scorer)
+
+
+def load_results(folder: Path, study: Path, reported: Path, description: Path) -> Results:
+    """Read a scale's results folder; only study.json and reported.yaml must exist.
+
+    Raises StudyError if one of these two is missing or broken.
+    """
+    plan = _read(study, json.loads)
+    experiments = plan.get("experiments") or {}
+    seeds = plan.get("seeds") or []
+    try:
+        data = _read(description, json.loads)
+    except StudyError:
+        data = {}
+    return Results(
+        study=plan,
+        arms={key: load_arm(folder, key, spec, seeds) for key, spec in experiments.items()},
+        description=data,
+        reported=_read(reported, yaml.safe_load),
+    )
+
+
+def load_arm(folder: Path, key: str, spec: Mapping[str, Any], seeds: list[int]) -> Arm:
+    """Read the runs of one experiment; those that cannot be read make it "failed", with the reason."""
+    runs, problems = [], []
+    for seed in seeds:
+        directory = folder / key / f"seed{seed}"
+        try:
+            run = load_run(directory, seed)
+        except StudyError as error:
+            problems.append(str(error))
+            continue
+        if run:
+            runs.append(run)
+    status = "done" if runs else "failed" if problems else "not run"
+    return Arm(key, spec, status, "; ".join(problems), tuple(runs))
+
+
+def load_run(directory: Path, seed: int) -> Run | None:
+    """One run directory; None if it holds nothing. Raises StudyError if it failed or is incomplete."""
+    if (directory / "failed.json").exists():
+        message = _read(directory / "failed.json", json.loads).get("message", "no reason given")
+        raise StudyError(f"seed {seed}: {message}")
+    names = ("run", "metrics", "history", "samples")
+    present = [name for name in names if (directory / f"{name}.json").exists()]
+    if not present:
+        return None
+    missing = [f"{name}.json" for name in ("run", "metrics") if name not in present]
+    if missing:
+        raise StudyError(f"seed {seed}: {' and '.join(missing)} missing")
+    files = {name: _read(directory / f"{name}.json", json.loads) for name in present}
+    return Run(seed, *(files.get(name, {}) for name in names))
+
+
+def _read(path: Path, parse: Any) -> Any:
+    """Parse a file; StudyError names it (by its last parts only) and says what is wrong."""
+    try:
+        value = parse(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else "not readable"
+        raise StudyError(f"{Path(path).name}: {reason}; make it again") from error
+    if not isinstance(value, dict):
+        raise StudyError(f"{Path(path).name}: holds no mapping of keys; make it again")
+    return value
+
+
+def reported_accuracy(
+    reported: Mapping[str, Any], key: str, split: str = "matched", scorer: str | None = None
+) -> float | str | None:
+    """What the earlier report printed for an experiment, split and scorer; None where it printed nothing.
+
+    A fraction; or the text as printed ("about 0.30") where the report gave no exact figure.
+    """
+    family, name = key.split("/")
+    if family == "roberta":
+        entry = reported["roberta"].get(name, {})
+        if "accuracy" in entry:
+            return entry["accuracy"].get(split)
+        epochs = entry.get("epochs")
+        return epochs[-1][2] if epochs and split == "matched" else None
+    if split != "matched":
+        return None
+    llama = reported["llama"]
+    if family == "icl":
+        return llama["icl"]["prompts"].get(_number(name), {}).get("accuracy")
+    if key == "linear_head/first_token":
+        return llama["linear_head"]["accuracy"]
+    entry = llama["qlora"].get(name, {}) if family == "qlora" else {}
+    if "scoring" in entry:
+        return entry["scoring"].get(scorer or "most_frequent_label")
+    return entry.get("accuracy")
+
+
+def reported_training(reported: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """The report's closing training figures (loss, seconds, ...) of an experiment; {} for none."""
+    family, name = key.split("/")
+    train: Mapping[str, Any] = {}
+    if family == "roberta" and "train_seconds" in reported["roberta"].get(name, {}):
+        train = {"seconds": reported["roberta"][name]["train_seconds"]}
+    elif key == "linear_head/first_token":
+        train = reported["llama"]["linear_head"]["train"]
+    elif family == "qlora":
+        train = reported["llama"]["qlora"].get(name, {}).get("train", {})
+    # YAML 1.1 reads 9.26e16 (no sign in the exponent) as text.
+    return {figure: float(value) for figure, value in train.items()}
+
+
+def reported_parameters(reported: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """The parameter counts that the report printed (or that follow from its table); {} for none."""
+    family, name = key.split("/")
+    if family == "roberta":
+        return reported["roberta"].get(name, {}).get("parameters", {})
+    if key == "linear_head/first_token":
+        return reported["llama"]["linear_head"]["parameters"]
+    if key in ("qlora/attempt1", "qlora/attempt2", "qlora/attempt3"):
+        return reported["llama"]["qlora"]["parameters"]
+    return {}
+
+
+def reported_prompt(reported: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The report's entry for "prompt1" .. "prompt5"; {} for a prompt of ours."""
+    return reported["llama"]["icl"]["prompts"].get(_number(name), {})
+
+
+def _number(name: str) -> int | None:
+    digits = name.removeprefix("prompt")
+    return int(digits) if digits.isdigit() else None
+
+
+def scored_arms(results: Results) -> Iterator[tuple[Arm, str, str, Mapping[str, Any]]]:
+    """(arm, split, scorer, metrics) of every first-seed result, in the study's order."""
+    for arm in results.done():
+        for split, scorers in arm.first.metrics.get("results", {}).items():
+            for scorer, scores in scorers.items():
+                yield arm, split, scorer, scores

@@ -1,0 +1,33 @@
+"""How every job starts: offline, seeded, with the threads that Snakemake gave it.
+
+Import this before torch and transformers: they read the environment when they are imported.
+"""
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # only the fetch rules may use the network
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # threads are Snakemake's to give
+
+import argparse
+import time
+
+import torch
+from transformers import set_seed
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that every script with a model takes."""
+    parser.add_argument("--seed", type=int, required=True, help="seed of the run")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+
+
+def start(seed: int, threads: int) -> float:
+    """Seed every generator and set the number of CPU threads; return the wall clock's start, in seconds."""
+    torch.set_num_threads(threads)
+    set_seed(seed)
+    return time.perf_counter()
+
+
+def device() -> torch.device:
+    """The first CUDA device if there is one, else the CPU."""
+    return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")

@@ -1,0 +1,127 @@
+"""Tables of the data: how many pairs, of which labels, lengths and genres. Columns of description.json."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from nli.labels import LABELS
+from nli.markup import GROUP, MISSING, decimal, escape, integer, percent, table
+from nli.results import Results
+
+SPLIT_TITLES = {
+    "train": "Training",
+    "tune": "Tuning",
+    "matched": "Validation, matched",
+    "mismatched": "Validation, mismatched",
+}
+NO_DATA = "*The description of the data is missing: the data stage has not run.*"
+
+
+def described_splits(results: Results) -> Mapping[str, Mapping[str, Any]]:
+    """The splits that description.json holds, in the report's order."""
+    splits = results.description.get("splits", {})
+    return {name: splits[name] for name in SPLIT_TITLES if name in splits}
+
+
+def counts(results: Results) -> str:
+    """Pairs of each split beside the report's, and the rows that were left out."""
+    data = results.reported["data"]
+    reported = {
+        "train": data["train_examples"]["derived"],
+        "matched": data["splits"]["validation_matched"],
+        "mismatched": data["splits"]["validation_mismatched"],
+    }
+    dropped = results.description.get("dropped", {})
+    rows = [
+        [title, integer(described["n"]), integer(reported.get(split)), _dropped(dropped, split)]
+        for split, title in SPLIT_TITLES.items()
+        if (described := described_splits(results).get(split))
+    ]
+    if not rows:
+        return NO_DATA
+    columns = {
+        "Split": "l",
+        f"Pairs{GROUP}ours": "r",
+        f"Pairs{GROUP}reported": "r",
+        "Unlabelled, dropped": "r",
+    }
+    caption = (
+        "Pairs in each split. The earlier report trained on a tenth of MultiNLI's "
+        f"{integer(data['splits']['train'])} training pairs and had no tuning split."
+    )
+    return table(columns, rows, caption, "tbl-counts")
+
+
+def _dropped(dropped: Mapping[str, int], split: str) -> str:
+    """Dropped rows of a split, under its own name or MultiNLI's name for it."""
+    for name in (split, f"validation_{split}"):
+        if name in dropped:
+            return integer(dropped[name])
+    return MISSING
+
+
+def labels(results: Results) -> str:
+    """Counts and shares of the three labels in each split."""
+    rows = []
+    for split, described in described_splits(results).items():
+        cells = [SPLIT_TITLES[split]]
+        for label in LABELS:
+            count = described["labels"].get(label, 0)
+            cells += [integer(count), percent(count / described["n"], 1)]
+        rows.append(cells)
+    if not rows:
+        return NO_DATA
+    reported = results.reported["data"]["matched_label_counts"]["derived"]
+    total = sum(reported.values())
+    cells = ["*MultiNLI, matched*"]
+    for label in LABELS:
+        cells += [integer(reported[label]), percent(reported[label] / total, 1)]
+    columns = {"Split": "l"}
+    for label in LABELS:
+        columns |= {f"{label.capitalize()}{GROUP}n": "r", f"{label.capitalize()}{GROUP}%": "r"}
+    caption = (
+        "Label balance. The largest share is what a constant answer scores: the majority baseline "
+        "of every accuracy in this report."
+    )
+    return table(columns, [*rows, cells], caption, "tbl-labels")
+
+
+def lengths(results: Results) -> str:
+    """Words per premise and hypothesis."""
+    statistics = {"mean": 1, "median": 0, "p95": 0, "max": 0}
+    names = {"mean": "mean", "median": "median", "p95": "95th pct.", "max": "longest"}
+    columns = {"Split": "l"}
+    for part in ("Premise", "Hypothesis"):
+        columns |= {f"{part}{GROUP}{names[name]}": "r" for name in statistics}
+    rows = [
+        [
+            SPLIT_TITLES[split],
+            *(
+                decimal(described[f"{part}_words"].get(name), digits)
+                for part in ("premise", "hypothesis")
+                for name, digits in statistics.items()
+            ),
+        ]
+        for split, described in described_splits(results).items()
+    ]
+    caption = "Length in words. It decides how much a limit on tokens cuts off."
+    return table(columns, rows, caption, "tbl-lengths") if rows else NO_DATA
+
+
+def genres(results: Results) -> str:
+    """Pairs of each genre in each split; a sentence where the source names none."""
+    splits = described_splits(results)
+    if not splits:
+        return NO_DATA
+    names = sorted({genre for described in splits.values() for genre in described["genres"]} - {""})
+    if not names:
+        return "The source names no genres."
+    columns = {"Genre": "l"} | {SPLIT_TITLES[split]: "r" for split in splits}
+    rows = [
+        [escape(genre), *(integer(described["genres"].get(genre, 0)) for described in splits.values())]
+        for genre in names
+    ]
+    caption = (
+        "Pairs by genre. Genres of the matched split occur in training; those of the mismatched "
+        "split are new, as far as the source provides it so."
+    )
+    return table(columns, rows, caption, "tbl-genres")

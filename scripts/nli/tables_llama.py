@@ -1,0 +1,262 @@
+"""Tables of the Llama experiments: the five prompts, the QLoRA attempts, the merge and the linear head."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nli.markup import (
+    GROUP,
+    MISSING,
+    code_block,
+    decimal,
+    escape,
+    integer,
+    interval,
+    listing,
+    percent,
+    scientific,
+    table,
+    yes_no,
+)
+from nli.results import Arm, Results, reported_accuracy, reported_prompt, reported_training
+from nli.tables_roberta import NONE, status_cells
+
+SCORER_TITLES = {
+    "classifier": "classifier",
+    "parsed": "parsed answer",
+    "first_label": "first label",
+    "most_frequent_label": "most frequent label",
+    "first_word": "first word after the marker",
+}
+FIGURES = {  # of history.json's "train" and of reported.yaml alike
+    "loss": ("Training loss", lambda value: decimal(value, 4)),
+    "seconds": ("Runtime, s", lambda value: decimal(value, 1)),
+    "samples_per_second": ("Examples/s", lambda value: decimal(value, 3)),
+    "steps_per_second": ("Steps/s", lambda value: decimal(value, 3)),
+    "total_flops": ("FLOPs", scientific),
+    "epoch": ("Epochs", lambda value: decimal(value, 4)),
+}
+
+
+def prompts(results: Results) -> str:
+    """Each prompt as a card: its text, what it may be answered with, and what the report said of it."""
+    cards = [_prompt_card(results, arm) for arm in results.family("icl")]
+    return "\n".join(cards) or NONE
+
+
+def _prompt_card(results: Results, arm: Arm) -> str:
+    prompt = results.study["prompts"][arm.spec["prompt"]]
+    printed = reported_prompt(results.reported, arm.key.split("/")[1])
+    example = prompt.get("example")
+    answers = listing([f"*{escape(a)}* ({label})" for a, label in prompt["answers"].items()])
+    facts = [("Shots", "none (zero-shot)" if not example else integer(prompt["shots"]))]
+    facts.append(("Answers", answers))
+    if example:
+        filled = f"{escape(example['premise'])} / {escape(example['hypothesis'])}"
+        facts.append(("Example", f"{filled} / {escape(example['answer'])}"))
+    facts += [
+        (name.capitalize(), escape(printed[key]))
+        for name, key in (("strength", "strength"), ("weakness", "weakness"), ("note", "note"))
+        if key in printed
+    ]
+    lines = [f"**{name}.** {text}  " for name, text in facts]
+    name = arm.key.replace("/", "-")
+    head = f"#### {escape(arm.title)} {{#sec-{name} .unnumbered .unlisted}}"
+    return "\n".join([head, "", code_block(prompt["text"]), *lines, ""])
+
+
+def icl_summary(results: Results) -> str:
+    """The summary of the prompts: both ways of counting, and the report's accuracy with its fraction."""
+    rows: list[Sequence[str]] = []
+    for arm in results.family("icl"):
+        printed = reported_prompt(results.reported, arm.key.split("/")[1])
+        theirs = [percent(printed.get("accuracy")), _fraction(printed)]
+        shots = str(results.study["prompts"][arm.spec["prompt"]]["shots"])
+        scores = arm.scores()
+        if scores is None:
+            rows.append([escape(arm.title), shots, *status_cells(arm, 5), *theirs])
+            continue
+        rows.append(
+            [
+                escape(arm.title),
+                shots,
+                percent(scores["parsed"] / scores["n"], 1),
+                percent(scores["parsed_accuracy"]),
+                interval(scores["parsed_interval"]),
+                percent(scores["accuracy"]),
+                interval(scores["interval"]),
+                *theirs,
+            ]
+        )
+    columns = {
+        "Prompt": "l",
+        "Shots": "r",
+        "Parsed, %": "r",
+        f"Parsed answers only{GROUP}acc., %": "r",
+        f"Parsed answers only{GROUP}95% interval": "r",
+        f"All answers{GROUP}acc., %": "r",
+        f"All answers{GROUP}95% interval": "r",
+        f"As reported{GROUP}reported, %": "r",
+        f"As reported{GROUP}reported fraction": "r",
+    }
+    caption = (
+        "The prompts side by side, on the matched split. The report counted parsed answers only; counted "
+        "strictly, an answer that names no label is wrong. The reported fraction is recovered from the "
+        "printed decimals: the smallest one that gives them."
+    )
+    return table(columns, rows, caption, "tbl-icl") if rows else NONE
+
+
+def _fraction(printed: Mapping[str, Any]) -> str:
+    """The smallest fraction with the printed value; "or a multiple" where several fit."""
+    fits = printed.get("fits", [])
+    if not fits:
+        return MISSING
+    return fits[0] if len(fits) == 1 else f"{fits[0]} ×k"
+
+
+def qlora_settings(results: Results) -> str:
+    """Settings of the QLoRA experiments and linear heads, as resolved for this scale."""
+    rows = []
+    for arm in [*results.family("qlora"), *results.family("linear_head")]:
+        spec, training, lora = arm.spec, arm.spec["training"], arm.spec["lora"]
+        if spec.get("method") == "merge":
+            continue
+        rows.append(
+            [
+                escape(arm.title),
+                {"transformers": "Trainer", "trl": "SFTTrainer"}.get(spec.get("trainer"), "Trainer"),
+                f"{training['learning_rate']:.1e}".replace("e-0", "e-"),
+                f"{training['batch_size']} × {training['gradient_accumulation']}",
+                integer(training["max_steps"]),
+                integer(spec["tokenization"]["max_length"]),
+                f"{lora['r']} / {lora['alpha']}",
+            ]
+        )
+    columns = {
+        "Experiment": "l",
+        "Trainer": "l",
+        "Learning rate": "r",
+        "Batch × accum.": "r",
+        "Steps": "r",
+        "Max. tokens": "r",
+        "LoRA r / alpha": "r",
+    }
+    caption = "The experiments that train Llama's adapters, with their settings at this scale."
+    return table(columns, rows, caption, "tbl-qlora-settings") if rows else NONE
+
+
+def qlora_texts(results: Results) -> str:
+    """The training text of each attempt; an attempt with the text of one before is named beside it."""
+    texts: dict[str, list[str]] = {}
+    for arm in [*results.family("qlora"), *results.family("linear_head")]:
+        if arm.spec.get("text") and arm.spec.get("method") != "merge":
+            texts.setdefault(arm.spec["text"], []).append(escape(arm.title))
+    return "\n".join(f"{listing(names)}:\n\n{code_block(text)}" for text, names in texts.items()) or NONE
+
+
+def qlora_training(results: Results) -> str:
+    """The trainer's closing figures, ours above the report's."""
+    rows: list[Sequence[str]] = []
+    for arm in [*results.family("qlora"), *results.family("linear_head")]:
+        if arm.spec.get("method") == "merge":
+            continue
+        ours = arm.first.history.get("train", {}) if arm.first else {}
+        printed = reported_training(results.reported, arm.key)
+        cells = [show(ours.get(key)) for key, (_, show) in FIGURES.items()]
+        rows.append([escape(arm.title), "ours", *(cells if arm.first else status_cells(arm, len(FIGURES)))])
+        if printed:
+            shown = (show(printed.get(key)) for key, (_, show) in FIGURES.items())
+            rows.append(["", "*reported*", *(cell if cell == MISSING else f"*{cell}*" for cell in shown)])
+    columns = {"Experiment": "l", "Figures": "l"} | {title: "r" for title, _ in FIGURES.values()}
+    caption = (
+        "Training figures. Losses compare only between experiments that put the loss on the same tokens: "
+        "the whole text, its padding, the label, or a class."
+    )
+    return table(columns, rows, caption, "tbl-qlora-training") if rows else NONE
+
+
+def qlora_accuracy(results: Results) -> str:
+    """Accuracy of every QLoRA experiment under each of its scorers."""
+    arms = results.family("qlora")
+    return _scorer_table(
+        results, arms, "Accuracy of the QLoRA experiments by way of scoring.", "tbl-qlora"
+    )
+
+
+def linear_head(results: Results) -> str:
+    """Accuracy of the linear heads."""
+    arms = results.family("linear_head")
+    return _scorer_table(results, arms, "Accuracy of the linear heads.", "tbl-linear-head")
+
+
+def merge(results: Results) -> str:
+    """The merged model beside the adapter that was merged."""
+    merged = [arm for arm in results.family("qlora") if arm.spec.get("method") == "merge"]
+    keys = [key for arm in merged for key in (arm.spec["adapter"], arm.key)]
+    arms = [results.arms[key] for key in keys if key in results.arms]
+    caption = (
+        "Before and after the merge into the 4-bit weights. The report prints no figure for the "
+        "merged model: it calls its outputs ruined and its accuracy very poor."
+    )
+    return _scorer_table(results, arms, caption, "tbl-merge")
+
+
+def _scorer_table(results: Results, arms: Sequence[Arm], caption: str, label: str) -> str:
+    """One row for each experiment and scorer, on the matched split."""
+    rows: list[Sequence[str]] = []
+    for arm in arms:
+        for i, scorer in enumerate(arm.spec.get("scorers") or [arm.scorer]):
+            title = escape(arm.title) if i == 0 else ""
+            scores = arm.scores("matched", scorer)
+            printed = percent(reported_accuracy(results.reported, arm.key, "matched", scorer))
+            name = SCORER_TITLES.get(scorer, escape(scorer))
+            if scores is None:
+                rows.append([title, name, *status_cells(arm, 4), printed, MISSING])
+                continue
+            rows.append(
+                [
+                    title,
+                    name,
+                    percent(scores["parsed"] / scores["n"], 1),
+                    percent(scores["parsed_accuracy"]),
+                    percent(scores["accuracy"]),
+                    interval(scores["interval"]),
+                    printed,
+                    yes_no(scores["collapsed"]),
+                ]
+            )
+    columns = {
+        "Experiment": "l",
+        "Scored by": "l",
+        "Parsed, %": "r",
+        f"Accuracy, %{GROUP}parsed only": "r",
+        f"Accuracy, %{GROUP}all": "r",
+        f"Accuracy, %{GROUP}95% interval": "r",
+        f"Accuracy, %{GROUP}reported": "r",
+        "One class?": "c",
+    }
+    return table(columns, rows, caption, label) if rows else NONE
+
+
+def samples(results: Results) -> str:
+    """The answer to one pair before and after training, of every experiment that shows it."""
+    parts = []
+    for arm in results.family("qlora"):
+        if not arm.spec.get("sample") or arm.spec.get("method") == "merge":
+            continue
+        head = f"#### {escape(arm.title)} {{.unnumbered .unlisted}}\n"
+        shown = arm.first.samples if arm.first else {}
+        if not shown:
+            parts.append(f"{head}\n*{arm.status if not arm.first else 'no sample kept'}*\n")
+            continue
+        label = escape(shown["sample"]["label"])
+        blocks = [("Prompt", "prompt"), ("Before training", "before"), ("After training", "after")]
+        text = "\n".join(f"{title}:\n\n{code_block(_visible(shown[key]))}" for title, key in blocks)
+        parts.append(f"{head}\nThe right label is *{label.lower()}*.\n\n{text}")
+    return "\n".join(parts) or NONE
+
+
+def _visible(text: str) -> str:
+    """A model's raw text with its line breaks, and without characters that break a page."""
+    text = "".join(character if character.isprintable() or character == "\n" else "�" for character in text)
+    return text.strip("\n") if text.strip() else "(nothing)"

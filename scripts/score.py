@@ -1,0 +1,39 @@
+r"""Score one run: predictions.parquet -> metrics.json.
+
+By hand, with a run directory in $RUN:
+    python scripts/score.py --predictions $RUN/predictions.parquet --run $RUN/run.json \
+        --output $RUN/metrics.json
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from nli.atomic import write_json
+from nli.errors import StudyError, run_main
+from nli.metrics import score_predictions
+from nli.predictions import read_predictions
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--predictions", type=Path, required=True, help="predictions.parquet of a run"
+    )
+    parser.add_argument("--run", type=Path, required=True, help="run.json of the same run")
+    parser.add_argument("--output", type=Path, required=True, help="metrics.json to write")
+    arguments = parser.parse_args()
+
+    try:
+        run = json.loads(arguments.run.read_text(encoding="utf-8"))
+        identity = {key: run[key] for key in ("family", "name", "seed")}
+    except (OSError, ValueError, KeyError) as error:
+        raise StudyError(
+            f"{arguments.run}: cannot read family, name and seed of the run ({error})"
+        ) from error
+    results = score_predictions(read_predictions(arguments.predictions))
+    write_json(arguments.output, {**identity, "results": results})
+
+
+if __name__ == "__main__":
+    run_main(main)

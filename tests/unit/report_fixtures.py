@@ -1,0 +1,220 @@
+"""A results folder for the report's tests: realistic files of every experiment, drawn at random.
+
+By hand: python tests/unit/report_fixtures.py FOLDER [--scale paper]
+"""
+
+import argparse
+import json
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+
+ROOT = Path(__file__).parents[2]
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT / "scripts"))
+
+from nli.atomic import write_json
+from nli.config import load_study
+from nli.labels import LABELS
+from nli.metrics import score_predictions
+from nli.predictions import write_predictions
+
+# How often each experiment is right, and how often its answer cannot be read.
+SKILL = {
+    "roberta/full": 0.84,
+    "roberta/lora": 0.79,
+    "roberta/prompt_tuning": 0.0,
+    "roberta/prompt_tuning_repaired": 0.55,
+    "roberta/top_layers": 0.7,
+    "roberta/head_only": 0.45,
+    "qlora/attempt1": 0.5,
+    "qlora/attempt1_label_loss": 0.76,
+    "qlora/attempt2": 0.38,
+    "qlora/attempt2_merged": 0.35,
+    "qlora/attempt3": 0.52,
+    "linear_head/first_token": 0.0,
+    "linear_head/last_token": 0.66,
+}
+UNPARSED = {"icl": 0.3, "qlora": 0.06}
+GENRES = ("quantifiers", "hypernyms", "negation", "numbers", "places")
+LAYERS = {
+    "word_embeddings": 204800,
+    "token_type_embeddings": 128,
+    "position_embeddings": 20736,
+    "embedding_layer_norm": 256,
+    "encoder": 793088,
+    "classifier_dense": 16512,
+    "classifier_out_proj": 387,
+}
+
+
+def make_results(folder: Path, scale: str = "demo", n: int = 240, seed: int = 0) -> Path:
+    """Write study.json, data/description.json and every run directory; returns `folder`."""
+    rng = np.random.default_rng(seed)
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    study = load_study({**config, "scale": scale}).model_dump(mode="json")
+    write_json(folder / "study.json", study)
+    write_json(folder / "data" / "description.json", describe(rng))
+    for key, spec in study["experiments"].items():
+        for run_seed in study["seeds"]:
+            make_run(folder / key / f"seed{run_seed}", key, spec, scale, n, rng)
+    return folder
+
+
+def make_run(directory: Path, key: str, spec: dict, scale: str, n: int, rng) -> None:
+    """Write the files of one run."""
+    family, name = key.split("/")
+    frame = draw_predictions(key, spec, n, rng)
+    write_predictions(frame, directory / "predictions.parquet")
+    identity = {"family": family, "name": name, "seed": 42}
+    write_json(directory / "metrics.json", {**identity, "results": score_predictions(frame)})
+    write_json(directory / "run.json", {**identity, **describe_run(family, spec, scale)})
+    if family != "icl" and name != "attempt2_merged":
+        write_json(directory / "history.json", draw_history(family, rng))
+    if name.startswith("attempt1"):
+        sample = {"premise": "Some dogs ran.", "hypothesis": "No dog ran.", "label": "Contradiction"}
+        prompt = "[INST] NLI Task: [Premise]: Some dogs ran. [Hypothesis]: No dog ran. [/INST]"
+        after = " Contradiction Entailment Contradiction Contradiction Neutral Contradiction"
+        answers = {"before": f" {prompt} | *dogs* `ran` ```", "after": after}
+        write_json(directory / "samples.json", {"sample": sample, "prompt": prompt, **answers})
+
+
+def draw_predictions(key: str, spec: dict, n: int, rng) -> pd.DataFrame:
+    """Rows of every split and scorer of an experiment."""
+    family = key.split("/")[0]
+    scorers = {"icl": ["parsed"], "qlora": spec.get("scorers")}.get(family) or ["classifier"]
+    frames = []
+    for split in spec["evaluation"]["splits"]:
+        for scorer in scorers:
+            skill = SKILL.get(key, 0.2) - (0.15 if scorer == "first_label" else 0)
+            frames.append(draw_rows(split, scorer, family, skill, n, rng))
+    return pd.concat(frames, ignore_index=True)
+
+
+def draw_rows(split: str, scorer: str, family: str, skill: float, n: int, rng) -> pd.DataFrame:
+    gold = rng.choice(LABELS, n, p=[0.35, 0.32, 0.33])
+    guess = rng.choice(LABELS, n) if skill else np.full(n, LABELS[0])
+    pred = np.where(rng.random(n) < skill, gold, guess).astype(object)
+    pred[rng.random(n) < UNPARSED.get(family, 0)] = None
+    frame = pd.DataFrame(
+        {
+            "split": split,
+            "scorer": scorer,
+            "pair_id": [f"{split}-{i}" for i in range(n)],
+            "genre": rng.choice(GENRES, n),
+            "gold": gold,
+            "pred": pred,
+            "answer": None if family in ("roberta", "linear_head") else "Maybe",
+        }
+    )
+    confidence = rng.uniform(0.4, 0.95, n)
+    for label in LABELS:
+        share = np.where(pred == label, confidence, (1 - confidence) / 2)
+        known = family in ("roberta", "linear_head")
+        frame[f"logp_{label}"] = np.log(share) if known else math.nan
+    return frame
+
+
+def describe_run(family: str, spec: dict, scale: str) -> dict:
+    """run.json without its identity."""
+    total = sum(LAYERS.values()) if family == "roberta" else 1_204_864
+    trainable = {"full": total, "lora": 16_384 + 16_899, "prompt_tuning": 204_800}
+    train = trainable.get(spec.get("method"), 33_000) if family != "icl" else 0
+    return {
+        "scale": scale,
+        "spec": spec,
+        "parameters": {
+            "total": total,
+            "trainable": train,
+            "frozen": total - train,
+            "as_reported": {"total": total + 204_800, "trainable": train, "frozen": total},
+            "layers": [
+                {"name": layer, "parameters": size, "trainable": spec.get("method") == "full"}
+                for layer, size in LAYERS.items()
+            ]
+            if family == "roberta"
+            else [],
+            "trainable_tensors": ["classifier.dense.weight"],
+            "gradient_tensors": ["classifier.dense.weight"],
+        },
+        "seconds": {"wall": 41.2, "train": None if family == "icl" else 31.5, "evaluation": 6.1},
+        "throughput": {"examples_per_second": 571.2, "tokens_per_second": 10234.0}
+        if family != "icl"
+        else {"examples_per_second": None, "tokens_per_second": None},
+        "peak_memory_gib": {"process": 1.21, "device": None},
+        "device": "cpu",
+        "dtype": "float32",
+        "versions": {"python": "3.11.2", "torch": "2.13.0", "transformers": "5.23.0"},
+        "data": {"source": "synthetic", "revision": None, "sha256": {"train": "ab" * 32}},
+        "model": {"id": "made/encoder", "revision": None, "sha256": "cd" * 32},
+        "git_commit": "0123456789abcdef0123456789abcdef01234567",
+    }
+
+
+def draw_history(family: str, rng) -> dict:
+    steps = [
+        {
+            "step": 10 * i,
+            "epoch": i / 30,
+            "loss": 0.4 + 0.7 * math.exp(-i / 20) + 0.05 * float(rng.random()),
+            "learning_rate": 5e-4 * (1 - i / 91),
+            "grad_norm": 1.0,
+        }
+        for i in range(1, 91)
+    ]
+    epochs = [
+        {
+            "epoch": float(e),
+            "training_loss": 0.9 - 0.2 * e,
+            "validation_loss": 0.8 - 0.1 * e,
+            "accuracy": 0.6 + 0.08 * e,
+        }
+        for e in (1, 2, 3)
+    ]
+    train = {
+        "loss": 0.612,
+        "seconds": 31.5,
+        "samples_per_second": 571.2,
+        "steps_per_second": 35.7,
+        "total_flops": 9.87e12,
+        "epoch": 3.0,
+        "steps": 900,
+    }
+    return {"steps": steps, "epochs": epochs if family == "roberta" else [], "train": train}
+
+
+def describe(rng) -> dict:
+    """description.json."""
+    sizes = {"train": 6000, "tune": 1000, "matched": 1500, "mismatched": 1500}
+    words = {"mean": 10.41, "median": 10.0, "p95": 17.0, "max": 24}
+    splits = {}
+    for split, n in sizes.items():
+        counts = rng.multinomial(n, [1 / 3] * 3)
+        genres = rng.multinomial(n, [1 / len(GENRES)] * len(GENRES))
+        splits[split] = {
+            "n": n,
+            "labels": {label: int(count) for label, count in zip(LABELS, counts, strict=True)},
+            "premise_words": words,
+            "hypothesis_words": {**words, "mean": 6.2},
+            "genres": {genre: int(count) for genre, count in zip(GENRES, genres, strict=True)},
+        }
+    return {
+        "source": "synthetic",
+        "revision": None,
+        "sha256": {"train.parquet": "ab" * 32},
+        "dropped": {"train": 0, "matched": 3},
+        "warnings": ["2 validation pairs also stand in train"],
+        "splits": splits,
+    }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--scale", default="demo")
+    arguments = parser.parse_args()
+    print(json.dumps(str(make_results(arguments.folder, arguments.scale))))
