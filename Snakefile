@@ -9,6 +9,7 @@ configfile: "config.yaml"
 
 
 include: "rules/common.smk"
+include: "rules/specs.smk"
 include: "rules/data.smk"
 include: "rules/models.smk"
 include: "rules/roberta.smk"
@@ -38,3 +39,7 @@ rule metrics:
 
 onsuccess:
     announce_report()
+
+
+onerror:
+    explain_failure()

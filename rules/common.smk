@@ -33,6 +33,10 @@ wildcard_constraints:
     role="encoder|decoder",
 
 
+STUDY_IMAGE = "containers/study.sif"  # both are used with --use-singularity only
+REPORT_IMAGE = "containers/report.sif"
+
+
 # ---------------------------------------------------------------------------------------------- resources
 
 # A class per kind of job, at the first attempt; a retry gets as much again. Memory in MB, run time in minutes.
@@ -75,6 +79,10 @@ def spec_of_run(wildcards):
     return as_json(spec(STUDY, f"{wildcards.family}/{wildcards.name}"))
 
 
+def study_as_json(wildcards):
+    return as_json(STUDY.model_dump(mode="json"))
+
+
 def spec_of_model(wildcards):
     model = getattr(STUDY.models, wildcards.role)
     return as_json(model.recipe.model_dump(exclude_none=True) if model.recipe else {})
@@ -115,21 +123,121 @@ def split_arguments(wildcards, input):
     return [f"--split={Path(path).stem}={path}" for path in input.splits]
 
 
+# ---------------------------------------------------------------------------------------------- data
+
+
+def source_files(wildcards):
+    """The user's own files, so that a changed file is read again; nothing for the other sources."""
+    if STUDY.data.source != "files":
+        return []
+    from nli.data import input_files
+
+    try:
+        return input_files(STUDY.data.path)
+    except StudyError as error:
+        stop(error)
+
+
+def fetch_arguments():
+    """The arguments of fetch_data.py that this source takes."""
+    data = STUDY.data
+    if data.source == "hub":
+        return ["--name", data.name, "--revision", data.revision]
+    if data.source == "files":
+        return ["--path", data.path]
+    return ["--sizes", as_json(data.synthetic.model_dump())]
+
+
+def sampling_arguments():
+    """The arguments of sample_data.py; a cap that is null is left out."""
+    data = STUDY.data
+    options = {
+        "--train-fraction": data.train_fraction,
+        "--tune-examples": data.tune_examples,
+        "--train-examples": data.train_examples,
+        "--evaluation-examples": data.evaluation_examples,
+    }
+    return [
+        str(part)
+        for option, value in options.items()
+        if value is not None
+        for part in (option, value)
+    ]
+
+
+# ---------------------------------------------------------------------------------------------- models
+
+
+def hub_arguments(wildcards):
+    """Name and revision of a model on the hub."""
+    model = getattr(STUDY.models, wildcards.role)
+    return ["--name", model.name, "--revision", model.revision]
+
+
+# ---------------------------------------------------------------------------------------------- qlora
+
+
+def is_merge(wildcards):
+    return STUDY.experiments[f"qlora/{wildcards.name}"].method == "merge"
+
+
+def trained_experiment(wildcards):
+    """The experiment whose adapter a run uses: its own, or the one that it merges."""
+    return STUDY.experiments[f"qlora/{wildcards.name}"].adapter or f"qlora/{wildcards.name}"
+
+
+def file_of_training(name):
+    """Input function: a file of the training that a run's answers depend on."""
+
+    def path(wildcards):
+        return study_path(trained_experiment(wildcards), f"seed{wildcards.seed}", name)
+
+    return path
+
+
+def answering_model(wildcards):
+    """The base decoder, or the merged one."""
+    if is_merge(wildcards):
+        return study_path("qlora", wildcards.name, f"seed{wildcards.seed}", "merged")
+    return model_folder("decoder")
+
+
+def answering_adapter(wildcards):
+    return [] if is_merge(wildcards) else file_of_training("adapter")(wildcards)
+
+
+def adapter_argument(wildcards, input):
+    return f"--adapter {input.adapter}" if input.adapter else ""
+
+
 # ---------------------------------------------------------------------------------------------- runs
 
 
-def files_of_selected_runs(name, families=None):
-    """One file of each selected run, for those families (default: all)."""
+def files_of_selected_runs(name):
+    """One file of each selected run."""
     return [
         study_path(experiment.key, f"seed{seed}", name)
         for experiment in STUDY.selected()
         for seed in STUDY.seeds
-        if families is None or experiment.family in families
     ]
 
 
 def metrics_of_selected_runs(wildcards):
     return files_of_selected_runs("metrics.json")
+
+
+def files_of_reported_runs(wildcards):
+    """What the report is made from: the metrics of every selected run, which stand for its other files.
+
+    With `finished_only` those that are there already: an arm that failed then appears in the report as such.
+    """
+    wanted = files_of_selected_runs("metrics.json")
+    return [path for path in wanted if Path(path).exists()] if STUDY.finished_only else wanted
+
+
+def report_sources():
+    """Every source file of the report."""
+    return sorted(str(path) for path in Path("report").rglob("*") if path.is_file())
 
 
 def announce_report():
@@ -139,40 +247,9 @@ def announce_report():
             print(study_path(name))
 
 
-localrules:
-    write_spec,
-    write_model_spec,
-    write_study,
-
-
-rule write_spec:
-    output:
-        "<study>/specs/{family}/{name}/{stage}.json",
-    params:
-        spec=spec_of_run,
-    message:
-        "spec of {wildcards.family}/{wildcards.name}, {wildcards.stage}"
-    shell:
-        "printf '%s\n' {params.spec:q} > {output}"
-
-
-rule write_model_spec:
-    output:
-        "<study>/specs/models/{role}.json",
-    params:
-        spec=spec_of_model,
-    message:
-        "spec of the {wildcards.role}"
-    shell:
-        "printf '%s\n' {params.spec:q} > {output}"
-
-
-rule write_study:
-    output:
-        "<study>/study.json",
-    params:
-        study=as_json(STUDY.model_dump(mode="json")),
-    message:
-        "the study as resolved"
-    shell:
-        "printf '%s\n' {params.study:q} > {output}"
+def explain_failure():
+    """Say how to get a report of the arms that did not fail."""
+    print(
+        "Some jobs failed: their logs are above. For a report of all that finished:\n"
+        "  snakemake --cores 1 --config finished_only=true"
+    )

@@ -9,17 +9,19 @@ rule prompt_llama:
     output:
         predictions="<study>/icl/{name}/seed{seed}/predictions.parquet",
         run="<study>/icl/{name}/seed{seed}/run.json",
-    params:
-        splits=split_arguments,
     log:
         "<study>/logs/prompt_llama/{name}.seed{seed}.log",
     benchmark:
         "<study>/benchmarks/prompt_llama/{name}.seed{seed}.tsv"
+    container:
+        STUDY_IMAGE
     threads: JOB_THREADS
     resources:
         mem_mb=resource("mem_mb", "gpu_large"),
         runtime=resource("runtime", "gpu_large"),
         gpu=resource("gpu", "gpu_large"),
+    params:
+        splits=split_arguments,
     message:
         "prompt the decoder with icl/{wildcards.name}, seed {wildcards.seed}"
     shell:

@@ -10,17 +10,19 @@ rule finetune_linear_head:
         trained=directory("<study>/linear_head/{name}/seed{seed}/model"),
         history="<study>/linear_head/{name}/seed{seed}/history.json",
         record="<study>/linear_head/{name}/seed{seed}/training.json",
-    params:
-        checkpoints=checkpoint_folder("linear_head"),
     log:
         "<study>/logs/finetune_linear_head/{name}.seed{seed}.log",
     benchmark:
         "<study>/benchmarks/finetune_linear_head/{name}.seed{seed}.tsv"
+    container:
+        STUDY_IMAGE
     threads: JOB_THREADS
     resources:
         mem_mb=resource("mem_mb", "gpu_large"),
         runtime=resource("runtime", "gpu_large"),
         gpu=resource("gpu", "gpu_large"),
+    params:
+        checkpoints=checkpoint_folder("linear_head"),
     message:
         "fine-tune linear_head/{wildcards.name}, seed {wildcards.seed}"
     shell:
@@ -40,17 +42,19 @@ rule predict_linear_head:
     output:
         predictions="<study>/linear_head/{name}/seed{seed}/predictions.parquet",
         run="<study>/linear_head/{name}/seed{seed}/run.json",
-    params:
-        splits=split_arguments,
     log:
         "<study>/logs/predict_linear_head/{name}.seed{seed}.log",
     benchmark:
         "<study>/benchmarks/predict_linear_head/{name}.seed{seed}.tsv"
+    container:
+        STUDY_IMAGE
     threads: JOB_THREADS
     resources:
         mem_mb=resource("mem_mb", "gpu_large"),
         runtime=resource("runtime", "gpu_large"),
         gpu=resource("gpu", "gpu_large"),
+    params:
+        splits=split_arguments,
     message:
         "classify with linear_head/{wildcards.name}, seed {wildcards.seed}"
     shell:

@@ -9,6 +9,8 @@ rule score:
         metrics="<study>/{family}/{name}/seed{seed}/metrics.json",
     log:
         "<study>/logs/score/{family}.{name}.seed{seed}.log",
+    container:
+        STUDY_IMAGE
     resources:
         mem_mb=resource("mem_mb", "cpu"),
         runtime=resource("runtime", "cpu"),

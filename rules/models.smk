@@ -1,12 +1,6 @@
 # The base models: fetched from the hub, or tiny ones that the workflow pretrains on the data's own texts.
 
 
-def hub_arguments(wildcards):
-    """Name and revision of a model on the hub."""
-    model = getattr(STUDY.models, wildcards.role)
-    return ["--name", model.name, "--revision", model.revision]
-
-
 localrules:
     fetch_model,
 
@@ -14,10 +8,12 @@ localrules:
 rule fetch_model:
     output:
         model=directory("<study>/models/hub/{role}"),
-    params:
-        arguments=hub_arguments,
     log:
         "<study>/logs/fetch_model/{role}.log",
+    container:
+        STUDY_IMAGE
+    params:
+        arguments=hub_arguments,
     message:
         "fetch the {wildcards.role}"
     shell:
@@ -30,17 +26,19 @@ rule make_model:
         spec="<study>/specs/models/{role}.json",
     output:
         model=directory("<study>/models/made/{role}"),
-    params:
-        seed=STUDY.data.seed,
     log:
         "<study>/logs/make_model/{role}.log",
     benchmark:
         "<study>/benchmarks/make_model/{role}.tsv"
-    threads: JOB_THREADS
     priority: 100  # most of the study waits for these two
+    container:
+        STUDY_IMAGE
+    threads: JOB_THREADS
     resources:
         mem_mb=resource("mem_mb", "cpu"),
         runtime=resource("runtime", "cpu"),
+    params:
+        seed=STUDY.data.seed,
     message:
         "pretrain the tiny {wildcards.role}"
     shell:

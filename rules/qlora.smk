@@ -1,39 +1,6 @@
 # QLoRA: the three attempts, the answers of their adapters, and the merge into the 4-bit weights.
 
 
-def is_merge(wildcards):
-    return STUDY.experiments[f"qlora/{wildcards.name}"].method == "merge"
-
-
-def trained_experiment(wildcards):
-    """The experiment whose adapter a run uses: its own, or the one that it merges."""
-    return STUDY.experiments[f"qlora/{wildcards.name}"].adapter or f"qlora/{wildcards.name}"
-
-
-def file_of_training(name):
-    """Input function: a file of the training that a run's answers depend on."""
-
-    def path(wildcards):
-        return study_path(trained_experiment(wildcards), f"seed{wildcards.seed}", name)
-
-    return path
-
-
-def answering_model(wildcards):
-    """The base decoder, or the merged one."""
-    if is_merge(wildcards):
-        return study_path("qlora", wildcards.name, f"seed{wildcards.seed}", "merged")
-    return model_folder("decoder")
-
-
-def answering_adapter(wildcards):
-    return [] if is_merge(wildcards) else file_of_training("adapter")(wildcards)
-
-
-def adapter_argument(wildcards, input):
-    return f"--adapter {input.adapter}" if input.adapter else ""
-
-
 rule finetune_llama:
     input:
         spec="<study>/specs/qlora/{name}/train.json",
@@ -44,17 +11,19 @@ rule finetune_llama:
         history="<study>/qlora/{name}/seed{seed}/history.json",
         record="<study>/qlora/{name}/seed{seed}/training.json",
         samples="<study>/qlora/{name}/seed{seed}/samples.json",
-    params:
-        checkpoints=checkpoint_folder("qlora"),
     log:
         "<study>/logs/finetune_llama/{name}.seed{seed}.log",
     benchmark:
         "<study>/benchmarks/finetune_llama/{name}.seed{seed}.tsv"
+    container:
+        STUDY_IMAGE
     threads: JOB_THREADS
     resources:
         mem_mb=resource("mem_mb", "gpu_large"),
         runtime=resource("runtime", "gpu_large"),
         gpu=resource("gpu", "gpu_large"),
+    params:
+        checkpoints=checkpoint_folder("qlora"),
     message:
         "fine-tune qlora/{wildcards.name}, seed {wildcards.seed}"
     shell:
@@ -75,6 +44,8 @@ rule merge_adapter:
         "<study>/logs/merge_adapter/{name}.seed{seed}.log",
     benchmark:
         "<study>/benchmarks/merge_adapter/{name}.seed{seed}.tsv"
+    container:
+        STUDY_IMAGE
     threads: JOB_THREADS
     resources:
         mem_mb=resource("mem_mb", "gpu_large"),
@@ -98,18 +69,20 @@ rule answer_llama:
     output:
         predictions="<study>/qlora/{name}/seed{seed}/predictions.parquet",
         run="<study>/qlora/{name}/seed{seed}/run.json",
-    params:
-        adapter=adapter_argument,
-        splits=split_arguments,
     log:
         "<study>/logs/answer_llama/{name}.seed{seed}.log",
     benchmark:
         "<study>/benchmarks/answer_llama/{name}.seed{seed}.tsv"
+    container:
+        STUDY_IMAGE
     threads: JOB_THREADS
     resources:
         mem_mb=resource("mem_mb", "gpu_large"),
         runtime=resource("runtime", "gpu_large"),
         gpu=resource("gpu", "gpu_large"),
+    params:
+        adapter=adapter_argument,
+        splits=split_arguments,
     message:
         "answer with qlora/{wildcards.name}, seed {wildcards.seed}"
     shell:

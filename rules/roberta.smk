@@ -11,17 +11,19 @@ rule finetune_roberta:
         trained=directory("<study>/roberta/{name}/seed{seed}/model"),
         history="<study>/roberta/{name}/seed{seed}/history.json",
         record="<study>/roberta/{name}/seed{seed}/training.json",
-    params:
-        checkpoints=checkpoint_folder("roberta"),
     log:
         "<study>/logs/finetune_roberta/{name}.seed{seed}.log",
     benchmark:
         "<study>/benchmarks/finetune_roberta/{name}.seed{seed}.tsv"
+    container:
+        STUDY_IMAGE
     threads: JOB_THREADS
     resources:
         mem_mb=resource("mem_mb", "gpu_small"),
         runtime=resource("runtime", "gpu_small"),
         gpu=resource("gpu", "gpu_small"),
+    params:
+        checkpoints=checkpoint_folder("roberta"),
     message:
         "fine-tune roberta/{wildcards.name}, seed {wildcards.seed}"
     shell:
@@ -41,17 +43,19 @@ rule predict_roberta:
     output:
         predictions="<study>/roberta/{name}/seed{seed}/predictions.parquet",
         run="<study>/roberta/{name}/seed{seed}/run.json",
-    params:
-        splits=split_arguments,
     log:
         "<study>/logs/predict_roberta/{name}.seed{seed}.log",
     benchmark:
         "<study>/benchmarks/predict_roberta/{name}.seed{seed}.tsv"
+    container:
+        STUDY_IMAGE
     threads: JOB_THREADS
     resources:
         mem_mb=resource("mem_mb", "gpu_small"),
         runtime=resource("runtime", "gpu_small"),
         gpu=resource("gpu", "gpu_small"),
+    params:
+        splits=split_arguments,
     message:
         "classify with roberta/{wildcards.name}, seed {wildcards.seed}"
     shell:

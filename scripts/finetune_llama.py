@@ -1,11 +1,9 @@
 """Fine-tune the 4-bit decoder with QLoRA on the experiment's text, by transformers' Trainer or TRL's SFTTrainer.
 
-Writes the adapter, the history of the losses, the record of the run and, where the experiment has a sample pair,
-what the model answered to it before and after training.
+Writes the adapter, the history of the losses, the record of the training and, where the experiment has a sample
+pair, what the model answered to it before and after.
 """
 
-import argparse
-import shutil
 from pathlib import Path
 
 from nli import runtime
@@ -14,23 +12,15 @@ from nli.data import read_split
 from nli.decoder import add_adapter, load_decoder, load_tokenizer
 from nli.errors import run_main
 from nli.files import read_json
+from nli.jobs import finish_training, training_parser
 from nli.language_modeling import count_lost_labels, encode_texts, training_dataset
 from nli.qlora import answer_sample, make_trainer
-from nli.records import training_record
 from nli.training import run_training
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--spec", type=Path, required=True, help="resolved experiment (JSON)")
-    parser.add_argument("--model", type=Path, required=True, help="folder of the base decoder")
-    parser.add_argument("--train", type=Path, required=True, help="training split")
-    parser.add_argument("--checkpoints", type=Path, required=True, help="folder to resume from")
-    parser.add_argument("--output-dir", type=Path, required=True, help="folder for the adapter")
-    parser.add_argument("--history", type=Path, required=True)
-    parser.add_argument("--record", type=Path, required=True)
+    parser = training_parser(__doc__)
     parser.add_argument("--samples", type=Path, required=True, help="answers before and after training")
-    runtime.add_common_arguments(parser)
     args = parser.parse_args()
 
     started = runtime.start(args.seed, args.threads)
@@ -52,7 +42,6 @@ def main() -> None:
     after = answer_sample(model, tokenizer, spec, args.seed)
 
     model.save_pretrained(args.output_dir)
-    write_json(args.history, history)
     write_json(
         args.samples,
         {
@@ -62,8 +51,7 @@ def main() -> None:
             "after": after["answer"],
         },
     )
-    write_json(args.record, training_record(model, history, audit, started, spec))
-    shutil.rmtree(args.checkpoints, ignore_errors=True)
+    finish_training(args, spec, model, history, audit, started)
 
 
 if __name__ == "__main__":

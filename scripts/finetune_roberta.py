@@ -1,34 +1,23 @@
 """Fine-tune the encoder by one method: full, LoRA, prompt tuning, top layers or head only.
 
-Writes the tensors that training changed, the history of the losses and the record of the run.
+Writes the tensors that training changed, the history of the losses and the record of the training.
 """
 
-import argparse
-import shutil
 from pathlib import Path
 
 from nli import runtime
-from nli.atomic import write_json
 from nli.data import read_split
 from nli.encoder import accuracy, build_encoder, load_tokenizer, pair_collator, tokenize_pairs
 from nli.errors import run_main
 from nli.files import read_json
-from nli.records import training_record
+from nli.jobs import finish_training, training_parser
 from nli.training import StudyTrainer, run_training, save_trained, training_arguments
 from transformers import TrainingArguments
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--spec", type=Path, required=True, help="resolved experiment (JSON)")
-    parser.add_argument("--model", type=Path, required=True, help="folder of the base encoder")
-    parser.add_argument("--train", type=Path, required=True, help="training split")
+    parser = training_parser(__doc__)
     parser.add_argument("--validation", type=Path, required=True, help="split evaluated after each epoch")
-    parser.add_argument("--checkpoints", type=Path, required=True, help="folder to resume from")
-    parser.add_argument("--output-dir", type=Path, required=True, help="folder for the trained tensors")
-    parser.add_argument("--history", type=Path, required=True)
-    parser.add_argument("--record", type=Path, required=True)
-    runtime.add_common_arguments(parser)
     args = parser.parse_args()
 
     started = runtime.start(args.seed, args.threads)
@@ -43,7 +32,7 @@ def main() -> None:
         args=TrainingArguments(
             **training_arguments(spec["training"], args.checkpoints, args.seed),
             eval_strategy="epoch",
-            per_device_eval_batch_size=max(spec["training"]["batch_size"], 16),
+            per_device_eval_batch_size=spec["training"]["eval_batch_size"],
         ),
         train_dataset=train,
         eval_dataset=validation,
@@ -53,9 +42,7 @@ def main() -> None:
     history, audit = run_training(trainer, args.checkpoints)
 
     save_trained(model, args.output_dir)
-    write_json(args.history, history)
-    write_json(args.record, training_record(model, history, audit, started, spec))
-    shutil.rmtree(args.checkpoints, ignore_errors=True)
+    finish_training(args, spec, model, history, audit, started)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ LABEL_COLOURS = {
     "unparsed": "#C9CFD6",
 }
 LINES = [("#0072B2", "o", "-"), ("#D55E00", "s", "--"), ("#00795A", "^", "-."), ("#9A4F82", "D", ":")]
-LINES += [("#8A6D00", "v", "-"), ("#3B4754", "P", "--")]
+LINES += [("#8A6D00", "v", "-"), ("#3B4754", "P", "--"), ("#56A0D3", "X", "-."), ("#E69F00", "<", ":")]
 WIDTH = 6.5  # inches: the text width of the page
 STYLE = {
     "svg.fonttype": "path",
@@ -203,10 +203,9 @@ def learning_roberta(results: Results) -> Drawn:
     """Training loss by step, and validation loss and accuracy by epoch, of every RoBERTa experiment."""
     figure, panels = plt.subplots(1, 3, figsize=(WIDTH, 2.75))
     drawn = []
-    for arm, (colour, marker, style) in zip(results.family("roberta"), LINES * 3, strict=False):
-        history = arm.first.history if arm.first else {}
-        if not history:
-            continue
+    arms = [arm for arm in results.family("roberta") if arm.first and arm.first.history]
+    for arm, (colour, marker, style) in zip(arms, LINES * 3, strict=False):
+        history = arm.first.history
         drawn.append(arm.title)
         steps = [entry for entry in history.get("steps", []) if "loss" in entry]
         smooth = _smooth([entry["loss"] for entry in steps])
@@ -246,11 +245,9 @@ def learning_qlora(results: Results) -> Drawn:
     figure, axes = plt.subplots(figsize=(WIDTH, 2.7))
     drawn = []
     arms = [*results.family("qlora"), *results.family("linear_head")]
-    for arm, (colour, marker, style) in zip(arms, LINES * 3, strict=False):
-        history = arm.first.history if arm.first else {}
-        steps = [entry for entry in history.get("steps", []) if "loss" in entry]
-        if not steps:
-            continue
+    trained = [arm for arm in arms if arm.first and arm.first.history.get("steps")]
+    for arm, (colour, marker, style) in zip(trained, LINES * 3, strict=False):
+        steps = [entry for entry in arm.first.history["steps"] if "loss" in entry]
         drawn.append(arm.title)
         every = max(1, len(steps) // 8)
         axes.plot([e["step"] for e in steps], [e["loss"] for e in steps], style, color=colour, lw=1.2,
@@ -415,12 +412,13 @@ def make_figures(results: Results, folder: Path) -> list[Path]:
             with whole_file(path) as temporary:
                 figure.savefig(temporary, metadata={"Date": None, "Creator": None})
             plt.close(figure)
-        write_text(path.with_suffix(".md"), image_markdown(name, plot.caption, alt))
+        width = round(100 * figure.get_figwidth() / WIDTH)
+        write_text(path.with_suffix(".md"), image_markdown(name, plot.caption, alt, width))
         paths.append(path)
     return paths
 
 
-def image_markdown(name: str, caption: str, alt: str) -> str:
-    """The image with its caption, cross-reference label and alternative text."""
+def image_markdown(name: str, caption: str, alt: str, width: int = 100) -> str:
+    """The image with its caption, label, alternative text, and width in percent of the text."""
     alt = alt.replace("\\", "").replace('"', "'")
-    return f'![{caption}](figures/{name}.svg){{#fig-{name} fig-alt="{alt}"}}\n'
+    return f'![{caption}](figures/{name}.svg){{#fig-{name} width={width}% fig-alt="{alt}"}}\n'

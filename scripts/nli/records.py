@@ -3,6 +3,7 @@
 Nothing here may hold a secret or a home path: a record is published with the report.
 """
 
+import re
 import resource
 import subprocess
 import sys
@@ -47,14 +48,15 @@ def _totals(parameters: list[nn.Parameter]) -> dict[str, int]:
     return {"total": total, "trainable": trainable, "frozen": total - trainable}
 
 
-LAYERS = {  # row of the report's layer table -> the end of the module's name in a RoBERTa classifier
-    "word_embeddings": "embeddings.word_embeddings",
-    "token_type_embeddings": "embeddings.token_type_embeddings",
-    "position_embeddings": "embeddings.position_embeddings",
-    "embedding_layer_norm": "embeddings.LayerNorm",
-    "encoder": ".encoder",
-    "classifier_dense": "classifier.dense",
-    "classifier_out_proj": "classifier.out_proj",
+_HEAD = r"classifier(\.modules_to_save\.\w+)?"
+LAYERS = {  # row of the report's layer table -> the module, whatever PEFT has wrapped it in
+    "word_embeddings": r"embeddings\.word_embeddings$",
+    "token_type_embeddings": r"embeddings\.token_type_embeddings$",
+    "position_embeddings": r"embeddings\.position_embeddings$",
+    "embedding_layer_norm": r"embeddings\.LayerNorm$",
+    "encoder": r"(^|\.)encoder$",
+    "classifier_dense": _HEAD + r"\.dense$",
+    "classifier_out_proj": _HEAD + r"\.out_proj$",
 }
 
 
@@ -63,16 +65,14 @@ def layer_rows(model: nn.Module) -> list[dict[str, Any]]:
 
     Empty for a model that lacks those parts, such as a decoder.
     """
-    modules = dict(model.named_modules())
     rows = []
-    for row, suffix in LAYERS.items():
-        for name, module in modules.items():
-            if f".{name}".endswith(suffix) and "original_module" not in name:
-                parameters = list(module.parameters())
-                totals = _totals(parameters)
-                rows.append({"name": row, "parameters": totals["total"], "trainable": totals["trainable"]})
-                break
-    return rows if len(rows) == len(LAYERS) else []
+    for row, pattern in LAYERS.items():
+        module = next((m for name, m in model.named_modules() if re.search(pattern, name)), None)
+        if module is None:
+            return []
+        totals = _totals(list(module.parameters()))
+        rows.append({"name": row, "parameters": totals["total"], "trainable": totals["trainable"]})
+    return rows
 
 
 def training_record(

@@ -214,8 +214,19 @@ def reported_parameters(reported: Mapping[str, Any], key: str) -> Mapping[str, A
 
 
 def reported_prompt(reported: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """The report's entry for "prompt1" .. "prompt5"; {} for a prompt of ours."""
-    return reported["llama"]["icl"]["prompts"].get(_number(name), {})
+    """The report's entry for "prompt1" .. "prompt5"; {} for a prompt of ours.
+
+    YAML reads `strength: simple, finds neutral better` inside braces as a value and a key without one;
+    such a key is given back to the text that it was cut from.
+    """
+    entry: dict[str, Any] = {}
+    last = None
+    for key, value in reported["llama"]["icl"]["prompts"].get(_number(name), {}).items():
+        if value is None and last is not None:
+            entry[last] = f"{entry[last]}, {key}"
+        else:
+            entry[key], last = value, key
+    return entry
 
 
 def _number(name: str) -> int | None:

@@ -143,6 +143,7 @@ class Tokenization(Strict):
 class Training(Strict):
     learning_rate: PositiveFloat
     batch_size: Positive = Field(description="examples on the device at a time")
+    eval_batch_size: Positive | None = Field(None, description="for the evaluation after each epoch")
     gradient_accumulation: Positive = 1
     epochs: PositiveFloat | None = None
     max_steps: Positive | None = Field(None, description="optimizer steps; instead of epochs")
@@ -257,6 +258,8 @@ class RobertaExperiment(Experiment):
         for method, key in needs.items():
             if (self.method == method) != (getattr(self, key) is not None):
                 raise ValueError(f"'{key}' goes with method '{method}', and only with it")
+        if self.training.eval_batch_size is None:
+            raise ValueError("'training' needs the key 'eval_batch_size'")
         if self.pooling == "sentence_start" and self.method != "prompt_tuning":
             raise ValueError("pooling 'sentence_start' goes with method 'prompt_tuning' only")
         return self
@@ -329,10 +332,11 @@ FAMILIES: dict[str, type[Experiment]] = {
 class Study(Strict):
     """The whole study as resolved for one scale: what every rule of the workflow is computed from."""
 
-    scale: Literal["demo", "paper"]
+    scale: Literal["demo", "paper"] = Field(description="which of `scales:` is put over the file's body")
     results: str = Field(description="folder that everything is written to, by scale")
     seeds: list[NonNegative] = Field(min_length=1, description="each experiment runs once per seed")
     only: list[str] = Field(description="experiments or families to run; empty: all")
+    finished_only: bool = Field(description="report on the runs that are there, and start no other")
     data: Data
     models: Models
     prompts: dict[str, Prompt]

@@ -25,7 +25,7 @@ SCORER_TITLES = {
     "parsed": "parsed answer",
     "first_label": "first label",
     "most_frequent_label": "most frequent label",
-    "first_word": "first word after the marker",
+    "first_word": "first word",
 }
 FIGURES = {  # of history.json's "train" and of reported.yaml alike
     "loss": ("Training loss", lambda value: decimal(value, 4)),
@@ -51,8 +51,8 @@ def _prompt_card(results: Results, arm: Arm) -> str:
     facts = [("Shots", "none (zero-shot)" if not example else integer(prompt["shots"]))]
     facts.append(("Answers", answers))
     if example:
-        filled = f"{escape(example['premise'])} / {escape(example['hypothesis'])}"
-        facts.append(("Example", f"{filled} / {escape(example['answer'])}"))
+        parts = (f"{name} “{escape(example[name])}”" for name in ("premise", "hypothesis"))
+        facts.append(("Example", f"{', '.join(parts)}, answer *{escape(example['answer'])}*"))
     facts += [
         (name.capitalize(), escape(printed[key]))
         for name, key in (("strength", "strength"), ("weakness", "weakness"), ("note", "note"))
@@ -95,23 +95,23 @@ def icl_summary(results: Results) -> str:
         f"Parsed answers only{GROUP}95% interval": "r",
         f"All answers{GROUP}acc., %": "r",
         f"All answers{GROUP}95% interval": "r",
-        f"As reported{GROUP}reported, %": "r",
-        f"As reported{GROUP}reported fraction": "r",
+        f"Reported{GROUP}acc., %": "r",
+        f"Reported{GROUP}fraction": "r",
     }
     caption = (
         "The prompts side by side, on the matched split. The report counted parsed answers only; counted "
-        "strictly, an answer that names no label is wrong. The reported fraction is recovered from the "
-        "printed decimals: the smallest one that gives them."
+        "strictly, an answer that names no label is wrong. The fractions are recovered from the report's "
+        "decimals: those with at most 250 answers that give the printed value."
     )
     return table(columns, rows, caption, "tbl-icl") if rows else NONE
 
 
 def _fraction(printed: Mapping[str, Any]) -> str:
-    """The smallest fraction with the printed value; "or a multiple" where several fit."""
+    """The fractions that give the printed value: the one, or the smallest and the largest."""
     fits = printed.get("fits", [])
     if not fits:
         return MISSING
-    return fits[0] if len(fits) == 1 else f"{fits[0]} ×k"
+    return fits[0] if len(fits) == 1 else f"{fits[0]} to {fits[-1]}"
 
 
 def qlora_settings(results: Results) -> str:
@@ -151,7 +151,11 @@ def qlora_texts(results: Results) -> str:
     for arm in [*results.family("qlora"), *results.family("linear_head")]:
         if arm.spec.get("text") and arm.spec.get("method") != "merge":
             texts.setdefault(arm.spec["text"], []).append(escape(arm.title))
-    return "\n".join(f"{listing(names)}:\n\n{code_block(text)}" for text, names in texts.items()) or NONE
+    parts = [
+        f"#### {'; '.join(names)} {{.unnumbered .unlisted}}\n\n{code_block(text)}"
+        for text, names in texts.items()
+    ]
+    return "\n".join(parts) or NONE
 
 
 def qlora_training(results: Results) -> str:
@@ -166,7 +170,7 @@ def qlora_training(results: Results) -> str:
         rows.append([escape(arm.title), "ours", *(cells if arm.first else status_cells(arm, len(FIGURES)))])
         if printed:
             shown = (show(printed.get(key)) for key, (_, show) in FIGURES.items())
-            rows.append(["", "*reported*", *(cell if cell == MISSING else f"*{cell}*" for cell in shown)])
+            rows.append(["", "reported", *shown])
     columns = {"Experiment": "l", "Figures": "l"} | {title: "r" for title, _ in FIGURES.values()}
     caption = (
         "Training figures. Losses compare only between experiments that put the loss on the same tokens: "
@@ -251,7 +255,7 @@ def samples(results: Results) -> str:
             continue
         label = escape(shown["sample"]["label"])
         blocks = [("Prompt", "prompt"), ("Before training", "before"), ("After training", "after")]
-        text = "\n".join(f"{title}:\n\n{code_block(_visible(shown[key]))}" for title, key in blocks)
+        text = "\n".join(f"##### {title} {{.unnumbered .unlisted}}\n\n{code_block(_visible(shown[key]))}" for title, key in blocks)
         parts.append(f"{head}\nThe right label is *{label.lower()}*.\n\n{text}")
     return "\n".join(parts) or NONE
 

@@ -112,7 +112,7 @@ def parameters(results: Results) -> str:
             rows.append([title, "counted once", *_counts(audit)])
             rows.append(["", "as the report counts", *_counts(audit["as_reported"])])
         if reported:
-            rows.append(["", "*reported*", *(f"*{integer(n)}*" for n in printed), _share(reported)])
+            rows.append(["", "reported", *(integer(n) for n in printed), _share(reported)])
     columns = {
         "Experiment": "l",
         "Count": "l",
@@ -163,7 +163,8 @@ def _epoch_table(results: Results, arm: Arm) -> str:
     for measure in ("Training loss", "Validation loss", "Accuracy, %"):
         columns |= {f"{measure}{GROUP}ours": "r", f"{measure}{GROUP}reported": "r"}
     if not printed:
-        columns = {key: side for key, side in columns.items() if not key.endswith("reported")}
+        kept = ("Epoch", "Training loss", "Validation loss", "Accuracy, %")
+        columns = dict.fromkeys(kept, "r")
         rows = [[row[0], row[1], row[3], row[5]] for row in rows]
     caption = f"{escape(arm.title)}, epoch by epoch, on the matched split."
     if not ours:

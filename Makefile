@@ -1,0 +1,56 @@
+# The study's commands. `make demo` needs Python >= 3.11, make and git, and nothing else.
+
+PYTHON ?= python3
+CORES ?= $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() or 1, 8))')
+LOCKS := containers/study.lock containers/report.lock containers/workflow.lock containers/dev.lock
+SNAKEFILES := Snakefile $(wildcard rules/*.smk)
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: help demo study test lint format schema lock clean
+
+help:
+	@echo "make demo     the whole study on a laptop: synthetic pairs, tiny models, minutes"
+	@echo "make study    the reported study at paper scale: one GPU of 16 GB, days"
+	@echo "make test     the linters and the test suite"
+	@echo "make lint     the linters alone; make format mends what they can"
+	@echo "make schema   config.schema.json and docs/configuration.md from scripts/nli/schema.py"
+	@echo "make lock     the lock files from pyproject.toml"
+	@echo "make clean    delete the demo's results"
+
+demo: .venv/installed
+	@snakemake --cores $(CORES)
+	@echo "results/demo/report.html"
+	@echo "results/demo/report.pdf"
+
+study: .venv/installed
+	snakemake --cores $(CORES) --config scale=paper
+
+test: lint
+	python -m pytest
+
+lint: .venv/installed
+	ruff check .
+	ruff format --check --quiet .
+	snakefmt --check --quiet $(SNAKEFILES)
+	snakemake --lint --quiet
+
+format: .venv/installed
+	ruff check --fix .
+	ruff format .
+	snakefmt --quiet $(SNAKEFILES)
+
+schema: .venv/installed
+	python scripts/describe_config.py --schema config.schema.json --reference docs/configuration.md
+
+lock: .venv/installed
+	pip install --quiet uv
+	containers/lock.sh
+
+clean:
+	rm -rf results/demo
+
+# The environment, made again when a lock changes and left alone otherwise.
+.venv/installed: $(LOCKS) containers/install.sh
+	PYTHON=$(PYTHON) containers/install.sh $(LOCKS)
+	@touch $@

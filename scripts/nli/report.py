@@ -1,0 +1,162 @@
+"""Render report/study.qmd to one HTML file and one PDF, with Quarto or with what the environment brings.
+
+The sources and the computed fragments are put together in a build folder, with every include written out, and one of
+two engines renders from there:
+
+quarto    the real one, if it is on PATH or beside the running Python
+embedded  Pandoc for HTML; Pandoc, then Typst, for PDF (both come as wheels from PyPI)
+
+The sources keep to what both understand. theme/study.lua serves both; theme/embedded.lua adds for Pandoc the
+cross-references that Quarto has built in.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from nli.atomic import whole_file
+from nli.errors import StudyError
+
+ENGINES = ("auto", "quarto", "embedded")
+INCLUDE = re.compile(r"^\{\{<\s*include\s+(\S+)\s*>\}\}[ \t]*$", re.MULTILINE)
+PDF_TIMESTAMP = 946684800  # seconds; a fixed date keeps equal reports equal bytes
+
+
+def find_quarto() -> str | None:
+    """Path of the quarto program: beside the running Python, else on PATH; None if there is none."""
+    beside = Path(sys.executable).parent / "quarto"
+    return str(beside) if beside.exists() else shutil.which("quarto")
+
+
+def assemble(source: Path, fragments: Path, build: Path) -> Path:
+    """Lay out the build folder and return its study.qmd, in which every include is written out.
+
+    Args:
+        source: the folder with study.qmd, sections/, theme/ and references.bib.
+        fragments: the folder with tables/ and figures/, as make_tables and make_figures wrote them.
+        build: emptied first.
+    """
+    for name, folder in (("tables", fragments), ("figures", fragments), ("theme", source)):
+        if not (folder / name).is_dir():
+            raise StudyError(f"report: no folder {name}/ in {folder}; make tables and figures first")
+    shutil.rmtree(build, ignore_errors=True)
+    build.mkdir(parents=True)
+    shutil.copytree(source / "theme", build / "theme")
+    shutil.copytree(fragments / "figures", build / "figures")
+    shutil.copytree(fragments / "tables", build / "tables")
+    shutil.copy(source / "references.bib", build)
+    text = expand_includes(source / "study.qmd", (source, fragments))
+    study = build / "study.qmd"
+    study.write_text(text, encoding="utf-8")
+    return study
+
+
+def expand_includes(path: Path, roots: tuple[Path, ...], inside: tuple[Path, ...] = ()) -> str:
+    """The text of a file with each include shortcode replaced by its file, as Quarto does it.
+
+    Paths of includes are relative to the main document, whichever file they stand in; here that is each of `roots`
+    in turn. Raises StudyError for a missing file or a circle.
+    """
+    if path in inside:
+        raise StudyError(f"report: {path.name} includes itself, by way of {inside[-1].name}")
+    text = path.read_text(encoding="utf-8")
+
+    def replace(match: re.Match[str]) -> str:
+        name = match.group(1)
+        found = next((root / name for root in roots if (root / name).is_file()), None)
+        if found is None:
+            raise StudyError(f"report: {path.name} includes {name}, which does not exist; make it")
+        return expand_includes(found, roots, (*inside, path)).rstrip("\n")
+
+    return INCLUDE.sub(replace, text)
+
+
+def render(study: Path, html: Path, pdf: Path, engine: str = "auto") -> str:
+    """Render an assembled study.qmd; both files appear whole or not at all. Returns the engine's name."""
+    quarto = find_quarto() if engine in ("auto", "quarto") else None
+    if engine == "quarto" and quarto is None:
+        raise StudyError("report: no quarto found; install it, or use --engine embedded")
+    with whole_file(html) as html_file, whole_file(pdf) as pdf_file:
+        if quarto:
+            _render_quarto(quarto, study, html_file, pdf_file)
+        else:
+            _render_html(study, html_file)
+            _render_pdf(study, pdf_file)
+    return "quarto" if quarto else "embedded"
+
+
+def _render_quarto(quarto: str, study: Path, html: Path, pdf: Path) -> None:
+    for to, made, target in (("html", "study.html", html), ("typst", "study.pdf", pdf)):
+        command = [quarto, "render", study.name, "--to", to, "--output", made]
+        _run(command, study.parent)
+        shutil.copyfile(study.parent / made, target)
+
+
+def _render_html(study: Path, html: Path) -> None:
+    """Pandoc to one self-contained file."""
+    settings = _settings(study)["format"]["html"]
+    page = study.parent / "study.html"
+    options = [
+        "--to=html5",
+        "--standalone",
+        "--embed-resources",
+        "--number-sections",
+        "--toc",
+        f"--toc-depth={settings['toc-depth']}",
+        f"--metadata=toc-title:{settings['toc-title']}",
+        f"--css={settings['css']}",
+        f"--include-before-body={settings['include-before-body']}",
+    ]
+    _pandoc(study, page, options)
+    shutil.copyfile(page, html)
+
+
+def _render_pdf(study: Path, pdf: Path) -> None:
+    """Pandoc to Typst, Typst to PDF, with the fonts that Typst carries."""
+    import typst
+
+    page = study.parent / "study.typ"
+    headers = _settings(study)["format"]["typst"]["include-in-header"]
+    options = ["--to=typst", "--standalone", "--template=theme/embedded.typst"]
+    _pandoc(study, page, options + [f"--include-in-header={name}" for name in headers])
+    try:
+        made = typst.compile(
+            page, root=study.parent, ignore_system_fonts=True, timestamp=PDF_TIMESTAMP
+        )
+    except typst.TypstError as error:
+        raise StudyError(f"report: Typst cannot set {page.name}: {error}") from error
+    pdf.write_bytes(made)
+
+
+def _settings(study: Path) -> dict:
+    """The front matter of a document."""
+    return yaml.safe_load(study.read_text(encoding="utf-8").split("---\n")[1])
+
+
+def _pandoc(study: Path, output: Path, options: list[str]) -> None:
+    import pypandoc
+
+    command = [
+        pypandoc.get_pandoc_path(),
+        study.name,
+        "--from=markdown",
+        f"--output={output.name}",
+        "--lua-filter=theme/study.lua",
+        "--lua-filter=theme/embedded.lua",
+        "--citeproc",
+        "--fail-if-warnings",
+        *options,
+    ]
+    _run(command, study.parent)
+
+
+def _run(command: list[str], folder: Path) -> None:
+    """Run a renderer in the build folder; what it says becomes the error where it fails."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = " ".join((done.stderr or done.stdout).split())[-600:]
+        raise StudyError(f"report: {Path(command[0]).name} failed: {said}")
