@@ -22,9 +22,7 @@ def main() -> None:
     parser.add_argument("--reported", type=Path, required=True, help="the earlier report's figures")
     parser.add_argument("--output-dir", type=Path, required=True, help="folder for the figures")
     arguments = parser.parse_args()
-    results = load_results(
-        arguments.results, arguments.study, arguments.reported, arguments.data
-    )
+    results = load_results(arguments.results, arguments.study, arguments.reported, arguments.data)
     made = make_figures(results, arguments.output_dir)
     print(f"{len(made)} figures in {arguments.output_dir}")
 

@@ -17,9 +17,7 @@ from nli.predictions import read_predictions
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--predictions", type=Path, required=True, help="predictions.parquet of a run"
-    )
+    parser.add_argument("--predictions", type=Path, required=True, help="predictions.parquet of a run")
     parser.add_argument("--run", type=Path, required=True, help="run.json of the same run")
     parser.add_argument("--output", type=Path, required=True, help="metrics.json to write")
     arguments = parser.parse_args()

@@ -1,18 +1,12 @@
-"""Every figure of the report as SVG, with a Markdown fragment that holds its caption and its alternative text.
+"""Every figure of the report as SVG, with a Markdown fragment that holds caption and alternative text.
 
-A figure is a function from `Results` to (matplotlib figure, alternative text). Text is drawn as outlines, so it
-looks the same wherever it is opened; the same results give the same bytes. Colours are Okabe and Ito's, which
-colour-blind readers can tell apart; shape or position always says the same as colour.
+A figure is a function from `Results` to (matplotlib figure, alternative text), entered in FIGURES below. The
+same results give the same bytes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import matplotlib
-
-matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -25,49 +19,10 @@ from matplotlib.ticker import MaxNLocator
 from nli.atomic import whole_file, write_text
 from nli.labels import LABELS
 from nli.markup import counted, listing, percent
+from nli.plot_style import FAMILY_COLOURS, INK, LABEL_COLOURS, LINES, MUTED, STYLE, WIDTH
 from nli.results import FAMILY_TITLES, Arm, Results, reported_accuracy
 from nli.tables_data import SPLIT_TITLES, described_splits
 
-INK, MUTED, GRID = "#1f2933", "#66727f", "#dde2e7"
-FAMILY_COLOURS = {
-    "roberta": "#0072B2",
-    "icl": "#B8600B",
-    "qlora": "#00795A",
-    "linear_head": "#9A4F82",
-}
-LABEL_COLOURS = {
-    "entailment": "#0072B2",
-    "neutral": "#E69F00",
-    "contradiction": "#7A4FA3",
-    "unparsed": "#C9CFD6",
-}
-LINES = [("#0072B2", "o", "-"), ("#D55E00", "s", "--"), ("#00795A", "^", "-."), ("#9A4F82", "D", ":")]
-LINES += [("#8A6D00", "v", "-"), ("#3B4754", "P", "--"), ("#56A0D3", "X", "-."), ("#E69F00", "<", ":")]
-WIDTH = 6.5  # inches: the text width of the page
-STYLE = {
-    "svg.fonttype": "path",
-    "svg.hashsalt": "nli",
-    "font.size": 8.5,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": MUTED,
-    "axes.linewidth": 0.6,
-    "axes.titlesize": 8.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": False,
-    "grid.color": GRID,
-    "grid.linewidth": 0.6,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-    "figure.constrained_layout.use": True,
-}
 Drawn = tuple[Figure, str]
 
 
@@ -107,7 +62,9 @@ def accuracy(results: Results) -> Drawn:
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=4, handletextpad=0.4, columnspacing=1.4)
     parts = [
-        f"{arm.title} {percent(scores['accuracy'], 1)}" if (scores := arm.scores()) else f"{arm.title} {arm.status}"
+        f"{arm.title} {percent(scores['accuracy'], 1)}"
+        if (scores := arm.scores())
+        else f"{arm.title} {arm.status}"
         for arm in arms
     ]
     return figure, f"Dot plot of accuracy in percent with 95% intervals: {'; '.join(parts)}."
@@ -154,7 +111,12 @@ def answers(results: Results) -> Drawn:
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     handles = [
-        Patch(facecolor=LABEL_COLOURS[name], label=name, hatch="////" if name == "unparsed" else None, edgecolor="white")
+        Patch(
+            facecolor=LABEL_COLOURS[name],
+            label=name,
+            hatch="////" if name == "unparsed" else None,
+            edgecolor="white",
+        )
         for name in (*LABELS, "unparsed")
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
@@ -343,7 +305,9 @@ def prompts(results: Results) -> Drawn:
         panel.grid(axis="y")
         panel.set_axisbelow(True)
     handles = [
-        Line2D([], [], marker="o", color=FAMILY_COLOURS["icl"], mfc="white", ms=5, label="parsed answers only"),
+        Line2D(
+            [], [], marker="o", color=FAMILY_COLOURS["icl"], mfc="white", ms=5, label="parsed answers only"
+        ),
         Line2D([], [], marker="o", color=FAMILY_COLOURS["icl"], ms=5, label="all answers"),
         Line2D([], [], marker="D", color=MUTED, mfc="white", ms=5, lw=0, label="reported"),
         Line2D([], [], color=INK, lw=0.9, ls=":", label="majority"),
@@ -365,7 +329,9 @@ def _whisker(axes: Axes, x: float, value: float | None, bounds: Sequence[float] 
     axes.plot(x, 100 * value, "o", color=colour, mfc="white" if hollow else colour, ms=5, zorder=3)
 
 
-MATRICES = "Rows are the right labels, columns the answers; each cell holds its share of the row and its count."
+MATRICES = (
+    "Rows are the right labels, columns the answers; each cell holds its share of the row and its count."
+)
 FIGURES: dict[str, Plot] = {
     "accuracy": Plot(
         accuracy,
@@ -381,7 +347,7 @@ FIGURES: dict[str, Plot] = {
     "labels": Plot(labels, "Label balance of each split."),
     "learning-roberta": Plot(
         learning_roberta,
-        "Learning curves of the RoBERTa experiments. The training loss is a running mean of nine logged values.",
+        "Learning curves of the RoBERTa experiments. The training loss is a running mean of nine values.",
     ),
     "learning-qlora": Plot(
         learning_qlora,
@@ -396,8 +362,8 @@ FIGURES: dict[str, Plot] = {
     ),
     "prompts": Plot(
         prompts,
-        "The prompts under both ways of counting, with 95% intervals (above), and the share of answers in which "
-        "a label could be read (below).",
+        "The prompts under both ways of counting, with 95% intervals (above), and the share of answers in "
+        "which a label could be read (below).",
     ),
 }
 

@@ -79,9 +79,7 @@ def counted(n: int, one: str, many: str | None = None) -> str:
     return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
-def table(
-    columns: Mapping[str, str], rows: Sequence[Sequence[str]], caption: str, label: str
-) -> str:
+def table(columns: Mapping[str, str], rows: Sequence[Sequence[str]], caption: str, label: str) -> str:
     """A pipe table with a caption and a cross-reference label.
 
     Args:

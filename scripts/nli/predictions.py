@@ -124,9 +124,7 @@ def _check_columns(frame: pd.DataFrame, path: Path | str) -> None:
         )
 
 
-def _refuse(
-    frame: pd.DataFrame, wrong: pd.Series, column: str, wanted: str, path: Path | str
-) -> None:
+def _refuse(frame: pd.DataFrame, wrong: pd.Series, column: str, wanted: str, path: Path | str) -> None:
     """Raise StudyError for the first row where `wrong` holds."""
     positions = np.flatnonzero(wrong.to_numpy(dtype=bool))
     if len(positions):

@@ -41,10 +41,11 @@ ENCODER_SPEC = {
     "mlm_visible_after": 0.3,
     "mlm_visible_before": 0.1,
     "steps": 2400,
-    "batch_size": 32,
+    "batch_size": 33,
     "learning_rate": 1.0e-3,
     "weight_decay": 0.01,
-    "warmup_fraction": 0.1,
+    "warmup_fraction": 0.05,
+    "cooldown_fraction": 0.4,
 }
 DECODER_SPEC = {
     "layers": 4,
@@ -58,10 +59,11 @@ DECODER_SPEC = {
     "tie_word_embeddings": False,
     "initializer_range": 0.06,
     "steps": 2000,
-    "batch_size": 32,
+    "batch_size": 33,
     "learning_rate": 2.0e-3,
     "weight_decay": 0.01,
-    "warmup_fraction": 0.1,
+    "warmup_fraction": 0.05,
+    "cooldown_fraction": 0.4,
     "answer_weight": 5.0,
 }
 
@@ -165,18 +167,24 @@ def train_decoder_tokenizer(corpus: pd.DataFrame, vocab_size: int, max_length: i
     )
 
 
-def length_bucketed_batches(
-    lengths: np.ndarray, batch_size: int, rng: np.random.Generator
+def grouped_batches(
+    premises: pd.Series, lengths: np.ndarray, batch_size: int, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """Indices of batches of nearly equal length, in random order, epoch after epoch without end."""
+    """Indices of batches of about equal length, in random order, epoch after epoch without end.
+
+    Pairs that share a premise stand in the same batch: what tells their labels apart is then how the
+    hypotheses relate to it, and little else. (In MultiNLI, too, a premise has a hypothesis of each label.)
+    """
     if len(lengths) < batch_size:
         raise StudyError(
             f"pretraining: the corpus has {len(lengths)} pairs, a batch takes {batch_size}; "
             "give more pairs or a smaller batch_size"
         )
+    groups = premises.groupby(premises.to_numpy(), sort=False).ngroup().to_numpy()
+    group_lengths = np.bincount(groups, weights=lengths) / np.bincount(groups)
     while True:
-        noisy = lengths + rng.random(len(lengths))  # ties in a new order every epoch
-        order = np.argsort(noisy, kind="stable")
+        noisy = group_lengths + 2 * rng.random(len(group_lengths))  # other neighbours every epoch
+        order = np.lexsort((groups, noisy[groups]))
         batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
         for i in rng.permutation(len(batches)):
             if len(batches[i]) == batch_size:
@@ -205,7 +213,7 @@ def _optimise(
     def scale(step: int) -> float:
         if step < warmup:
             return (step + 1) / warmup
-        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+        return min(1.0, (steps - step) / (spec["cooldown_fraction"] * steps))
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, scale)
     model.train()
@@ -251,7 +259,7 @@ def mask_tokens(
     how = torch.rand(ids.shape)
     candidates = ids[maskable]
     random_ids = candidates[torch.randint(len(candidates), ids.shape)]
-    inputs = torch.where(chosen & (how < 0.8), tokenizer.mask_token_id, ids)
+    inputs = torch.where(chosen & (how < 0.5), tokenizer.mask_token_id, ids)
     inputs = torch.where(chosen & (how >= 0.9), random_ids, inputs)
     inputs = torch.where(always, tokenizer.mask_token_id, inputs)
     return inputs, chosen | always
@@ -278,6 +286,9 @@ def pretrain_encoder(corpus: pd.DataFrame, tokenizer, spec: dict, seed: int, log
         attention_probs_dropout_prob=0.0,
     )
     model = RobertaForMaskedLM(config)
+    with torch.no_grad():  # query = key: a word starts out attending to its own repetitions
+        for layer in model.roberta.encoder.layer:
+            layer.attention.self.key.weight.copy_(layer.attention.self.query.weight)
     pairs = encode_with_connective(tokenizer, corpus, spec["max_length"])
     labels = corpus["label"].to_numpy()
     connectives = [
@@ -314,7 +325,7 @@ def pretrain_encoder(corpus: pd.DataFrame, tokenizer, spec: dict, seed: int, log
         }
         return losses.mean() + spec["connective_weight"] * losses[is_connective].mean(), figures
 
-    batches = length_bucketed_batches(lengths, spec["batch_size"], rng)
+    batches = grouped_batches(corpus["premise"], lengths, spec["batch_size"], rng)
     _optimise(model, batches, loss_of, spec, log)
     model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = 0.1
     return model
@@ -378,7 +389,7 @@ def pretrain_decoder(corpus: pd.DataFrame, tokenizer, spec: dict, seed: int, log
         }
         return (losses * weights).sum() / weights.sum(), figures
 
-    batches = length_bucketed_batches(lengths, spec["batch_size"], rng)
+    batches = grouped_batches(corpus["premise"], lengths, spec["batch_size"], rng)
     _optimise(model, batches, loss_of, spec, log)
     return model
 

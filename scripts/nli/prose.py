@@ -1,6 +1,6 @@
 """Sentences that state results. They are computed, so they change when the numbers do.
 
-Each says what the intervals allow and no more: above the majority baseline, below it, or not separable from it.
+Each says what the intervals allow and no more: above the majority baseline, below it, or not separable.
 """
 
 import html
@@ -11,14 +11,11 @@ from nli.labels import LABELS
 from nli.markup import counted, escape, integer, interval, listing, percent
 from nli.results import Arm, Results
 
-DEMO_NOTICE = (
-    "Demo scale: tiny models made by this workflow. It shows the machinery and the mechanisms, "
-    "not the study's results."
-)
+DEMO_NOTICE = "Demo scale: this report shows the machinery and the mechanisms, not the study's results."
 DEMO_DETAIL = (
-    "Every step below ran through the same code as the full study, on models some thousands of times smaller. "
-    "Set our figures beside the reported ones to compare *patterns* (what learns, what collapses, what cannot "
-    "be parsed), never levels."
+    "Every step below ran through the same code as the full study, on far smaller "
+    "models. Set our figures beside the reported ones to compare *patterns* (what learns, what "
+    "collapses, what cannot be parsed), never levels."
 )
 
 
@@ -101,7 +98,7 @@ def summary(results: Results) -> str:
     arms, done = list(results.arms.values()), results.done()
     lines = [f"{len(done)} of {counted(len(arms), 'experiment')} ran at the *{results.scale}* scale."]
     for status in ("failed", "not run"):
-        names = [escape(arm.title) for arm in arms if arm.status == status]
+        names = [f"**{escape(arm.title)}**" for arm in arms if arm.status == status]
         if names:
             lines.append(f"{status.capitalize()}: {listing(names)}.")
     scored = [(arm, scores) for arm in done if (scores := arm.scores())]
@@ -118,7 +115,7 @@ def summary(results: Results) -> str:
 
 
 def _named(what: str, arms: Sequence[Arm]) -> str:
-    return f"{what}: {listing([escape(arm.title) for arm in arms]) or 'none'}."
+    return f"{what}: {listing([f"**{escape(arm.title)}**" for arm in arms]) or 'none'}."
 
 
 def data_source(results: Results) -> str:
@@ -127,7 +124,7 @@ def data_source(results: Results) -> str:
     if not description:
         return "*The description of the data is missing: the data stage has not run.*"
     kinds = {
-        "synthetic": "The pairs come from the study's own **generator**: their labels are right by construction",
+        "synthetic": "The study's own **generator** made the pairs: their labels are right by construction",
         "hub": "The pairs are **MultiNLI**'s, from the hub",
         "files": "The pairs come from **files** given to the study",
     }
@@ -136,9 +133,7 @@ def data_source(results: Results) -> str:
     revision = description.get("revision")
     text += f", at revision `{revision[:12]}`." if revision else "."
     dropped = sum((description.get("dropped") or {}).values())
-    text += (
-        f" {counted(dropped, 'row')} without a gold label {'was' if dropped == 1 else 'were'} dropped."
-    )
+    text += f" {counted(dropped, 'row')} without a gold label {'was' if dropped == 1 else 'were'} dropped."
     warnings = [f"- {escape(warning)}" for warning in description.get("warnings") or []]
     return "\n".join([text, "", "Noticed while reading:", "", *warnings]) if warnings else text
 

@@ -1,7 +1,7 @@
 """Render report/study.qmd to one HTML file and one PDF, with Quarto or with what the environment brings.
 
-The sources and the computed fragments are put together in a build folder, with every include written out, and one of
-two engines renders from there:
+The sources and the computed fragments are put together in a build folder, with every include written out,
+and one of two engines renders from there:
 
 quarto    the real one, if it is on PATH or beside the running Python
 embedded  Pandoc for HTML; Pandoc, then Typst, for PDF (both come as wheels from PyPI)
@@ -58,8 +58,8 @@ def assemble(source: Path, fragments: Path, build: Path) -> Path:
 def expand_includes(path: Path, roots: tuple[Path, ...], inside: tuple[Path, ...] = ()) -> str:
     """The text of a file with each include shortcode replaced by its file, as Quarto does it.
 
-    Paths of includes are relative to the main document, whichever file they stand in; here that is each of `roots`
-    in turn. Raises StudyError for a missing file or a circle.
+    Paths of includes are relative to the main document, whichever file they stand in; here that is each of
+    `roots` in turn. Raises StudyError for a missing file or a circle.
     """
     if path in inside:
         raise StudyError(f"report: {path.name} includes itself, by way of {inside[-1].name}")
@@ -124,9 +124,7 @@ def _render_pdf(study: Path, pdf: Path) -> None:
     options = ["--to=typst", "--standalone", "--template=theme/embedded.typst"]
     _pandoc(study, page, options + [f"--include-in-header={name}" for name in headers])
     try:
-        made = typst.compile(
-            page, root=study.parent, ignore_system_fonts=True, timestamp=PDF_TIMESTAMP
-        )
+        made = typst.compile(page, root=study.parent, ignore_system_fonts=True, timestamp=PDF_TIMESTAMP)
     except typst.TypstError as error:
         raise StudyError(f"report: Typst cannot set {page.name}: {error}") from error
     pdf.write_bytes(made)

@@ -1,7 +1,8 @@
 """What the report reads: every experiment of the study with its files, whether it ran or not.
 
-An experiment without files is "not run". One whose run directory holds `failed.json` ({"message": str}), lacks
-one of its files or holds one that cannot be read is "failed", with the reason. Neither stops the report.
+An experiment without files is "not run". One whose run directory holds `failed.json` ({"message": str}),
+lacks one of its files or holds one that cannot be read is "failed", with the reason. Neither stops the
+report.
 """
 
 import json

@@ -22,7 +22,7 @@ COLUMNS = ["pair_id", "genre", "premise", "hypothesis", "label"]
 GENRES = ("quantifiers", "hypernyms", "negation", "numbers", "places")
 MATCHED_SHARE = 0.5  # of the corpus; the rest has the words and frames of the mismatched split
 REPETITION = 0.1  # starting weight of a pair of equal forms, against 1 for any other pair of its label
-ATTEMPTS_PER_PAIR = 200
+ATTEMPTS_PER_TRIPLE = 200
 
 Worlds = frozenset  # the situations in which a sentence is true
 
@@ -125,10 +125,12 @@ def balanced_joint(relations: np.ndarray, rounds: int = 2000) -> np.ndarray:
 
 
 @cache
-def _form_tables(genre: str, n_numbers: int) -> np.ndarray:
-    """Cumulative probabilities [label, premise form * hypothesis form] to draw from."""
+def _form_tables(genre: str, n_numbers: int) -> tuple[np.ndarray, np.ndarray]:
+    """Premise forms [n], and hypothesis forms given label and premise form [label, n, n]: cumulative."""
     joint = balanced_joint(relation_matrix(forms_of(genre, n_numbers)))
-    return joint.reshape(len(LABELS), -1).cumsum(axis=1)
+    premises = joint.sum(axis=2)
+    given = np.divide(joint, premises[..., None], where=premises[..., None] > 0, out=joint)
+    return premises.mean(axis=0).cumsum(), given.cumsum(axis=2)
 
 
 class _Writer:
@@ -181,34 +183,46 @@ class _Writer:
         return sentence[0].upper() + sentence[1:]
 
 
-def _draw_pair(genre: str, label: int, lexicon: Lexicon, rng: np.random.Generator) -> tuple[str, str]:
+def _draw(cumulative: np.ndarray, rng: np.random.Generator) -> int:
+    return int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
+
+
+def _draw_triple(
+    genre: str, lexicon: Lexicon, rng: np.random.Generator
+) -> tuple[str, tuple[str, str, str]]:
+    """A premise and, as in MultiNLI, one hypothesis for each label."""
     forms = forms_of(genre, len(lexicon.numbers))
-    cumulative = _form_tables(genre, len(lexicon.numbers))[label]
-    cell = np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right")
-    premise, hypothesis = divmod(int(cell), len(forms))
+    premises, hypotheses = _form_tables(genre, len(lexicon.numbers))
+    premise = _draw(premises, rng)
     writer = _Writer(genre, lexicon, rng)
-    return writer.write(forms[premise], 0), writer.write(forms[hypothesis], 1)
+    return writer.write(forms[premise], 0), tuple(
+        writer.write(forms[_draw(given[premise], rng)], 1) for given in hypotheses
+    )
 
 
 def _draw_split(
     name: str, lexicons: list[Lexicon], rng: np.random.Generator, taken: set[tuple[str, str]]
 ) -> pd.DataFrame:
-    """One pair per entry of `lexicons`; labels and phenomena in turn, rows shuffled, no pair that is `taken`."""
+    """Triples, each with the next phenomenon and lexicon in turn, cut to whole rows and shuffled.
+
+    `lexicons` has one entry per pair wanted; a triple with a pair that is `taken` is drawn anew.
+    """
     rows = []
-    for i, lexicon in enumerate(lexicons):
-        label, genre = i % len(LABELS), GENRES[(i // len(LABELS)) % len(GENRES)]
-        for _ in range(ATTEMPTS_PER_PAIR):
-            pair = _draw_pair(genre, label, lexicon, rng)
-            if pair not in taken:
+    for i in range(0, len(lexicons), len(LABELS)):
+        genre = GENRES[(i // len(LABELS)) % len(GENRES)]
+        for _ in range(ATTEMPTS_PER_TRIPLE):
+            premise, hypotheses = _draw_triple(genre, lexicons[i], rng)
+            pairs = {(premise, hypothesis) for hypothesis in hypotheses}
+            if not pairs & taken:
                 break
         else:
             raise StudyError(
-                f"synthetic data: no new {genre} pair for split {name} after {ATTEMPTS_PER_PAIR} tries; "
-                "ask for fewer pairs"
+                f"synthetic data: no new {genre} premise for split {name} after {ATTEMPTS_PER_TRIPLE} "
+                "tries; ask for fewer pairs"
             )
-        taken.add(pair)
-        rows.append((genre, *pair, label))
-    order = rng.permutation(len(rows))
+        taken |= pairs
+        rows += [(genre, premise, hypothesis, label) for label, hypothesis in enumerate(hypotheses)]
+    order = rng.permutation(len(lexicons))
     frame = pd.DataFrame([rows[i] for i in order], columns=COLUMNS[1:])
     frame.insert(0, "pair_id", [f"{name}-{i:06d}" for i in range(len(frame))])
     return frame.astype({"label": "int8"})

@@ -1,7 +1,7 @@
 """Every fragment of the report that holds a number: tables, prompts, samples and computed sentences.
 
-A fragment is a function from `Results` to Markdown, entered below under the file name by which the report includes
-it. Adding one takes the function, its line here, and an include in report/sections/.
+A fragment is a function from `Results` to Markdown, entered below under the file name by which the report
+includes it. Adding one takes the function, its line here, and an include in report/sections/.
 """
 
 from collections.abc import Callable

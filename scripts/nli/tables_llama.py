@@ -182,9 +182,7 @@ def qlora_training(results: Results) -> str:
 def qlora_accuracy(results: Results) -> str:
     """Accuracy of every QLoRA experiment under each of its scorers."""
     arms = results.family("qlora")
-    return _scorer_table(
-        results, arms, "Accuracy of the QLoRA experiments by way of scoring.", "tbl-qlora"
-    )
+    return _scorer_table(results, arms, "Accuracy of the QLoRA experiments by way of scoring.", "tbl-qlora")
 
 
 def linear_head(results: Results) -> str:
@@ -255,7 +253,10 @@ def samples(results: Results) -> str:
             continue
         label = escape(shown["sample"]["label"])
         blocks = [("Prompt", "prompt"), ("Before training", "before"), ("After training", "after")]
-        text = "\n".join(f"##### {title} {{.unnumbered .unlisted}}\n\n{code_block(_visible(shown[key]))}" for title, key in blocks)
+        text = "\n".join(
+            f"##### {title} {{.unnumbered .unlisted}}\n\n{code_block(_visible(shown[key]))}"
+            for title, key in blocks
+        )
         parts.append(f"{head}\nThe right label is *{label.lower()}*.\n\n{text}")
     return "\n".join(parts) or NONE
 

@@ -32,9 +32,7 @@ ORIGINS = {"reported": "reported", "described": "described", "repaired": "repair
 COMPARISON = ("qlora/attempt1", "qlora/attempt2", "qlora/attempt3", "linear_head/first_token")
 
 
-def by_family(
-    results: Results, width: int, row: Callable[[Arm], Sequence[str]]
-) -> list[Sequence[str]]:
+def by_family(results: Results, width: int, row: Callable[[Arm], Sequence[str]]) -> list[Sequence[str]]:
     """A row for each experiment under a heading row for each family; `width` columns."""
     rows: list[Sequence[str]] = []
     for family, title in FAMILY_TITLES.items():

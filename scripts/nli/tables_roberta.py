@@ -183,7 +183,7 @@ def accuracy(results: Results) -> str:
             title = escape(arm.title) if split == "matched" else ""
             printed = percent(reported_accuracy(results.reported, arm.key, split))
             if scores is None:
-                if split == "matched":
+                if split == "matched" or printed != MISSING:
                     rows.append([title, split, *status_cells(arm, 2), printed, *[MISSING] * 3])
                 continue
             rows.append(

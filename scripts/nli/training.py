@@ -4,6 +4,7 @@ Whatever a method leaves untouched is in the base model's files already, so a ch
 only the tensors that training may change or that were made at random (adapters, prompts, heads).
 """
 
+import math
 import re
 import shutil
 from pathlib import Path
@@ -107,6 +108,20 @@ class GradientAudit(TrainerCallback):
                 self.names.add(name)
 
 
+class StopWhenDiverged(TrainerCallback):
+    """End the training with a StudyError as soon as a logged loss is NaN or infinite."""
+
+    def on_log(self, args, state, control, logs=None, **kwargs) -> None:
+        """Look at the loss of the last steps, and at the mean over all of them in the end."""
+        for key in ("loss", "train_loss"):
+            loss = (logs or {}).get(key, 0.0)
+            if not math.isfinite(loss):
+                raise StudyError(
+                    f"training diverged: the loss is {loss} at step {state.global_step}; "
+                    "lower training.learning_rate"
+                )
+
+
 def training_arguments(training: dict[str, Any], checkpoints: Path | str, seed: int) -> dict[str, Any]:
     """Keyword arguments of TrainingArguments (and TRL's SFTConfig) for a spec's `training` section.
 
@@ -131,6 +146,7 @@ def training_arguments(training: dict[str, Any], checkpoints: Path | str, seed: 
         "gradient_checkpointing": training["gradient_checkpointing"],
         "logging_steps": training["logging_steps"],
         "logging_first_step": True,
+        "logging_nan_inf_filter": False,  # else a NaN is logged as the mean of the steps before
         "save_strategy": "steps",
         "save_steps": training["checkpoint_steps"],
         "save_total_limit": 1,
@@ -168,16 +184,13 @@ def run_training(trainer: Trainer, checkpoints: Path | str) -> tuple[dict[str, A
     """
     audit = GradientAudit(trainer.model)
     trainer.add_callback(audit)
+    trainer.add_callback(StopWhenDiverged())
     resume = last_checkpoint(checkpoints)
     if resume:
         print(f"resuming from {resume}", flush=True)
     else:
         shutil.rmtree(checkpoints, ignore_errors=True)  # half a checkpoint is worth nothing
     output = trainer.train(resume_from_checkpoint=resume)
-    if not torch.isfinite(torch.tensor(output.training_loss)):
-        raise StudyError(
-            f"training diverged: the mean loss is {output.training_loss}; lower training.learning_rate"
-        )
     return history(trainer, output.metrics), audit
 
 

@@ -1,27 +1,24 @@
 """A results folder for the report's tests: realistic files of every experiment, drawn at random.
 
-By hand: python tests/unit/report_fixtures.py FOLDER [--scale paper]
+By hand: PYTHONPATH=scripts python tests/unit/report_fixtures.py FOLDER [--scale paper]
 """
 
 import argparse
 import json
 import math
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import yaml
 
-ROOT = Path(__file__).parents[2]
-if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT / "scripts"))
-
 from nli.atomic import write_json
 from nli.config import load_study
 from nli.labels import LABELS
 from nli.metrics import score_predictions
 from nli.predictions import write_predictions
+
+ROOT = Path(__file__).parents[2]
 
 # How often each experiment is right, and how often its answer cannot be read.
 SKILL = {

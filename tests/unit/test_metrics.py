@@ -16,9 +16,7 @@ ROOT = Path(__file__).parents[2]
 E, N, C = "entailment", "neutral", "contradiction"
 
 
-def make_rows(
-    gold, pred, *, genre=None, logp=None, scorer="parsed", split="matched"
-) -> pd.DataFrame:
+def make_rows(gold, pred, *, genre=None, logp=None, scorer="parsed", split="matched") -> pd.DataFrame:
     """A predictions frame from lists; `logp` is a list of triples or None."""
     n = len(gold)
     logp = logp or [(None, None, None)] * n
@@ -126,9 +124,7 @@ def test_calibration_normalises_label_log_probabilities_over_the_three_labels():
 def test_no_log_probabilities_no_calibration_error():
     rows = make_rows([E, N], [E, N])
     assert score_rows(rows)["calibration_error"] is None
-    some = make_rows(
-        [E, N], [E, N], logp=[(math.log(0.6), math.log(0.2), math.log(0.2)), (None,) * 3]
-    )
+    some = make_rows([E, N], [E, N], logp=[(math.log(0.6), math.log(0.2), math.log(0.2)), (None,) * 3])
     assert score_rows(some)["calibration_error"] == pytest.approx(0.4)
 
 

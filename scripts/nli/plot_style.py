@@ -1,0 +1,50 @@
+"""The look of the figures: sizes, colours, line styles.
+
+Text is drawn as outlines, so a figure looks the same wherever it is opened. Colours are Okabe and Ito's
+and neighbours of theirs, which colour-blind readers can tell apart; shape or position always says the same.
+"""
+
+import matplotlib
+
+matplotlib.use("Agg")  # no screen is needed
+
+INK, MUTED, GRID = "#1f2933", "#66727f", "#dde2e7"
+FAMILY_COLOURS = {
+    "roberta": "#0072B2",
+    "icl": "#B8600B",
+    "qlora": "#00795A",
+    "linear_head": "#9A4F82",
+}
+LABEL_COLOURS = {
+    "entailment": "#0072B2",
+    "neutral": "#E69F00",
+    "contradiction": "#7A4FA3",
+    "unparsed": "#C9CFD6",
+}
+LINES = [("#0072B2", "o", "-"), ("#D55E00", "s", "--"), ("#00795A", "^", "-."), ("#9A4F82", "D", ":")]
+LINES += [("#8A6D00", "v", "-"), ("#3B4754", "P", "--"), ("#56A0D3", "X", "-."), ("#E69F00", "<", ":")]
+WIDTH = 6.5  # inches: the text width of the page
+STYLE = {
+    "svg.fonttype": "path",
+    "svg.hashsalt": "nli",
+    "font.size": 8.5,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.6,
+    "axes.titlesize": 8.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": False,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "figure.constrained_layout.use": True,
+}

@@ -1,0 +1,179 @@
+"""The study's configuration: what it resolves to, and what it refuses."""
+
+import copy
+import json
+import subprocess
+import sys
+
+import jsonschema
+import pytest
+import yaml
+from nli.config import deep_merge, load_study, prediction_spec, training_spec
+from nli.errors import StudyError
+from nli.reference import file_schema, reference_table
+
+
+def resolve(config, overrides=None):
+    return load_study(copy.deepcopy(config), overrides)
+
+
+def test_paper_scale_states_the_reported_hyperparameters(config, root):
+    reported = yaml.safe_load((root / "report/reported.yaml").read_text())
+    study = resolve(config, {"scale": "paper"})
+    theirs = reported["roberta"]["training"]
+    ours = study.experiments["roberta/full"].training
+    assert ours.learning_rate == theirs["learning_rate"]
+    assert (ours.batch_size, ours.eval_batch_size) == (theirs["train_batch_size"], theirs["eval_batch_size"])
+    assert (ours.epochs, ours.weight_decay) == (theirs["epochs"], theirs["weight_decay"])
+    attempt = reported["llama"]["qlora"]["attempt1"]
+    ours = study.experiments["qlora/attempt1"]
+    assert ours.text == attempt["train_text"]
+    assert ours.training.max_steps == attempt["training"]["max_steps"]
+    assert ours.training.max_grad_norm == attempt["training"]["max_grad_norm"]
+    assert ours.training.optimizer == attempt["training"]["optimizer"]
+    lora = reported["llama"]["qlora"]["lora"]
+    assert (ours.lora.r, ours.lora.alpha, ours.lora.dropout) == (lora["r"], lora["lora_alpha"], lora["lora_dropout"])
+    assert ours.lora.target_modules == lora["target_modules"]
+
+
+@pytest.mark.parametrize("number", range(1, 6))
+def test_prompts_are_the_reported_ones_to_the_letter(config, root, number):
+    reported = yaml.safe_load((root / "report/reported.yaml").read_text())["llama"]["icl"]["prompts"][number]
+    prompt = resolve(config, {"scale": "paper"}).prompts[f"prompt{number}"]
+    assert prompt.text == reported["text"]
+    assert prompt.shots == reported["shots"]
+    if prompt.example:
+        assert prompt.example.model_dump() == reported["example"]
+
+
+def test_command_line_wins_over_the_scale_and_the_scale_over_the_body(config):
+    assert resolve(config).data.source == "synthetic"  # the demo's own
+    study = resolve(config, {"data": {"source": "files", "path": "somewhere"}})
+    assert (study.data.source, study.data.path) == ("files", "somewhere")
+    assert study.data.train_fraction == config["scales"]["demo"]["data"]["train_fraction"]
+    assert resolve(config, {"scale": "paper"}).data.source == config["data"]["source"]
+
+
+def test_extends_takes_everything_but_title_and_origin(config):
+    study = resolve(config)
+    parent, child = study.experiments["qlora/attempt1"], study.experiments["qlora/attempt1_label_loss"]
+    assert child.text == parent.text
+    assert child.training == parent.training
+    assert (child.loss_on, parent.loss_on) == ("label", "all")
+    assert (child.origin, parent.origin) == ("repaired", "reported")
+
+
+def test_a_difference_of_the_parent_at_a_scale_reaches_its_children(config):
+    study = resolve(config, {"experiments": {"qlora/attempt2": {"training": {"max_steps": 7}}}})
+    assert study.experiments["qlora/attempt3"].training.max_steps == 7
+
+
+def test_deep_merge_leaves_its_inputs_alone():
+    base, overlay = {"a": {"b": 1, "c": 2}}, {"a": {"b": 3}}
+    assert deep_merge(base, overlay) == {"a": {"b": 3, "c": 2}}
+    assert (base, overlay) == ({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}})
+
+
+def test_number_without_a_dot_is_a_number(config):
+    study = resolve(config, {"experiments": {"roberta/lora": {"training": {"learning_rate": "3e-4"}}}})
+    assert study.experiments["roberta/lora"].training.learning_rate == pytest.approx(3e-4)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"dta": 1}, "unknown name 'dta'; did you mean 'data'?"),
+        ({"scale": "papr"}, "scale: unknown name 'papr'; did you mean 'paper'?"),
+        ({"data": {"sorce": "hub"}}, "data: unknown name 'sorce'; did you mean 'source'?"),
+        ({"data": {"source": "files"}}, "data: source 'files' needs the key 'path'"),
+        ({"data": {"train_fraction": 1.5}}, "data.train_fraction: input should be less than or equal to 1, got 1.5"),
+        ({"seeds": [1, 2, 1]}, "seeds: each seed once, got [1, 2, 1]"),
+        ({"seeds": []}, "seeds: "),
+        ({"only": ["robert"]}, "only: unknown name 'robert'; did you mean 'roberta'?"),
+        (
+            {"experiments": {"roberta/lora": {"training": {"learning_rate": -1}}}},
+            "experiments.roberta/lora.training.learning_rate: input should be greater than 0, got -1",
+        ),
+        (
+            {"experiments": {"roberta/lora": {"lora": {"rank": 3}}}},
+            "experiments.roberta/lora.lora: unknown name 'rank'",
+        ),
+        (
+            {"experiments": {"roberta/lora": {"training": {"max_steps": 3}}}},
+            "experiments.roberta/lora.training: give one of 'epochs' and 'max_steps'",
+        ),
+        (
+            {"experiments": {"roberta/new": {"title": "New", "method": "lora"}}},
+            "experiments.roberta/new: 'lora' goes with method 'lora', and only with it",
+        ),
+        (
+            {"experiments": {"bert/new": {"title": "New"}}},
+            "experiments.bert/new: takes a name 'family/name'",
+        ),
+        (
+            {"experiments": {"icl/prompt1": {"prompt": "prompt9"}}},
+            "experiments.icl/prompt1.prompt: unknown name 'prompt9'; did you mean",
+        ),
+        (
+            {"experiments": {"qlora/attempt1": {"extends": "qlora/attempt1_label_loss"}}},
+            "'extends' goes in a circle",
+        ),
+        (
+            {"experiments": {"qlora/new": {"title": "New", "extends": "roberta/full"}}},
+            "experiments.qlora/new: 'roberta/full' is of another family",
+        ),
+        ({"experiments": {"roberta/lora": 3}}, "experiments.roberta/lora: takes a section"),
+        (
+            {"prompts": {"prompt1": {"text": "premise only: {premise}"}}},
+            "prompts.prompt1: 'text' must hold {hypothesis}",
+        ),
+    ],
+)
+def test_bad_input_is_one_line_that_names_its_key(config, overrides, message):
+    with pytest.raises(StudyError) as caught:
+        resolve(config, overrides)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("config.yaml: ")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_training_spec_ignores_how_the_run_is_evaluated(config):
+    before = resolve(config)
+    after = resolve(config, {"families": {"qlora": {"evaluation": {"examples": 7}}}})
+    assert training_spec(before, "qlora/attempt2") == training_spec(after, "qlora/attempt2")
+    assert prediction_spec(before, "qlora/attempt2") != prediction_spec(after, "qlora/attempt2")
+
+
+def test_a_changed_hyperparameter_changes_its_own_spec_only(config):
+    before = resolve(config)
+    after = resolve(config, {"experiments": {"roberta/lora": {"lora": {"r": 4}}}})
+    changed = [k for k in before.experiments if training_spec(before, k) != training_spec(after, k)]
+    assert changed == ["roberta/lora"]
+
+
+def test_prediction_spec_holds_the_prompt_itself(config):
+    spec = prediction_spec(resolve(config), "icl/prompt2")
+    assert spec["prompt"]["text"].startswith("premise: {premise}")
+
+
+def test_loading_the_configuration_imports_nothing_heavy(root):
+    code = (
+        "import sys; sys.path.insert(0, 'scripts'); import nli.config;"
+        "print([m for m in ('torch', 'transformers', 'datasets', 'pandas') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_schema_and_reference_are_those_of_the_code(root):
+    assert json.loads((root / "config.schema.json").read_text()) == json.loads(json.dumps(file_schema()))
+    assert (root / "docs/configuration.md").read_text() == reference_table()
+
+
+def test_schema_accepts_the_file_and_refuses_a_typo(config):
+    schema = file_schema()
+    jsonschema.validate(config, schema)
+    broken = copy.deepcopy(config)
+    broken["families"]["roberta"]["training"]["learning_rte"] = 1
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(broken, schema)

@@ -1,0 +1,173 @@
+"""The 4-bit decoder on a random Llama: gradients, answers, the merge, and what its training texts hold."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from nli import runtime
+from nli.decoder import add_adapter, generate_answers, load_adapter, load_decoder, load_tokenizer, merge_adapter
+from nli.language_modeling import (
+    IGNORED,
+    PadTexts,
+    count_lost_labels,
+    encode_texts,
+    evaluation_prompts,
+    training_dataset,
+)
+from nli.qlora import make_trainer
+from nli.training import run_training
+
+from unit.test_training import TRAINING
+
+QUANTIZATION = {"load_in_4bit": True, "quant_type": "nf4", "compute_dtype": "float32", "double_quant": False}
+SPEC = {
+    "trainer": "transformers",
+    "text": "### Premise: {premise}\n\n### Hypothesis: {hypothesis}\n\n### Label: {label}",
+    "label_words": {"entailment": "Entailment", "neutral": "Neutral", "contradiction": "Contradiction"},
+    "loss_on": "all",
+    "append_eos": False,
+    "adapter_dtype": "float32",
+    "tokenization": {"max_length": 96, "padding": "longest"},
+    "lora": {
+        "r": 4,
+        "alpha": 8,
+        "dropout": 0.0,
+        "bias": "none",
+        "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj"],
+    },
+    "training": {**TRAINING, "optimizer": "paged_adamw_8bit", "epochs": None, "max_steps": 6, "group_by_length": True},
+}
+
+
+def dataset_of(rows, tokenizer, spec):
+    encoded = encode_texts(rows, tokenizer, spec)
+    return training_dataset(encoded, spec["tokenization"]["max_length"], spec["loss_on"])
+
+
+def labels_of(rows, tokenizer, spec):
+    """The texts that carry the loss in a collated batch."""
+    dataset = dataset_of(rows, tokenizer, spec)
+    labels = PadTexts(tokenizer, spec)([dataset[i] for i in range(len(dataset))])["labels"]
+    return [tokenizer.decode(row[row != IGNORED]) for row in labels]
+
+
+def test_every_adapter_tensor_gets_a_gradient_even_after_answering(decoder_folder, rows):
+    """An eval-mode forward must not cut the gradients of the training that follows (AVX512-BF16 kernels)."""
+    runtime.start(0, threads=1)
+    tokenizer = load_tokenizer(decoder_folder)
+    model = load_decoder(decoder_folder, QUANTIZATION)
+    generate_answers(model, tokenizer, ["All dogs"], {"temperature": 0.0, "max_new_tokens": 2}, 1, seed=0)
+    model = add_adapter(model, SPEC).train()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.02)
+    dataset = dataset_of(rows.head(4), tokenizer, SPEC)
+    model(**PadTexts(tokenizer, SPEC)([dataset[i] for i in range(4)])).loss.backward()
+    trainable = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    assert len(trainable) == 2 * 6 * 2  # layers x targets x (A, B)
+    assert [n for n, p in trainable.items() if p.grad is None or not p.grad.any()] == []
+
+
+def test_packed_weights_count_two_to_an_element(decoder_folder):
+    model = load_decoder(decoder_folder, QUANTIZATION)
+    packed = model.model.layers[0].mlp.gate_proj.weight
+    assert packed.numel() == 64 * 128 // 2
+
+
+@pytest.mark.parametrize("trainer", ["transformers", "trl"])
+def test_both_trainers_lower_the_loss_and_keep_the_adapter_in_float32(decoder_folder, rows, tmp_path, trainer):
+    runtime.start(0, threads=1)
+    spec = {**SPEC, "trainer": trainer, "loss_on": "label"}
+    spec["training"] = {**SPEC["training"], "max_steps": 30, "learning_rate": 5e-3}
+    tokenizer = load_tokenizer(decoder_folder)
+    model = add_adapter(load_decoder(decoder_folder, QUANTIZATION), spec)
+    made = make_trainer(model, tokenizer, dataset_of(rows, tokenizer, spec), spec, tmp_path, seed=0)
+    history, audit = run_training(made, tmp_path)
+    losses = [entry["loss"] for entry in history["steps"]]
+    assert losses[-1] < losses[0] / 2
+    assert {p.dtype for p in model.parameters() if p.requires_grad} == {torch.float32}
+    assert audit.names == {n for n, p in model.named_parameters() if p.requires_grad}
+
+
+def test_sft_trainer_trains_on_the_given_tokens_and_adds_no_end_token(decoder_folder, rows, tmp_path):
+    tokenizer = load_tokenizer(decoder_folder)
+    spec = {**SPEC, "trainer": "trl"}
+    dataset = dataset_of(rows, tokenizer, spec)
+    model = add_adapter(load_decoder(decoder_folder, QUANTIZATION), spec)
+    trainer = make_trainer(model, tokenizer, dataset, spec, tmp_path, seed=0)
+    assert trainer.train_dataset["input_ids"] == dataset["input_ids"]
+    batch = next(iter(trainer.get_train_dataloader()))
+    assert tokenizer.eos_token_id not in batch["labels"]
+
+
+def test_loss_on_all_tokens_masks_the_end_token_that_doubles_as_padding(decoder_folder, rows):
+    tokenizer = load_tokenizer(decoder_folder)
+    assert tokenizer.pad_token == tokenizer.eos_token
+    reported = labels_of(rows.head(2), tokenizer, {**SPEC, "append_eos": True})
+    assert not any(text.endswith(tokenizer.eos_token) for text in reported)
+    repaired = labels_of(rows.head(2), tokenizer, {**SPEC, "append_eos": True, "loss_on": "label"})
+    assert repaired == [" Entailment<|end|>", " Neutral<|end|>"]
+
+
+def test_text_cut_at_max_length_loses_its_label(decoder_folder, rows):
+    tokenizer = load_tokenizer(decoder_folder)
+    encoded = encode_texts(rows.head(6), tokenizer, SPEC)
+    lengths = sorted(len(ids) for ids in encoded.texts)
+    assert count_lost_labels(encoded, lengths[-1]) == 0
+    assert count_lost_labels(encoded, lengths[2]) == sum(length > lengths[2] for length in lengths)
+    cut = training_dataset(encoded, lengths[0] - 1, "all")
+    assert all("Label: " not in tokenizer.decode(ids) or len(ids) < lengths[0] for ids in cut["input_ids"])
+
+
+def test_attempts_pad_to_max_length_where_the_report_did(decoder_folder, rows):
+    tokenizer = load_tokenizer(decoder_folder)
+    spec = {**SPEC, "tokenization": {"max_length": 128, "padding": "max_length"}}
+    dataset = dataset_of(rows.head(2), tokenizer, spec)
+    batch = PadTexts(tokenizer, spec)([dataset[0], dataset[1]])
+    assert batch["input_ids"].shape == (2, 128)
+    assert (batch["labels"] != IGNORED).sum() == batch["attention_mask"].sum()
+
+
+def test_answers_do_not_depend_on_the_batch_when_greedy(decoder_folder, rows):
+    tokenizer = load_tokenizer(decoder_folder)
+    model = load_decoder(decoder_folder, QUANTIZATION)
+    prompts = evaluation_prompts(rows.head(6), SPEC)
+    generation = {"temperature": 0.0, "max_new_tokens": 4}
+    alone = generate_answers(model, tokenizer, prompts, generation, 1, seed=0)
+    assert generate_answers(model, tokenizer, prompts, generation, 4, seed=0) == alone
+
+
+def test_sampled_answers_repeat_with_the_seed_and_differ_with_another(decoder_folder, rows):
+    tokenizer = load_tokenizer(decoder_folder)
+    model = load_decoder(decoder_folder, QUANTIZATION)
+    prompts = evaluation_prompts(rows, SPEC)
+    generation = {"temperature": 1.0, "max_new_tokens": 4}
+    first = generate_answers(model, tokenizer, prompts, generation, 16, seed=1)
+    assert generate_answers(model, tokenizer, prompts, generation, 16, seed=1) == first
+    assert generate_answers(model, tokenizer, prompts, generation, 16, seed=2) != first
+
+
+def test_merged_model_is_saved_in_4_bits_and_differs_from_adapter_on_base(decoder_folder, tmp_path):
+    """The second quantization costs something, and what is saved loads again as it was."""
+    runtime.start(0, threads=1)
+    model = add_adapter(load_decoder(decoder_folder, QUANTIZATION), SPEC)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.05)
+    model.save_pretrained(tmp_path / "adapter")
+    ids = torch.tensor([[0, 5, 9, 30, 12]])
+    with torch.no_grad():
+        adapted = model.eval()(input_ids=ids).logits
+        merged = merge_adapter(load_adapter(load_decoder(decoder_folder, QUANTIZATION), tmp_path / "adapter"))
+        expected = merged.eval()(input_ids=ids).logits
+        merged.save_pretrained(tmp_path / "merged")
+        again = load_decoder(tmp_path / "merged", QUANTIZATION).eval()(input_ids=ids).logits
+    assert torch.equal(again, expected)
+    assert not np.allclose(expected, adapted, atol=1e-4)
+
+
+def test_evaluation_prompt_is_the_training_text_without_its_label(rows):
+    frame = pd.DataFrame([{"premise": "P.", "hypothesis": "H."}])
+    assert evaluation_prompts(frame, SPEC) == ["### Premise: P.\n\n### Hypothesis: H.\n\n### Label:"]

@@ -1,0 +1,55 @@
+"""Figures: all drawn, for complete and for missing results, the same bytes each time, with words for them."""
+
+import re
+
+import pytest
+from report_fixtures import ROOT, make_results
+
+from nli.figures import FIGURES, image_markdown, make_figures
+from nli.results import load_results
+
+
+def load(folder):
+    reported = ROOT / "report" / "reported.yaml"
+    return load_results(folder, folder / "study.json", reported, folder / "data" / "description.json")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_results(tmp_path_factory.mktemp("results"), n=60)
+
+
+@pytest.fixture(scope="module")
+def drawn(folder):
+    return make_figures(load(folder), folder / "figures")
+
+
+def test_every_figure_is_drawn_with_caption_label_and_alternative_text(drawn):
+    assert [path.stem for path in drawn] == list(FIGURES)
+    for path in drawn:
+        assert path.read_text().startswith("<?xml")
+        text = path.with_suffix(".md").read_text()
+        pattern = rf'!\[.+\]\(figures/{path.stem}\.svg\)\{{#fig-{path.stem} width=\d+% fig-alt=".+"\}}'
+        assert re.fullmatch(pattern, text.strip())
+
+
+def test_same_results_give_the_same_bytes(drawn, folder, tmp_path):
+    for first, second in zip(drawn, make_figures(load(folder), tmp_path), strict=True):
+        assert first.read_bytes() == second.read_bytes()
+
+
+def test_alternative_text_holds_the_numbers(drawn, folder):
+    results = load(folder)
+    accuracy = results.arms["roberta/full"].scores()["accuracy"]
+    text = (folder / "figures" / "accuracy.md").read_text()
+    assert f"Full fine-tuning {100 * accuracy:.1f}" in text
+
+
+def test_figures_are_drawn_when_nothing_ran(folder, tmp_path):
+    (tmp_path / "study.json").write_text((folder / "study.json").read_text())
+    make_figures(load(tmp_path), tmp_path / "figures")
+    assert "Full fine-tuning not run" in (tmp_path / "figures" / "accuracy.md").read_text()
+
+
+def test_quotes_in_alternative_text_do_not_end_it():
+    assert "fig-alt=\"a 'b' c\"" in image_markdown("x", "Caption", 'a "b" c')

@@ -1,0 +1,219 @@
+"""Tables and computed sentences: values beside the report's, and experiments that have none."""
+
+import json
+import re
+
+import pytest
+from report_fixtures import ROOT, make_results
+
+from nli import markup, prose, tables, tables_data, tables_llama, tables_overview, tables_roberta
+from nli.errors import StudyError
+from nli.results import load_results, reported_accuracy, reported_prompt, reported_training
+
+REPORTED = ROOT / "report" / "reported.yaml"
+
+
+def load(folder):
+    return load_results(folder, folder / "study.json", REPORTED, folder / "data" / "description.json")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_results(tmp_path_factory.mktemp("results"))
+
+
+@pytest.fixture(scope="module")
+def results(folder):
+    return load(folder)
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory):
+    """Results in which experiments are missing, failed, half written or unreadable."""
+    folder = make_results(tmp_path_factory.mktemp("broken"))
+    for path in (folder / "roberta/full/seed42").iterdir():
+        path.unlink()
+    (folder / "icl/prompt1/seed42/failed.json").write_text('{"message": "out of memory"}')
+    (folder / "qlora/attempt3/seed42/metrics.json").unlink()
+    (folder / "linear_head/last_token/seed42/run.json").write_text("{")
+    (folder / "data/description.json").unlink()
+    return load(folder)
+
+
+def cells(table: str, row: str) -> list[str]:
+    """The cells of the first row that begins with `row`."""
+    line = next(line for line in table.splitlines() if line.startswith(f"| {row} "))
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+
+
+def test_numbers_are_written_one_way():
+    assert markup.percent(0.8775343861436576) == "87.75"
+    assert markup.percent("about 0.30") == "about 30"
+    assert markup.percent(None) == "–"
+    assert markup.interval([0.8709, 0.8839]) == "87.1 to 88.4"
+    assert markup.integer(355362819) == "355,362,819"
+    assert markup.scientific(9.2619946328064e16) == "9.26 × 10^16^"
+    assert markup.listing(["a", "b", "c"]) == "a, b and c"
+
+
+def test_text_from_models_cannot_become_markup():
+    assert markup.escape("a | *b* <c> @fig-x\n$d$") == r"a \| \*b\* \<c\> \@fig-x \$d\$"
+    block = markup.code_block("```\nfence\n```")
+    assert block.startswith("````")
+    assert block.rstrip().endswith("````")
+
+
+def test_a_row_of_the_wrong_width_is_refused():
+    with pytest.raises(ValueError, match="a row of 1 cells for 2 columns"):
+        markup.table({"a": "l", "b": "r"}, [["1"]], "caption", "tbl-x")
+
+
+def test_every_fragment_is_written_for_complete_results(results, tmp_path):
+    paths = tables.make_tables(results, tmp_path)
+    assert [path.name for path in paths] == list(tables.FRAGMENTS)
+    assert all(path.read_text().strip() for path in paths)
+
+
+def test_every_fragment_is_written_when_experiments_are_missing(broken, tmp_path):
+    tables.make_tables(broken, tmp_path)
+    text = (tmp_path / "experiments.md").read_text()
+    assert cells(text, "Full fine-tuning") == ["Full fine-tuning", "reported", "not run", ""]
+    assert cells(text, "Prompt 1")[2:] == ["failed", "seed 42: out of memory"]
+    assert cells(text, "Attempt 3: SFTTrainer, length 256")[2] == "failed"
+    assert "metrics.json missing" in text
+    assert "run.json: not readable" in text
+
+
+def test_every_fragment_is_written_when_nothing_ran(folder, tmp_path):
+    (tmp_path / "study.json").write_text((folder / "study.json").read_text())
+    empty = load(tmp_path)
+    tables.make_tables(empty, tmp_path / "tables")
+    assert "0 of 18 experiments ran" in prose.summary(empty)
+    assert all(arm.status == "not run" for arm in empty.arms.values())
+
+
+def test_without_a_study_there_is_nothing_to_report(tmp_path):
+    with pytest.raises(StudyError, match=r"study\.json: no such file"):
+        load(tmp_path)
+
+
+def test_reported_values_are_those_of_the_earlier_report(results):
+    reported = results.reported
+    assert reported_accuracy(reported, "roberta/full", "mismatched") == 0.8746948738812043
+    assert reported_accuracy(reported, "roberta/prompt_tuning") == 0.354457
+    assert reported_accuracy(reported, "roberta/prompt_tuning", "mismatched") is None
+    assert reported_accuracy(reported, "icl/prompt5") == 0.5591836734693878
+    assert reported_accuracy(reported, "qlora/attempt1", scorer="first_label") == "about 0.30"
+    assert reported_accuracy(reported, "qlora/attempt1_label_loss") is None
+    assert reported_accuracy(reported, "linear_head/first_token") == 0.3429
+    assert reported_training(reported, "qlora/attempt1")["total_flops"] == 9.2619946328064e16
+
+
+def test_a_strength_with_a_comma_is_read_whole(results):
+    assert reported_prompt(results.reported, "prompt3")["strength"] == (
+        "simple, finds neutral better than prompt 2"
+    )
+
+
+def test_epoch_table_sets_ours_beside_the_reported(results):
+    text = tables_roberta.epochs(results)
+    ours = results.arms["roberta/full"].first.history["epochs"][2]
+    accuracy = f"{100 * ours['accuracy']:.2f}"
+    row = cells(text, "3")
+    assert row[2] == "0.2181"
+    assert row[4] == "0.6189"
+    assert row[5:] == [accuracy, "87.75"]
+
+
+def test_epoch_table_of_an_experiment_that_did_not_run_keeps_the_reported_values(broken):
+    text = tables_roberta.epochs(broken)
+    assert cells(text, "1") == ["1", "–", "0.5107", "–", "0.4740", "–", "84.07"]
+    assert "Our run: not run." in text
+
+
+def test_layer_table_adds_up_to_the_reported_total(results):
+    assert cells(tables_roberta.layers(results), "**Total**")[2] == "**355,362,819**"
+
+
+def test_comparison_keeps_the_printed_rows(results):
+    row = cells(tables_overview.comparison(results), "SFT Trainer - 256")
+    scores = results.arms["qlora/attempt3"].scores()
+    assert row[2] == "0.2387"
+    assert row[3:5] == [f"{100 * scores['accuracy']:.2f}", "51.25"]
+    assert row[6] == "5,475"
+
+
+def test_prompt_summary_shows_both_ways_of_counting_and_the_fraction(results):
+    row = cells(tables_llama.icl_summary(results), "Prompt 1")
+    scores = results.arms["icl/prompt1"].scores()
+    assert row[3] == f"{100 * scores['correct'] / scores['parsed']:.2f}"
+    assert row[5] == f"{100 * scores['correct'] / scores['n']:.2f}"
+    assert row[7:] == ["47.17", "25/53 to 100/212"]
+
+
+def test_prompt_texts_stand_in_the_report_letter_for_letter(results):
+    text = tables_llama.prompts(results)
+    for prompt in results.study["prompts"].values():
+        assert prompt["text"] in text
+
+
+def test_samples_show_the_raw_answers(results):
+    sample = results.arms["qlora/attempt1"].first.samples
+    text = tables_llama.samples(results)
+    assert sample["after"] in text
+    assert sample["before"].strip() in text
+
+
+def test_dropped_rows_and_label_shares_come_from_the_description(results):
+    assert cells(tables_data.counts(results), "Validation, matched") == [
+        "Validation, matched",
+        "1,500",
+        "9,815",
+        "3",
+    ]
+    entailment = results.description["splits"]["train"]["labels"]["entailment"]
+    assert cells(tables_data.labels(results), "Training")[1:3] == [
+        f"{entailment:,}",
+        f"{100 * entailment / 6000:.1f}",
+    ]
+
+
+def scores(accuracy: float, interval: list[float], majority: float = 0.35) -> dict:
+    return {"accuracy": accuracy, "interval": interval, "majority_accuracy": majority}
+
+
+def test_sentences_claim_only_what_the_interval_allows():
+    assert prose.standing(scores(0.5, [0.4, 0.6])) == "above the majority baseline of 35.0%"
+    assert prose.standing(scores(0.2, [0.1, 0.3])) == "below the majority baseline of 35.0%"
+    assert prose.standing(scores(0.36, [0.3, 0.42])).startswith("not separable")
+
+
+def test_a_collapsed_experiment_is_called_so(results):
+    text = prose.statement(results, "linear_head/first_token")
+    assert "it has collapsed: 100.0% of its answers are *entailment*" in text
+
+
+def test_demo_reports_carry_the_notice_and_paper_reports_do_not(results, folder, tmp_path):
+    assert "not the study's results" in prose.notice(results)
+    assert "demo-bar" in prose.notice_html(results)
+    assert prose.notice_typst(results).startswith("#let study-notice = [Demo scale")
+    study = json.loads((folder / "study.json").read_text())
+    (tmp_path / "study.json").write_text(json.dumps({**study, "scale": "paper"}))
+    paper = load(tmp_path)
+    assert prose.notice(paper) == prose.notice_html(paper) == ""
+    assert prose.notice_typst(paper) == "#let study-notice = none\n"
+
+
+def test_several_seeds_show_mean_and_spread(results, folder, tmp_path):
+    assert "one seed" in tables_overview.seeds(results)
+    study = json.loads((folder / "study.json").read_text())
+    study["seeds"] = [1, 2]
+    (tmp_path / "study.json").write_text(json.dumps(study))
+    for seed, accuracy in ((1, 0.5), (2, 0.6)):
+        run = tmp_path / "roberta/full" / f"seed{seed}"
+        run.mkdir(parents=True)
+        (run / "run.json").write_text("{}")
+        matched = {"classifier": {"accuracy": accuracy}}
+        (run / "metrics.json").write_text(json.dumps({"results": {"matched": matched}}))
+    row = cells(tables_overview.seeds(load(tmp_path)), "Full fine-tuning")
+    assert row[1:] == ["2", "55.00", "7.07", "50.00 to 60.00"]
