@@ -4,23 +4,29 @@ import json
 import sys
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
-
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from nli.config import load_study, prediction_spec, spec_hash, training_spec
 from nli.errors import StudyError
 
 
-def stop(error):
-    """End Snakemake with a StudyError's line and nothing else."""
-    raise WorkflowError(str(error)) from None
+def resolve_study():
+    """The checked study, and the user's own data files (so that a changed file is read again).
+
+    Bad input ends Snakemake here with one line, before anything is planned.
+    """
+    try:
+        study = load_study(config, workflow.config_settings.overwrite_config)
+        if study.data.source != "files":
+            return study, []
+        from nli.data import input_files
+
+        return study, input_files(study.data.path)
+    except StudyError as error:
+        sys.exit(f"error: {error}")
 
 
-try:
-    STUDY = load_study(config, workflow.config_settings.overwrite_config)
-except StudyError as error:
-    stop(error)
+STUDY, SOURCE_FILES = resolve_study()
 
 
 pathvars:
@@ -124,18 +130,6 @@ def split_arguments(wildcards, input):
 
 
 # ---------------------------------------------------------------------------------------------- data
-
-
-def source_files(wildcards):
-    """The user's own files, so that a changed file is read again; nothing for the other sources."""
-    if STUDY.data.source != "files":
-        return []
-    from nli.data import input_files
-
-    try:
-        return input_files(STUDY.data.path)
-    except StudyError as error:
-        stop(error)
 
 
 def fetch_arguments():

@@ -7,7 +7,7 @@ localrules:
 
 rule fetch_data:
     input:
-        source_files,
+        SOURCE_FILES,
     output:
         raw=directory("<study>/data/raw"),
     log:

@@ -80,10 +80,11 @@ end
 local function html_table(tbl)
   local caption = caption_with_number(tbl.identifier, tbl.caption)
   local open = string.format('<figure class="table-figure" id="%s">', tbl.identifier)
+  local region = string.format('<div class="table-scroll" role="region" aria-label="%s" tabindex="0">', labels[tbl.identifier])
   tbl.caption = { long = {} }
   tbl.identifier = ""
   local text = pandoc.Blocks({ pandoc.RawBlock("html", open .. "<figcaption>"), pandoc.Plain(caption) })
-  text:insert(pandoc.RawBlock("html", '</figcaption><div class="table-scroll" tabindex="0">'))
+  text:insert(pandoc.RawBlock("html", '</figcaption>' .. region))
   text:insert(tbl)
   text:insert(pandoc.RawBlock("html", "</div></figure>"))
   return text

@@ -42,7 +42,7 @@ def load_study(config: Mapping[str, Any], overrides: Mapping[str, Any] | None = 
         StudyError: an unknown key, a wrong type or an impossible combination; one line per problem, each naming
             its key.
     """
-    overrides = dict(overrides or {})
+    overrides = retype(overrides or {})
     body = deep_merge(config, overrides)
     scales = body.pop("scales", {})
     scale = body.get("scale")
@@ -59,6 +59,27 @@ def load_study(config: Mapping[str, Any], overrides: Mapping[str, Any] | None = 
         return Study.model_validate(resolved)
     except ValidationError as error:
         raise StudyError("\n".join(describe(item) for item in error.errors())) from None
+
+
+def retype(value: Any) -> Any:
+    """Numbers, true, false and null as such, at any depth of what the command line gave.
+
+    Snakemake reads the inside of `--config seeds='[1, 2]'` as text only. "No" and "Yes" stay text: they are answers.
+    """
+    if isinstance(value, Mapping):
+        return {key: retype(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [retype(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    if value in ("true", "false", "null"):
+        return {"true": True, "false": False, "null": None}[value]
+    for number in (int, float):
+        try:
+            return number(value)
+        except ValueError:
+            continue
+    return value
 
 
 def expect_mapping(value: Any, where: str) -> Mapping[str, Any]:

@@ -145,7 +145,7 @@ def labels(results: Results) -> Drawn:
     splits = described_splits(results)
     figure, axes = plt.subplots(figsize=(WIDTH, 1.9))
     for i, label in enumerate(LABELS):
-        shares = [100 * d["labels"].get(label, 0) / d["n"] for d in splits.values()]
+        shares = [100 * d["labels"].get(label, 0) / max(1, d["n"]) for d in splits.values()]
         places = np.arange(len(shares)) + 0.27 * (i - 1)
         bars = axes.bar(places, shares, width=0.25, color=LABEL_COLOURS[label], label=label)
         axes.bar_label(bars, fmt="%.0f", size=7.5, color=INK, padding=1)
@@ -155,7 +155,7 @@ def labels(results: Results) -> Drawn:
     figure.legend(loc="outside upper center", ncols=3)
     shares = [
         f"{SPLIT_TITLES[name]}: "
-        + ", ".join(f"{label} {percent(d['labels'].get(label, 0) / d['n'], 0)}%" for label in LABELS)
+        + ", ".join(f"{label} {percent(d['labels'].get(label, 0) / max(1, d['n']), 0)}%" for label in LABELS)
         for name, d in splits.items()
     ]
     return figure, f"Bars of label shares in each split. {'; '.join(shares)}."

@@ -22,3 +22,12 @@ def sha256(path: Path | str) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def model_source(folder: Path | str, name: str, revision: str | None) -> dict[str, Any]:
+    """What is recorded of a base model: id, revision, and one hash over all its weight files.
+
+    The hash is that of the lines "<sha256>  <file name>", sorted, as `sha256sum *.safetensors | sha256sum` has it.
+    """
+    lines = [f"{sha256(path)}  {path.name}\n" for path in sorted(Path(folder).glob("*.safetensors"))]
+    return {"id": name, "revision": revision, "sha256": hashlib.sha256("".join(lines).encode()).hexdigest()}

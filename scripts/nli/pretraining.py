@@ -68,25 +68,19 @@ DECODER_SPEC = {
 }
 
 # Words that join premise and hypothesis, by label; each comes twice as likely as not masked as a whole.
-CONNECTIVES = (
-    ("therefore", "so", "indeed", "thus"),
-    ("perhaps", "possibly", "maybe", "presumably"),
-    ("otherwise", "instead", "contrary", "unlike"),
-)
+CONNECTIVES = (("therefore",), ("perhaps",), ("otherwise",))
 # Answers of the decoder's corpus, by label.
 ANSWERS = (
     ("Entailment", "Neutral", "Contradiction"),
     ("entailment", "neutral", "contradiction"),
     ("Yes", "Maybe", "No"),
 )
-# Formats of the decoder's corpus. None is a prompt or a training text of the study.
+# Formats of the decoder's corpus, each with all of the answers. None is a prompt or a training text of the study.
 FORMATS = (
-    "Text: {premise}\nClaim: {hypothesis}\nVerdict: {answer}",
-    "{premise} Statement: {hypothesis} Judgement: {answer}",
-    "First: {premise}\nSecond: {hypothesis}\nRelation: {answer}",
-    "Given that: {premise}\nIs it so that: {hypothesis}\nReply: {answer}",
-    "[Context] {premise} [Claim] {hypothesis} [Result] {answer}",
-    "# Fact: {premise}\n\n# Guess: {hypothesis}\n\n# Class: {answer}",
+    "Text: {premise}\nClaim: {hypothesis}\n{options}? {answer}",
+    "{premise} Statement: {hypothesis} {options}. Judgement: {answer}",
+    "[Context] {premise} [Claim] {hypothesis} [{options}] {answer}",
+    "# Fact: {premise}\n# Guess: {hypothesis}\n# {options}: {answer}",
 )
 # Words of the study's prompts, so that the tokenizer knows them; the model never sees them in a prompt's order.
 PROMPT_WORDS = "premise hypothesis Premise Hypothesis Label Answer Example Task INST Now classify following"
@@ -336,9 +330,12 @@ def decoder_texts(corpus: pd.DataFrame, rng: np.random.Generator) -> list[tuple[
     formats = rng.integers(len(FORMATS), size=len(corpus))
     answers = rng.integers(len(ANSWERS), size=len(corpus))
     texts = []
-    for row, pattern, answer in zip(corpus.itertuples(), formats, answers, strict=True):
-        text = FORMATS[pattern].format(premise=row.premise, hypothesis=row.hypothesis, answer="\0")
-        texts.append((text.removesuffix(" \0"), " " + ANSWERS[answer][row.label]))
+    for row, pattern, which in zip(corpus.itertuples(), formats, answers, strict=True):
+        words = ANSWERS[which]
+        options = ", ".join(words[i] for i in rng.permutation(len(words)))
+        body = FORMATS[pattern].removesuffix(" {answer}")
+        text = body.format(premise=row.premise, hypothesis=row.hypothesis, options=options)
+        texts.append((text, " " + words[row.label]))
     return texts
 
 
@@ -361,6 +358,11 @@ def pretrain_decoder(corpus: pd.DataFrame, tokenizer, spec: dict, seed: int, log
         tie_word_embeddings=spec["tie_word_embeddings"],
     )
     model = LlamaForCausalLM(config)
+    with torch.no_grad():  # query = key, as in the encoder; the query heads of a group start alike
+        for layer in model.model.layers:
+            key = layer.self_attn.k_proj.weight.view(spec["kv_heads"], -1, spec["hidden_size"])
+            query = key.repeat_interleave(spec["heads"] // spec["kv_heads"], dim=0)
+            layer.self_attn.q_proj.weight.copy_(query.reshape(-1, spec["hidden_size"]))
     texts = decoder_texts(corpus, rng)
     bodies = tokenizer([body for body, _ in texts])["input_ids"]
     answers = tokenizer([answer for _, answer in texts], add_special_tokens=False)["input_ids"]

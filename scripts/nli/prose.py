@@ -115,7 +115,7 @@ def summary(results: Results) -> str:
 
 
 def _named(what: str, arms: Sequence[Arm]) -> str:
-    return f"{what}: {listing([f"**{escape(arm.title)}**" for arm in arms]) or 'none'}."
+    return f"{what}: {listing([f'**{escape(arm.title)}**' for arm in arms]) or 'none'}."
 
 
 def data_source(results: Results) -> str:
@@ -213,7 +213,19 @@ def qlora(results: Results) -> str:
             f"first label and {percent(scores[1]['accuracy'])}% by their most frequent one: the way of "
             f"scoring alone moves the figure by {abs(points):.1f} points."
         )
+    lines += [line for arm in results.family("qlora") if (line := lost_labels(arm))]
     return "\n".join(f"- {line}" for line in lines)
+
+
+def lost_labels(arm: Arm) -> str:
+    """How many training texts lose their label to the limit on tokens; nothing where none does."""
+    texts = arm.first.history.get("texts", {}) if arm.first else {}
+    if not texts.get("lost_labels"):
+        return ""
+    return (
+        f"In the training of **{escape(arm.title)}**, {integer(texts['lost_labels'])} of "
+        f"{integer(texts['rows'])} texts lose their label to the limit on tokens."
+    )
 
 
 def merge(results: Results) -> str:

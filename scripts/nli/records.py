@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from nli.files import read_json, sha256
+from nli.files import model_source, read_json, sha256
 from nli.training import GradientAudit
 
 PACKAGES = ("torch", "transformers", "datasets", "peft", "bitsandbytes", "trl", "accelerate", "tokenizers")
@@ -144,7 +144,7 @@ def run_record(
         "dtype": str(next(p.dtype for p in model.parameters() if p.is_floating_point())).removeprefix("torch."),
         "versions": versions(),
         "data": data_identity(data),
-        "model": read_model_identity(model_folder),
+        "model": model_identity(model_folder),
         "git_commit": git_commit(),
     }
 
@@ -182,10 +182,10 @@ def data_identity(splits: dict[str, Path]) -> dict[str, Any]:
     }
 
 
-def read_model_identity(folder: Path) -> dict[str, Any]:
-    """What the fetch or the pretraining recorded of the base model: id, revision, hash of its weights."""
+def model_identity(folder: Path) -> dict[str, Any]:
+    """What the fetch recorded of the base model; a folder of the user's own is hashed here."""
     path = folder / "source.json"
-    return read_json(path) if path.exists() else {"id": folder.name, "revision": None, "sha256": None}
+    return read_json(path) if path.exists() else model_source(folder, folder.name, None)
 
 
 def git_commit() -> str | None:

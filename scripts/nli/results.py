@@ -111,10 +111,18 @@ def load_results(folder: Path, study: Path, reported: Path, description: Path) -
         data = {}
     return Results(
         study=plan,
-        arms={key: load_arm(folder, key, spec, seeds) for key, spec in experiments.items()},
+        arms={
+            key: load_arm(folder, key, spec, seeds if is_selected(key, plan.get("only")) else [])
+            for key, spec in experiments.items()
+        },
         description=data,
         reported=_read(reported, yaml.safe_load),
     )
+
+
+def is_selected(key: str, only: list[str] | None) -> bool:
+    """Whether `only` leaves an experiment; files of others may be from another configuration."""
+    return not only or key in only or key.split("/")[0] in only
 
 
 def load_arm(folder: Path, key: str, spec: Mapping[str, Any], seeds: list[int]) -> Arm:

@@ -34,26 +34,25 @@ class Lexicon:
 
 MATCHED = Lexicon(
     fillers={
-        "name": _words("Anna Tom Lucy Paul Mary John Emma Peter Sara David"),
+        "name": _words("Anna Tom Lucy Paul Mary John Emma Peter Sara David Julia Mark Alice Simon"),
         "group": _words("children guests players singers visitors nurses waiters tenants"),
         "container": _words("basket drawer bag bucket crate cupboard box chest"),
         "day": _words("Monday Tuesday Wednesday Thursday"),
+        "month": _words("January February March April May June"),
     },
     classes={
-        "animal": _words("dog cat horse cow sheep"),
-        "fruit": _words("pear plum cherry peach melon"),
-        "tool": _words("hammer saw drill spade wrench"),
-        "vehicle": _words("car bus truck van tractor"),
-        "garment": _words("shirt coat dress skirt scarf"),
-        "flower": _words("rose tulip lily daisy poppy"),
+        "animal": _words("dog cat horse sheep"),
+        "fruit": _words("pear plum cherry melon"),
+        "tool": _words("hammer saw drill spade"),
+        "vehicle": _words("car bus truck van"),
+        "garment": _words("shirt coat dress scarf"),
     },
     countries={
-        "France": _words("Paris Lyon Nice"),
-        "Spain": _words("Madrid Seville Valencia"),
-        "Italy": _words("Rome Milan Naples"),
-        "Germany": _words("Berlin Hamburg Munich"),
-        "Japan": _words("Tokyo Osaka Kyoto"),
-        "Egypt": _words("Cairo Luxor Giza"),
+        "France": _words("Paris Lyon"),
+        "Spain": _words("Madrid Seville"),
+        "Italy": _words("Rome Milan"),
+        "Germany": _words("Berlin Hamburg"),
+        "Japan": _words("Tokyo Osaka"),
     },
     attributes=(
         (
@@ -75,7 +74,7 @@ MATCHED = Lexicon(
         "none": ("none of the", "not a single one of the"),
         "not all": ("not all of the", "not every one of the"),
     },
-    numbers=_words("two three four five six seven eight nine ten"),
+    numbers=_words("two three four five six seven"),
     comparators={"exactly": "exactly {}", "above": "more than {}", "below": "fewer than {}"},
     topics={
         "quantifiers": _words("danced laughed slept waited"),
@@ -89,8 +88,8 @@ MATCHED = Lexicon(
             "On {day} {quantifier} {group} {topic}.",
         ),
         "hypernyms": (
-            "{name} {topic} only one thing, {core}.",
-            "The only thing that {name} {topic} was {core}.",
+            "{name} {topic} only one thing in {month}, {core}.",
+            "The only thing that {name} {topic} in {month} was {core}.",
         ),
         "negation": (
             "The {thing} of {name} is {core}.",
@@ -101,34 +100,33 @@ MATCHED = Lexicon(
             "{core} {topic} are in the {container} of {name}.",
         ),
         "places": (
-            "{name} {topic} in {core} at present.",
-            "At present {name} {topic} in {core}.",
+            "{name} {topic} in {core} since {month}.",
+            "Since {month} {name} {topic} in {core}.",
         ),
     },
 )
 
 MISMATCHED = Lexicon(
     fillers={
-        "name": _words("Hugo Ida Leo Greta Felix Rosa Bruno Vera Carl Ella"),
+        "name": _words("Hugo Ida Leo Greta Felix Rosa Bruno Vera Carl Ella Irene Walter Olga Martin"),
         "group": _words("pilots farmers miners sailors tourists soldiers priests lawyers"),
         "container": _words("wagon warehouse stable tent cabin cellar garage attic"),
         "day": _words("Friday Saturday Sunday Christmas"),
+        "month": _words("July August September October November December"),
     },
     classes={
-        "bird": _words("eagle owl crow swan goose"),
-        "fish": _words("trout salmon shark tuna carp"),
-        "insect": _words("bee wasp beetle moth fly"),
-        "tree": _words("oak pine birch maple willow"),
-        "building": _words("church castle barn tower mill"),
-        "boat": _words("canoe ferry yacht raft kayak"),
+        "bird": _words("eagle owl crow swan"),
+        "fish": _words("trout salmon shark tuna"),
+        "insect": _words("bee wasp beetle moth"),
+        "tree": _words("oak pine birch maple"),
+        "building": _words("church castle barn tower"),
     },
     countries={
-        "Peru": _words("Lima Cusco Puno"),
-        "Canada": _words("Toronto Montreal Ottawa"),
-        "India": _words("Delhi Mumbai Chennai"),
-        "Kenya": _words("Nairobi Mombasa Kisumu"),
-        "Norway": _words("Oslo Bergen Tromso"),
-        "Greece": _words("Athens Patras Corinth"),
+        "Peru": _words("Lima Cusco"),
+        "Canada": _words("Toronto Montreal"),
+        "India": _words("Delhi Mumbai"),
+        "Kenya": _words("Nairobi Mombasa"),
+        "Norway": _words("Oslo Bergen"),
     },
     attributes=(
         (
@@ -150,7 +148,7 @@ MISMATCHED = Lexicon(
         "none": ("not one of the", "no member of the"),
         "not all": ("not each of the", "not without exception the"),
     },
-    numbers=_words("twenty thirty forty fifty sixty seventy eighty ninety"),
+    numbers=_words("twenty thirty forty fifty sixty seventy"),
     comparators={"exactly": "just {}", "above": "over {}", "below": "under {}"},
     topics={
         "quantifiers": _words("voted prayed smoked cheered"),
@@ -164,8 +162,8 @@ MISMATCHED = Lexicon(
             "Last {day}, {name} says, {quantifier} {group} {topic}.",
         ),
         "hypernyms": (
-            "The first picture that {name} {topic} shows {core}.",
-            "What {name} {topic} first is a picture of {core}.",
+            "The first picture that {name} {topic} in {month} shows {core}.",
+            "What {name} {topic} first in {month} is a picture of {core}.",
         ),
         "negation": (
             "It is known that the {thing} near {name} is {core}.",
@@ -176,8 +174,8 @@ MISMATCHED = Lexicon(
             "Inside the {container}, {name} stored {core} {topic}.",
         ),
         "places": (
-            "Long ago {name} {topic} in {core}.",
-            "{name} {topic} in {core} long ago.",
+            "Last {month} {name} {topic} in {core}.",
+            "{name} {topic} in {core} last {month}.",
         ),
     },
 )

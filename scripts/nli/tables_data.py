@@ -66,7 +66,7 @@ def labels(results: Results) -> str:
         cells = [SPLIT_TITLES[split]]
         for label in LABELS:
             count = described["labels"].get(label, 0)
-            cells += [integer(count), percent(count / described["n"], 1)]
+            cells += [integer(count), percent(count / max(1, described["n"]), 1)]
         rows.append(cells)
     if not rows:
         return NO_DATA

@@ -152,8 +152,8 @@ def all_parameters(results: Results) -> str:
         "Trainable, %": "r",
     }
     caption = (
-        "Parameters of every experiment. Ours are counted once, each by its true number of weights; the "
-        "report's counts of Llama take 4-bit weights as they are packed, two to a byte."
+        "Parameters of every experiment, each counted once. Four-bit weights count as they are packed, two "
+        "to an element, in ours as in the report's."
     )
     return table(columns, by_family(results, len(columns), row), caption, "tbl-all-parameters")
 
@@ -277,7 +277,7 @@ def provenance(results: Results) -> str:
     rows: list[Sequence[str]] = [
         ["Scale", f"`{results.scale}`"],
         ["Seeds", ", ".join(str(seed) for seed in results.study.get("seeds", [])) or MISSING],
-        ["Commit", distinct(lambda run: (run.get("git_commit") or "")[:12])],
+        ["Commit", distinct(lambda run: short_commit(run.get("git_commit") or ""))],
         ["Device", distinct(lambda run: run.get("device"))],
         ["Number format", distinct(lambda run: run.get("dtype"))],
         ["Data", _identity(results.description, "source")],
@@ -294,6 +294,11 @@ def provenance(results: Results) -> str:
     columns = {"What": "l", "Value": "l"}
     caption = "Where the numbers come from. Hashes and revisions are cut to their first characters."
     return table(columns, rows, caption, "tbl-provenance")
+
+
+def short_commit(commit: str) -> str:
+    """The commit's first characters, with the "+" that says the code had local changes."""
+    return commit[:12] + ("+" if commit.endswith("+") else "")
 
 
 def _identity(part: Any, key: str) -> str:

@@ -74,6 +74,22 @@ def test_deep_merge_leaves_its_inputs_alone():
     assert (base, overlay) == ({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}})
 
 
+def test_command_line_values_that_arrive_as_text_are_typed(config):
+    study = resolve(
+        config,
+        {
+            "seeds": ["1", "2"],
+            "data": {"train_fraction": "0.5", "train_examples": "null"},
+            "families": {"qlora": {"append_eos": "true"}},
+            "prompts": {"prompt5": {"example": {"answer": "No"}}},
+        },
+    )
+    assert study.seeds == [1, 2]
+    assert (study.data.train_fraction, study.data.train_examples) == (0.5, None)
+    assert study.experiments["qlora/attempt2"].append_eos is True
+    assert study.prompts["prompt5"].example.answer == "No"
+
+
 def test_number_without_a_dot_is_a_number(config):
     study = resolve(config, {"experiments": {"roberta/lora": {"training": {"learning_rate": "3e-4"}}}})
     assert study.experiments["roberta/lora"].training.learning_rate == pytest.approx(3e-4)

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from report_fixtures import ROOT, make_results
+from unit.report_fixtures import ROOT, make_results
 
 from nli.figures import FIGURES, image_markdown, make_figures
 from nli.results import load_results

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 import yaml
-from report_fixtures import ROOT, make_results
+from unit.report_fixtures import ROOT, make_results
 
 from nli import report
 from nli.errors import StudyError

@@ -4,11 +4,11 @@ import json
 import re
 
 import pytest
-from report_fixtures import ROOT, make_results
+from unit.report_fixtures import ROOT, make_results
 
 from nli import markup, prose, tables, tables_data, tables_llama, tables_overview, tables_roberta
 from nli.errors import StudyError
-from nli.results import load_results, reported_accuracy, reported_prompt, reported_training
+from nli.results import Arm, Run, load_results, reported_accuracy, reported_prompt, reported_training
 
 REPORTED = ROOT / "report" / "reported.yaml"
 
@@ -186,6 +186,17 @@ def test_sentences_claim_only_what_the_interval_allows():
     assert prose.standing(scores(0.5, [0.4, 0.6])) == "above the majority baseline of 35.0%"
     assert prose.standing(scores(0.2, [0.1, 0.3])) == "below the majority baseline of 35.0%"
     assert prose.standing(scores(0.36, [0.3, 0.42])).startswith("not separable")
+
+
+def test_labels_lost_to_the_limit_on_tokens_are_counted():
+    run = Run(1, {}, {}, {"texts": {"rows": 2000, "lost_labels": 31}}, {})
+    arm = Arm("qlora/attempt2", {"title": "Attempt 2"}, "done", "", (run,))
+    assert "31 of 2,000 texts lose their label" in prose.lost_labels(arm)
+    assert prose.lost_labels(Arm("qlora/attempt2", {}, "not run", "", ())) == ""
+
+
+def test_a_commit_keeps_the_mark_of_local_changes():
+    assert tables_overview.short_commit("0123456789abcdef+") == "0123456789ab+"
 
 
 def test_a_collapsed_experiment_is_called_so(results):

@@ -1,0 +1,46 @@
+"""Running the real workflow, at sizes at which nothing is learned but every path is walked."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+
+SMOKE = ROOT / "tests/workflow/smoke.yaml"
+
+
+def snakemake(*arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+    """Run Snakemake in the repository with plain output; its standard output and error come back as one text."""
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["snakemake", "--workflow-profile", "none", "--nolock", "--show-failed-logs", *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=1500,
+    )
+    if check and done.returncode != 0:
+        pytest.fail(f"snakemake {' '.join(arguments)} exited with {done.returncode}:\n{done.stdout[-6000:]}")
+    return done
+
+
+def planned_jobs(*arguments: str) -> dict[str, int]:
+    """Rule -> number of jobs that a dry run would start, by Snakemake's own table."""
+    output = snakemake("--dry-run", "--quiet", "rules", "--cores", "1", *arguments).stdout
+    rows = re.findall(r"^(\w+)\s+(\d+)$", output, flags=re.MULTILINE)
+    return {rule: int(count) for rule, count in rows if rule not in ("total", "all")}
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory) -> tuple[Path, list[str]]:
+    """The whole study, run once: its results folder, and the arguments that select it again."""
+    results = tmp_path_factory.mktemp("results")
+    arguments = ["--configfile", str(SMOKE), "--config", f"results={results}"]
+    snakemake("--cores", "2", *arguments)
+    return results / "demo", arguments

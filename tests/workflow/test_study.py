@@ -1,0 +1,160 @@
+"""The whole study, run for real at smoke sizes: contracts, resumption, determinism, what re-runs and what does not."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from nli.config import load_study
+from nli.predictions import read_predictions
+
+from conftest import ROOT
+from workflow.conftest import SMOKE, planned_jobs, snakemake
+
+REAL = Path(os.environ.get("NLI_SHARED_DATA", ROOT.parent / "shared/data")) / "multinli"
+
+
+def run_folders(results):
+    return sorted(path.parent for path in results.glob("*/*/seed*/run.json"))
+
+
+def test_every_experiment_leaves_a_whole_run_directory(smoke, config):
+    results, _ = smoke
+    study = load_study(config)
+    assert {f"{path.parent.parent.name}/{path.parent.name}" for path in run_folders(results)} == set(study.experiments)
+    for folder in run_folders(results):
+        run = json.loads((folder / "run.json").read_text())
+        predictions = read_predictions(folder / "predictions.parquet")
+        metrics = json.loads((folder / "metrics.json").read_text())
+        experiment = study.experiments[f"{run['family']}/{run['name']}"]
+        assert (run["seed"], run["scale"]) == (42, "demo")
+        assert set(predictions["split"]) == set(experiment.evaluation.splits) == set(metrics["results"])
+        assert run["parameters"]["total"] == run["parameters"]["trainable"] + run["parameters"]["frozen"]
+        assert set(run["parameters"]["gradient_tensors"]) <= set(run["parameters"]["trainable_tensors"])
+        assert len(run["model"]["sha256"]) == 64
+        if experiment.trains:
+            assert run["throughput"]["tokens_per_second"] > 0
+
+
+def test_scorers_of_an_attempt_judge_the_same_answers(smoke):
+    results, _ = smoke
+    frame = read_predictions(results / "qlora/attempt1/seed42/predictions.parquet")
+    first, frequent = (frame[frame.scorer == s] for s in ("first_label", "most_frequent_label"))
+    assert first["answer"].tolist() == frequent["answer"].tolist()
+    assert first["pair_id"].tolist() == frequent["pair_id"].tolist()
+
+
+def test_methods_are_compared_on_the_same_pairs(smoke):
+    results, _ = smoke
+    asked = {}
+    for name in ("icl/prompt1", "icl/prompt5", "qlora/attempt3", "linear_head/first_token"):
+        frame = read_predictions(results / name / "seed42/predictions.parquet")
+        asked[name] = frame["pair_id"].tolist()
+    assert len({tuple(pairs) for pairs in asked.values()}) == 1
+    data = pd.read_parquet(results / "data/matched.parquet")
+    positions = [data["pair_id"].tolist().index(pair) for pair in asked["icl/prompt1"]]
+    assert positions == sorted(positions)  # the data's order
+
+
+def test_records_hold_no_home_path_and_no_environment(smoke):
+    results, _ = smoke
+    for folder in run_folders(results):
+        text = (folder / "run.json").read_text()
+        assert str(Path.home()) + "/" not in text
+        assert str(ROOT) not in text
+
+
+def test_report_is_made_in_both_formats(smoke):
+    results, _ = smoke
+    html = (results / "report.html").read_text()
+    assert "not the study" in html.lower()
+    assert 'src="http' not in html
+    assert (results / "report.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_second_run_does_nothing(smoke):
+    _, arguments = smoke
+    assert planned_jobs(*arguments) == {}
+
+
+def test_changed_hyperparameter_reruns_its_variant_its_scoring_and_the_report(smoke):
+    _, arguments = smoke
+    change = "experiments={roberta/lora: {lora: {r: 4}}}"
+    assert planned_jobs(*arguments, change) == {
+        "write_spec": 2,
+        "write_study": 1,
+        "finetune_roberta": 1,
+        "predict_roberta": 1,
+        "score": 1,
+        "make_tables": 1,
+        "make_figures": 1,
+        "render_report": 1,
+    }
+
+
+def test_changed_evaluation_retrains_nothing(smoke):
+    _, arguments = smoke
+    jobs = planned_jobs(*arguments, "families={qlora: {evaluation: {batch_size: 8}}}")
+    assert jobs["answer_llama"] == 5
+    assert not {"finetune_llama", "finetune_roberta", "prompt_llama", "make_model"} & jobs.keys()
+
+
+def test_changed_prompt_reruns_its_own_experiment(smoke):
+    _, arguments = smoke
+    jobs = planned_jobs(*arguments, "prompts={prompt1: {text: '{premise} {hypothesis} Label:'}}")
+    assert jobs["prompt_llama"] == 1
+    assert "finetune_llama" not in jobs
+
+
+def test_same_seed_gives_the_same_bytes(smoke):
+    results, arguments = smoke
+    names = ["roberta/prompt_tuning", "icl/prompt1", "qlora/attempt2", "linear_head/last_token"]
+    folders = [results / name / "seed42" for name in names]
+    before = [(folder / "predictions.parquet").read_bytes() for folder in folders]
+    for folder in folders:
+        shutil.rmtree(folder)
+    snakemake("--cores", "2", *arguments)
+    assert [(folder / "predictions.parquet").read_bytes() for folder in folders] == before
+
+
+def test_report_of_what_finished_shows_a_missing_arm_as_such(smoke):
+    results, arguments = smoke
+    folder = results / "icl/prompt3/seed42"
+    away = results / "away"
+    folder.rename(away)
+    try:
+        snakemake("--cores", "1", *arguments, "finished_only=true")
+        assert "not run" in (results / "report.html").read_text()
+    finally:
+        if folder.exists():
+            shutil.rmtree(folder)
+        away.rename(folder)
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="the shared MultiNLI rows are not here")
+def test_real_rows_take_the_same_path(tmp_path):
+    folder = tmp_path / "multinli"
+    folder.mkdir()
+    for name, rows in (("train", 300), ("validation_matched", 120), ("validation_mismatched", 60)):
+        lines = (REAL / f"{name}.jsonl").read_text().splitlines()[:rows]
+        (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
+    snakemake(
+        "--cores",
+        "2",
+        "--configfile",
+        str(SMOKE),
+        "--config",
+        f"results={tmp_path}",
+        f"data={{source: files, path: {folder}}}",
+        "only=[roberta/full, icl/prompt4, qlora/attempt1]",
+    )
+    results = tmp_path / "demo"
+    description = json.loads((results / "data/description.json").read_text())
+    assert description["splits"]["train"]["n"] == 300
+    metrics = json.loads((results / "roberta/full/seed42/metrics.json").read_text())
+    assert metrics["results"]["matched"]["classifier"]["n"] == 120
+    answers = read_predictions(results / "icl/prompt4/seed42/predictions.parquet")
+    assert len(answers) == 24
+    assert (results / "report.html").exists()
