@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
+
 from nli import runtime
 from nli.decoder import generate_answers, load_adapter, load_decoder, load_tokenizer
 from nli.errors import run_main

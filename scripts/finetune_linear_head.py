@@ -1,5 +1,7 @@
 """Train a linear head on one hidden state of the 4-bit decoder, together with a QLoRA adapter."""
 
+from transformers import TrainingArguments
+
 from nli import runtime
 from nli.data import read_split
 from nli.decoder import load_tokenizer
@@ -8,7 +10,6 @@ from nli.files import read_json
 from nli.jobs import finish_training, training_parser
 from nli.linear_head import build_classifier, text_collator, tokenize_texts
 from nli.training import StudyTrainer, run_training, save_trained, training_arguments
-from transformers import TrainingArguments
 
 
 def main() -> None:

@@ -5,6 +5,8 @@ Writes the tensors that training changed, the history of the losses and the reco
 
 from pathlib import Path
 
+from transformers import TrainingArguments
+
 from nli import runtime
 from nli.data import read_split
 from nli.encoder import accuracy, build_encoder, load_tokenizer, pair_collator, tokenize_pairs
@@ -12,7 +14,6 @@ from nli.errors import run_main
 from nli.files import read_json
 from nli.jobs import finish_training, training_parser
 from nli.training import StudyTrainer, run_training, save_trained, training_arguments
-from transformers import TrainingArguments
 
 
 def main() -> None:

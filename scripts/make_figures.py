@@ -10,8 +10,8 @@ import argparse
 from pathlib import Path
 
 from nli.errors import run_main
-from nli.figures import make_figures
-from nli.results import load_results
+from nli.reporting.figures import make_figures
+from nli.reporting.results import load_results
 
 
 def main() -> None:

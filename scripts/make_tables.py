@@ -10,8 +10,8 @@ import argparse
 from pathlib import Path
 
 from nli.errors import run_main
-from nli.results import load_results
-from nli.tables import make_tables
+from nli.reporting.results import load_results
+from nli.reporting.tables import make_tables
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
+
 from nli import runtime
 from nli.classification import classify
 from nli.decoder import load_tokenizer

@@ -1,6 +1,7 @@
 """Ask the 4-bit decoder about every pair with one prompt and read the labels in its answers."""
 
 import pandas as pd
+
 from nli import runtime
 from nli.decoder import generate_answers, load_decoder, load_tokenizer
 from nli.errors import run_main

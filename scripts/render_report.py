@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from nli.errors import run_main
-from nli.report import ENGINES, assemble, render
+from nli.reporting.render import ENGINES, assemble, render
 
 
 def main() -> None:

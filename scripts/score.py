@@ -26,9 +26,7 @@ def main() -> None:
         run = json.loads(arguments.run.read_text(encoding="utf-8"))
         identity = {key: run[key] for key in ("family", "name", "seed")}
     except (OSError, ValueError, KeyError) as error:
-        raise StudyError(
-            f"{arguments.run}: cannot read family, name and seed of the run ({error})"
-        ) from error
+        raise StudyError(f"{arguments.run}: cannot read family, name and seed of the run ({error})") from error
     results = score_predictions(read_predictions(arguments.predictions))
     write_json(arguments.output, {**identity, "results": results})
 

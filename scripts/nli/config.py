@@ -89,9 +89,7 @@ def expect_mapping(value: Any, where: str) -> Mapping[str, Any]:
     return value
 
 
-def resolve_experiments(
-    stated: Mapping[str, Any], families: Mapping[str, Any]
-) -> dict[str, dict[str, Any]]:
+def resolve_experiments(stated: Mapping[str, Any], families: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Every experiment in full: family defaults, then the chain of `extends`, then its own keys.
 
     A `merge` takes all but its own keys from the experiment whose adapter it merges.

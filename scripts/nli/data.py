@@ -66,9 +66,7 @@ def load_files(folder: Path | str) -> RawData:
     paths = readers.input_files(folder)
     raw = RawData("files", sha256={path.name: sha256(path) for path in paths.values()})
     for split, path in paths.items():
-        raw.frames[split], raw.dropped[split] = normalise(
-            readers.read_rows(path), split, path, readers.row_unit(path)
-        )
+        raw.frames[split], raw.dropped[split] = normalise(readers.read_rows(path), split, path, readers.row_unit(path))
     return raw
 
 
@@ -109,9 +107,7 @@ def load_synthetic(sizes: dict[str, int], seed: int) -> RawData:
     )
 
 
-def normalise(
-    rows: readers.Rows, split: str, source: Path | str, unit: str
-) -> tuple[pd.DataFrame, int]:
+def normalise(rows: readers.Rows, split: str, source: Path | str, unit: str) -> tuple[pd.DataFrame, int]:
     """Bring rows into SCHEMA and drop the unlabelled: the labelled rows, and how many were dropped.
 
     Text stays as it is, white space included. A row without an identifier is named by its split
@@ -150,8 +146,7 @@ def _find_columns(row: dict[str, Any], source: Path | str) -> dict[str, str | No
     missing = [" or ".join(COLUMN_NAMES[name]) for name in REQUIRED if found[name] is None]
     if missing:
         raise StudyError(
-            f"{source}: no column {', no column '.join(missing)}; "
-            f"rename or add it (found {', '.join(map(str, row))})"
+            f"{source}: no column {', no column '.join(missing)}; rename or add it (found {', '.join(map(str, row))})"
         )
     return found
 
@@ -161,8 +156,7 @@ def _label_id(value: Any, where: tuple) -> int:
     label = LABEL_IDS.get(value.strip() if isinstance(value, str) else value) if known else None
     if label is None:
         raise StudyError(
-            f"{_place(where)}: unknown label {value!r}; use {', '.join(LABELS)} or 0, 1, 2 "
-            "(- or -1 for unlabelled)"
+            f"{_place(where)}: unknown label {value!r}; use {', '.join(LABELS)} or 0, 1, 2 (- or -1 for unlabelled)"
         )
     return label
 
@@ -170,9 +164,7 @@ def _label_id(value: Any, where: tuple) -> int:
 def _text(row: dict[str, Any], column: str, where: tuple) -> str:
     text = row.get(column)
     if not isinstance(text, str) or not text.strip():
-        raise StudyError(
-            f"{_place(where)}: no text in {column} ({text!r}); fill it in or remove the row"
-        )
+        raise StudyError(f"{_place(where)}: no text in {column} ({text!r}); fill it in or remove the row")
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise StudyError(f"{_place(where)}: half a surrogate pair in {column}; mend the text")
     return text

@@ -142,9 +142,7 @@ def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
     return AutoTokenizer.from_pretrained(folder)
 
 
-def tokenize_pairs(
-    rows: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, tokenization: dict[str, Any]
-) -> Dataset:
+def tokenize_pairs(rows: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, tokenization: dict[str, Any]) -> Dataset:
     """Rows as `<s> premise </s></s> hypothesis </s>`, cut to `max_length`, with integer labels.
 
     Padded here only for padding `max_length`; `longest` is left to the collator.

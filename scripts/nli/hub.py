@@ -16,7 +16,12 @@ def fetch_model(name: str, revision: str, folder: Path) -> None:
         StudyError: no network, no such model or revision, no access, or no safetensors among its files.
     """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
     try:
         snapshot_download(name, revision=revision, local_dir=folder, allow_patterns=PATTERNS)

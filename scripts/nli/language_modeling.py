@@ -67,9 +67,7 @@ def training_dataset(encoded: EncodedTexts, max_length: int, loss_on: str) -> Da
 def evaluation_prompts(rows: pd.DataFrame, spec: dict[str, Any]) -> list[str]:
     """The evaluation text of every row."""
     template = evaluation_template(spec["text"])
-    return [
-        fill(template, {"premise": row.premise, "hypothesis": row.hypothesis}) for row in rows.itertuples()
-    ]
+    return [fill(template, {"premise": row.premise, "hypothesis": row.hypothesis}) for row in rows.itertuples()]
 
 
 class PadTexts:

@@ -81,9 +81,7 @@ def build_classifier(folder: Path | str, spec: dict[str, Any]) -> LinearHeadClas
 
 def tokenize_texts(rows: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, spec: dict[str, Any]) -> Dataset:
     """The experiment's text for every row, cut to `max_length`, with integer labels."""
-    texts = [
-        fill(spec["text"], {"premise": row.premise, "hypothesis": row.hypothesis}) for row in rows.itertuples()
-    ]
+    texts = [fill(spec["text"], {"premise": row.premise, "hypothesis": row.hypothesis}) for row in rows.itertuples()]
     tokenization = spec["tokenization"]
     encoded = tokenizer(
         texts,

@@ -105,10 +105,7 @@ def calibration_error(rows: pd.DataFrame) -> float | None:
     right = np.asarray(LABELS, dtype=object)[values.argmax(axis=1)] == gold
     edges = np.linspace(0.0, 1.0, CALIBRATION_BINS + 1)
     bins = np.clip(np.digitize(confidence, edges, right=True) - 1, 0, CALIBRATION_BINS - 1)
-    gaps = [
-        abs(right[bins == b].mean() - confidence[bins == b].mean()) * (bins == b).sum()
-        for b in np.unique(bins)
-    ]
+    gaps = [abs(right[bins == b].mean() - confidence[bins == b].mean()) * (bins == b).sum() for b in np.unique(bins)]
     return float(sum(gaps) / len(gold))
 
 
@@ -116,7 +113,5 @@ def genre_accuracies(rows: pd.DataFrame, right: np.ndarray) -> dict[str, dict[st
     """Strict accuracy of each genre, by name; empty where the source names no genres."""
     by_genre = pd.Series(right, dtype=float).groupby(rows["genre"].to_numpy(dtype=object))
     return {
-        str(genre): {"n": int(values.size), "accuracy": float(values.mean())}
-        for genre, values in by_genre
-        if genre
+        str(genre): {"n": int(values.size), "accuracy": float(values.mean())} for genre, values in by_genre if genre
     }

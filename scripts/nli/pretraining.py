@@ -7,7 +7,6 @@ of the study's prompts has.
 """
 
 import json
-import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -285,9 +284,7 @@ def pretrain_encoder(corpus: pd.DataFrame, tokenizer, spec: dict, seed: int, log
             layer.attention.self.key.weight.copy_(layer.attention.self.query.weight)
     pairs = encode_with_connective(tokenizer, corpus, spec["max_length"])
     labels = corpus["label"].to_numpy()
-    connectives = [
-        [tokenizer.convert_tokens_to_ids("Ġ" + word) for word in words] for words in CONNECTIVES
-    ]
+    connectives = [[tokenizer.convert_tokens_to_ids("Ġ" + word) for word in words] for words in CONNECTIVES]
     bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
     lengths = np.array([len(premise) + len(hypothesis) for premise, hypothesis in pairs])
 
@@ -307,7 +304,11 @@ def pretrain_encoder(corpus: pd.DataFrame, tokenizer, spec: dict, seed: int, log
         always = connective & hidden_connective[:, None]
         maskable = ids >= len(tokenizer.all_special_ids)
         after = torch.arange(ids.shape[1])[None] > torch.tensor(positions)[:, None]
-        prob = torch.where(hidden_connective[:, None], spec["mlm_hidden"], torch.where(after, spec["mlm_visible_after"], spec["mlm_visible_before"]))
+        prob = torch.where(
+            hidden_connective[:, None],
+            spec["mlm_hidden"],
+            torch.where(after, spec["mlm_visible_after"], spec["mlm_visible_before"]),
+        )
         inputs, chosen = mask_tokens(ids, maskable & ~connective, always, tokenizer, prob)
         hidden = model.roberta(inputs, attention_mask=(ids != tokenizer.pad_token_id).long())[0]
         logits = model.lm_head(hidden[chosen])  # only where something is predicted
@@ -369,9 +370,7 @@ def pretrain_decoder(corpus: pd.DataFrame, tokenizer, spec: dict, seed: int, log
     room = spec["max_length"] - max(map(len, answers)) - 1
     bos = tokenizer.bos_token_id
     bodies = [ids if len(ids) <= room else [bos, *ids[-room + 1 :]] for ids in bodies]
-    sequences = [
-        [*body, *answer, tokenizer.eos_token_id] for body, answer in zip(bodies, answers, strict=True)
-    ]
+    sequences = [[*body, *answer, tokenizer.eos_token_id] for body, answer in zip(bodies, answers, strict=True)]
     lengths = np.array([len(ids) for ids in sequences])
 
     def loss_of(rows: np.ndarray):

@@ -44,9 +44,7 @@ def read_prefix(answer: str, answers: Mapping[str, str]) -> str | None:
         return None
     word = match[0].lower()
     fits = {
-        label
-        for candidate, label in answers.items()
-        if candidate.lower().startswith(word) or word == candidate.lower()
+        label for candidate, label in answers.items() if candidate.lower().startswith(word) or word == candidate.lower()
     }
     return fits.pop() if len(fits) == 1 else None
 

@@ -57,8 +57,7 @@ def _find_split(folder: Path, split: str) -> Path:
         )
     if len(found) > 1:
         raise StudyError(
-            f"{folder}: several files for the split {split}: "
-            f"{', '.join(path.name for path in found)}; keep one"
+            f"{folder}: several files for the split {split}: {', '.join(path.name for path in found)}; keep one"
         )
     return found[0]
 
@@ -86,9 +85,7 @@ def first_line(error: BaseException) -> str:
 def arrow_rows(table: pa.Table | pq.ParquetFile) -> Rows:
     """Yield `(number, row)` of an Arrow table or an open Parquet file, from 1, batch by batch."""
     in_batches = table.to_batches if isinstance(table, pa.Table) else table.iter_batches
-    yield from enumerate(
-        (row for batch in in_batches(10_000) for row in batch.to_pylist()), start=1
-    )
+    yield from enumerate((row for batch in in_batches(10_000) for row in batch.to_pylist()), start=1)
 
 
 def _format(path: Path) -> str:
@@ -143,9 +140,7 @@ def _under_header(lines: Iterator[tuple[int, list[str]]]) -> Rows:
         if fields in ([], [""]):
             continue
         if len(fields) != len(header):
-            raise ValueError(
-                f"line {number}: {len(fields)} fields, but {len(header)} in the header"
-            )
+            raise ValueError(f"line {number}: {len(fields)} fields, but {len(header)} in the header")
         yield number, dict(zip(header, fields, strict=True))
 
 

@@ -137,8 +137,7 @@ def run_record(
         },
         "throughput": training.get("throughput", {"examples_per_second": None, "tokens_per_second": None}),
         "peak_memory_gib": {
-            key: max((m[key] for m in memory if m.get(key) is not None), default=None)
-            for key in ("process", "device")
+            key: max((m[key] for m in memory if m.get(key) is not None), default=None) for key in ("process", "device")
         },
         "device": device_name(),
         "dtype": str(next(p.dtype for p in model.parameters() if p.is_floating_point())).removeprefix("torch."),

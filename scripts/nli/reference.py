@@ -22,7 +22,10 @@ def file_schema() -> dict[str, Any]:
         part = definitions[cls.__name__]
         for key in ("family", "name"):
             part["properties"].pop(key)
-        part["properties"]["extends"] = {"type": "string", "description": "experiment to take everything from"}
+        part["properties"]["extends"] = {
+            "type": "string",
+            "description": "experiment to take everything from",
+        }
         parts[family] = {"$ref": f"#/$defs/{cls.__name__}"}
     properties["experiments"] = {
         "type": "object",

@@ -55,9 +55,7 @@ def draw_splits(
     n_train = fraction_of(len(pool), train_fraction)
     n_train = n_train if train_examples is None else min(n_train, train_examples)
     if n_train < 1:
-        raise StudyError(
-            f"train_fraction {train_fraction} of {len(pool)} training rows is no row; raise it"
-        )
+        raise StudyError(f"train_fraction {train_fraction} of {len(pool)} training rows is no row; raise it")
     order = shuffled(len(pool), seed, "train")
     splits = {"train": _take(pool, order[:n_train])}
     if "tune" in raw.frames:
@@ -104,9 +102,7 @@ def _warn_of_few(tune: pd.DataFrame, wanted: int) -> list[str]:
     return [f"tune has {len(tune)} of the {wanted} rows asked for: train leaves no more"]
 
 
-def _warn_of_overlap(
-    split: str, frame: pd.DataFrame, train: pd.DataFrame, pool: pd.DataFrame
-) -> list[str]:
+def _warn_of_overlap(split: str, frame: pd.DataFrame, train: pd.DataFrame, pool: pd.DataFrame) -> list[str]:
     pairs = _pairs(frame)
     known, drawn = (int(pairs.isin(_pairs(rows)).sum()) for rows in (pool, train))
     if not known:
@@ -117,9 +113,7 @@ def _warn_of_overlap(
     ]
 
 
-def describe_study(
-    raw: RawData, splits: dict[str, pd.DataFrame], request: dict, warnings: list[str]
-) -> dict:
+def describe_study(raw: RawData, splits: dict[str, pd.DataFrame], request: dict, warnings: list[str]) -> dict:
     """The content of description.json: the source, what was asked for, and a table of each split.
 
     `available` counts the labelled rows that a split was drawn from.

@@ -187,9 +187,7 @@ def _draw(cumulative: np.ndarray, rng: np.random.Generator) -> int:
     return int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
 
 
-def _draw_triple(
-    genre: str, lexicon: Lexicon, rng: np.random.Generator
-) -> tuple[str, tuple[str, str, str]]:
+def _draw_triple(genre: str, lexicon: Lexicon, rng: np.random.Generator) -> tuple[str, tuple[str, str, str]]:
     """A premise and, as in MultiNLI, one hypothesis for each label."""
     forms = forms_of(genre, len(lexicon.numbers))
     premises, hypotheses = _form_tables(genre, len(lexicon.numbers))
@@ -249,6 +247,5 @@ def generate(
     n_matched_corpus = round(n_corpus * MATCHED_SHARE / period) * period
     lexicons["corpus"] = [MATCHED] * n_matched_corpus + [MISMATCHED] * (n_corpus - n_matched_corpus)
     return {
-        name: _draw_split(name, which, np.random.default_rng(next(seeds)), taken)
-        for name, which in lexicons.items()
+        name: _draw_split(name, which, np.random.default_rng(next(seeds)), taken) for name, which in lexicons.items()
     }

@@ -117,8 +117,7 @@ class StopWhenDiverged(TrainerCallback):
             loss = (logs or {}).get(key, 0.0)
             if not math.isfinite(loss):
                 raise StudyError(
-                    f"training diverged: the loss is {loss} at step {state.global_step}; "
-                    "lower training.learning_rate"
+                    f"training diverged: the loss is {loss} at step {state.global_step}; lower training.learning_rate"
                 )
 
 

@@ -8,6 +8,7 @@ import sys
 import jsonschema
 import pytest
 import yaml
+
 from nli.config import deep_merge, load_study, prediction_spec, training_spec
 from nli.errors import StudyError
 from nli.reference import file_schema, reference_table
@@ -32,7 +33,11 @@ def test_paper_scale_states_the_reported_hyperparameters(config, root):
     assert ours.training.max_grad_norm == attempt["training"]["max_grad_norm"]
     assert ours.training.optimizer == attempt["training"]["optimizer"]
     lora = reported["llama"]["qlora"]["lora"]
-    assert (ours.lora.r, ours.lora.alpha, ours.lora.dropout) == (lora["r"], lora["lora_alpha"], lora["lora_dropout"])
+    assert (ours.lora.r, ours.lora.alpha, ours.lora.dropout) == (
+        lora["r"],
+        lora["lora_alpha"],
+        lora["lora_dropout"],
+    )
     assert ours.lora.target_modules == lora["target_modules"]
 
 
@@ -102,7 +107,10 @@ def test_number_without_a_dot_is_a_number(config):
         ({"scale": "papr"}, "scale: unknown name 'papr'; did you mean 'paper'?"),
         ({"data": {"sorce": "hub"}}, "data: unknown name 'sorce'; did you mean 'source'?"),
         ({"data": {"source": "files"}}, "data: source 'files' needs the key 'path'"),
-        ({"data": {"train_fraction": 1.5}}, "data.train_fraction: input should be less than or equal to 1, got 1.5"),
+        (
+            {"data": {"train_fraction": 1.5}},
+            "data.train_fraction: input should be less than or equal to 1, got 1.5",
+        ),
         ({"seeds": [1, 2, 1]}, "seeds: each seed once, got [1, 2, 1]"),
         ({"seeds": []}, "seeds: "),
         ({"only": ["robert"]}, "only: unknown name 'robert'; did you mean 'roberta'?"),

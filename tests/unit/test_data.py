@@ -91,8 +91,7 @@ FORMATS = {
     "parquet": (write_parquet, SPLITS, ".parquet"),
 }
 FORMATS |= {
-    f"{name}, gzipped": (gzipped(write), names, f"{ending}.gz")
-    for name, (write, names, ending) in FORMATS.items()
+    f"{name}, gzipped": (gzipped(write), names, f"{ending}.gz") for name, (write, names, ending) in FORMATS.items()
 }
 
 
@@ -222,9 +221,7 @@ def test_bad_file_is_named_with_the_reason(tmp_path, name, text, message):
 
 
 def test_bad_parquet_row_is_named(tmp_path):
-    write_folder(
-        tmp_path, write_parquet, ending=".parquet", rows=[PAIRS[0], {**PAIRS[1], "label": 3}]
-    )
+    write_folder(tmp_path, write_parquet, ending=".parquet", rows=[PAIRS[0], {**PAIRS[1], "label": 3}])
     with pytest.raises(StudyError, match=r"train\.parquet: row 2: unknown label 3"):
         data.load_files(tmp_path)
 
@@ -249,9 +246,7 @@ def test_two_files_for_one_split_are_an_error(tmp_path):
 
 def test_hub_is_read_at_the_given_revision_and_without_remote_code(tmp_path, monkeypatch):
     datasets = pytest.importorskip("datasets")
-    rows = [
-        {**row, "pairID": "7c", "genre": "slate"} for row in [*PAIRS, {**PAIRS[0], "label": -1}]
-    ]
+    rows = [{**row, "pairID": "7c", "genre": "slate"} for row in [*PAIRS, {**PAIRS[0], "label": -1}]]
     hub = datasets.DatasetDict({split: datasets.Dataset.from_list(rows) for split in SPLITS})
     asked = []
 

@@ -4,8 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from unit.test_training import TRAINING
+
 from nli import runtime
-from nli.decoder import add_adapter, generate_answers, load_adapter, load_decoder, load_tokenizer, merge_adapter
+from nli.decoder import (
+    add_adapter,
+    generate_answers,
+    load_adapter,
+    load_decoder,
+    load_tokenizer,
+    merge_adapter,
+)
 from nli.language_modeling import (
     IGNORED,
     PadTexts,
@@ -16,8 +25,6 @@ from nli.language_modeling import (
 )
 from nli.qlora import make_trainer
 from nli.training import run_training
-
-from unit.test_training import TRAINING
 
 QUANTIZATION = {"load_in_4bit": True, "quant_type": "nf4", "compute_dtype": "float32", "double_quant": False}
 SPEC = {
@@ -35,7 +42,13 @@ SPEC = {
         "bias": "none",
         "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj"],
     },
-    "training": {**TRAINING, "optimizer": "paged_adamw_8bit", "epochs": None, "max_steps": 6, "group_by_length": True},
+    "training": {
+        **TRAINING,
+        "optimizer": "paged_adamw_8bit",
+        "epochs": None,
+        "max_steps": 6,
+        "group_by_length": True,
+    },
 }
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from nli.encoder import build_encoder, load_tokenizer, pair_collator, tokenize_pairs
 from nli.errors import StudyError
 from nli.records import layer_rows, parameter_counts

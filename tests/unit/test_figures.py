@@ -5,8 +5,8 @@ import re
 import pytest
 from unit.report_fixtures import ROOT, make_results
 
-from nli.figures import FIGURES, image_markdown, make_figures
-from nli.results import load_results
+from nli.reporting.figures import FIGURES, image_markdown, make_figures
+from nli.reporting.results import load_results
 
 
 def load(folder):

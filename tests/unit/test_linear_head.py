@@ -1,13 +1,19 @@
 """The linear head on a random Llama: position 0 sees nothing, the last token sees the text."""
 
 import torch
+from unit.test_decoder import QUANTIZATION, SPEC
+
 from nli import runtime
 from nli.classification import classify
 from nli.decoder import load_decoder, load_tokenizer
-from nli.linear_head import LinearHeadClassifier, build_classifier, read_position, text_collator, tokenize_texts
+from nli.linear_head import (
+    LinearHeadClassifier,
+    build_classifier,
+    read_position,
+    text_collator,
+    tokenize_texts,
+)
 from nli.training import load_trained, save_trained
-
-from unit.test_decoder import QUANTIZATION, SPEC
 
 HEAD = {
     "text": "{premise}\n{hypothesis}",

@@ -31,9 +31,7 @@ def make_rows(gold, pred, *, genre=None, logp=None, scorer="parsed", split="matc
             "answer": None,
         }
     )
-    for column, values in zip(
-        ("entailment", "neutral", "contradiction"), zip(*logp, strict=True), strict=True
-    ):
+    for column, values in zip(("entailment", "neutral", "contradiction"), zip(*logp, strict=True), strict=True):
         frame[f"logp_{column}"] = pd.Series(values, dtype=float)
     return frame
 
@@ -74,15 +72,9 @@ def test_class_scores_by_hand():
     scores = score_rows(make_rows(GOLD, PRED))
     # entailment: 2 of 3 answers right, 2 of 3 golds found; neutral: 1 of 1 and 1 of 2;
     # contradiction: 2 of 2 and 2 of 3.
-    assert scores["per_class"][E] == pytest.approx(
-        {"precision": 2 / 3, "recall": 2 / 3, "f1": 2 / 3, "support": 3}
-    )
-    assert scores["per_class"][N] == pytest.approx(
-        {"precision": 1.0, "recall": 1 / 2, "f1": 2 / 3, "support": 2}
-    )
-    assert scores["per_class"][C] == pytest.approx(
-        {"precision": 1.0, "recall": 2 / 3, "f1": 4 / 5, "support": 3}
-    )
+    assert scores["per_class"][E] == pytest.approx({"precision": 2 / 3, "recall": 2 / 3, "f1": 2 / 3, "support": 3})
+    assert scores["per_class"][N] == pytest.approx({"precision": 1.0, "recall": 1 / 2, "f1": 2 / 3, "support": 2})
+    assert scores["per_class"][C] == pytest.approx({"precision": 1.0, "recall": 2 / 3, "f1": 4 / 5, "support": 3})
     assert scores["macro_f1"] == pytest.approx((2 / 3 + 2 / 3 + 4 / 5) / 3)
     assert scores["answers"] == {E: 3, N: 1, C: 2, "unparsed": 2}
 

@@ -1,6 +1,7 @@
 """Texts and the reading of answers."""
 
 import pytest
+
 from nli.prompts import (
     evaluation_template,
     fill,
@@ -22,7 +23,9 @@ def test_braces_in_a_premise_are_left_alone():
 
 def test_prompt_2_asks_in_the_reverse_direction(demo_study):
     prompt = demo_study.prompts["prompt2"].model_dump()
-    assert prompt_text(prompt, "P.", "H.") == "premise: P.\nhypothesis: H.\nDoes P. follow logically from the H.?. Answer:"
+    assert (
+        prompt_text(prompt, "P.", "H.") == "premise: P.\nhypothesis: H.\nDoes P. follow logically from the H.?. Answer:"
+    )
 
 
 def test_one_shot_prompt_shows_its_example_first(demo_study):

@@ -9,11 +9,11 @@ import pytest
 import yaml
 from unit.report_fixtures import ROOT, make_results
 
-from nli import report
 from nli.errors import StudyError
-from nli.figures import FIGURES, make_figures
-from nli.results import load_results
-from nli.tables import FRAGMENTS, make_tables
+from nli.reporting import render as report
+from nli.reporting.figures import FIGURES, make_figures
+from nli.reporting.results import load_results
+from nli.reporting.tables import FRAGMENTS, make_tables
 
 SOURCE = ROOT / "report"
 
@@ -165,9 +165,7 @@ def test_a_circle_of_includes_is_refused(tmp_path):
 def test_quarto_is_used_where_it_is_found_and_nothing_is_half_written(demo, tmp_path, monkeypatch):
     folder = demo[1].parent
     program = tmp_path / "quarto"
-    program.write_text(
-        '#!/bin/sh\n[ "$4" = html ] && echo "<p>made</p>" > "$6" && exit 0\necho broken >&2; exit 3\n'
-    )
+    program.write_text('#!/bin/sh\n[ "$4" = html ] && echo "<p>made</p>" > "$6" && exit 0\necho broken >&2; exit 3\n')
     program.chmod(0o755)
     monkeypatch.setattr(report, "find_quarto", lambda: str(program))
     study = report.assemble(SOURCE, folder / "report", tmp_path / "build")

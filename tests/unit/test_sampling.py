@@ -38,9 +38,7 @@ def raw_data(n_train=100, n_validation=12, **more):
 
 
 def draw(raw, train_fraction=0.5, tune_examples=10, seed=42, **caps):
-    return sampling.draw_splits(
-        raw, train_fraction=train_fraction, tune_examples=tune_examples, seed=seed, **caps
-    )
+    return sampling.draw_splits(raw, train_fraction=train_fraction, tune_examples=tune_examples, seed=seed, **caps)
 
 
 def ids(frame):
@@ -226,9 +224,7 @@ def test_fetch_script_prints_one_line_for_a_bad_file_and_writes_nothing(tmp_path
     source = write_source(tmp_path / "source")
     (source / "validation_matched.jsonl").write_text('{"premise": "a"\n')
     raw = tmp_path / "raw"
-    failed = run(
-        "fetch_data.py", "--source", "files", "--path", source, "--seed", 1, "--output-dir", raw
-    )
+    failed = run("fetch_data.py", "--source", "files", "--path", source, "--seed", 1, "--output-dir", raw)
     assert failed.returncode == 1
     assert failed.stderr.startswith(f"error: {source / 'validation_matched.jsonl'}: line 1: broken")
     assert failed.stderr.count("\n") == 1

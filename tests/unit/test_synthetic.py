@@ -15,9 +15,60 @@ from nli.labels import LABELS
 from nli.synthetic_lexicon import MATCHED, MISMATCHED
 
 FUNCTION_WORDS = set(
-    "a according an are at by each every exactly fewer first has holds in inside is it just known last "
-    "least member more near no none not number of on one only or over picture says shows single since "
-    "some stored than that the thing to under was what without exception all".split()
+    [
+        "a",
+        "according",
+        "an",
+        "are",
+        "at",
+        "by",
+        "each",
+        "every",
+        "exactly",
+        "fewer",
+        "first",
+        "has",
+        "holds",
+        "in",
+        "inside",
+        "is",
+        "it",
+        "just",
+        "known",
+        "last",
+        "least",
+        "member",
+        "more",
+        "near",
+        "no",
+        "none",
+        "not",
+        "number",
+        "of",
+        "on",
+        "one",
+        "only",
+        "or",
+        "over",
+        "picture",
+        "says",
+        "shows",
+        "single",
+        "since",
+        "some",
+        "stored",
+        "than",
+        "that",
+        "the",
+        "thing",
+        "to",
+        "under",
+        "was",
+        "what",
+        "without",
+        "exception",
+        "all",
+    ]
 )
 
 
@@ -58,10 +109,17 @@ def read_quantifiers(sentence: str):
 
 
 def read_negation(sentence: str):
-    opposites = (
-        "open/closed clean/dirty broken/intact awake/asleep married/single present/absent true/false "
-        "public/secret complete/unfinished"
-    ).split()
+    opposites = [
+        "open/closed",
+        "clean/dirty",
+        "broken/intact",
+        "awake/asleep",
+        "married/single",
+        "present/absent",
+        "true/false",
+        "public/secret",
+        "complete/unfinished",
+    ]
     negated, adjective = re.search(r" is (not )?(\w+)\.$", sentence).groups()
     topic = next(pair for pair in opposites if adjective in pair.split("/"))
     is_first = (topic.split("/")[0] == adjective) != bool(negated)

@@ -6,9 +6,16 @@ import re
 import pytest
 from unit.report_fixtures import ROOT, make_results
 
-from nli import markup, prose, tables, tables_data, tables_llama, tables_overview, tables_roberta
 from nli.errors import StudyError
-from nli.results import Arm, Run, load_results, reported_accuracy, reported_prompt, reported_training
+from nli.reporting import markup, prose, tables, tables_data, tables_llama, tables_overview, tables_roberta
+from nli.reporting.results import (
+    Arm,
+    Run,
+    load_results,
+    reported_accuracy,
+    reported_prompt,
+    reported_training,
+)
 
 REPORTED = ROOT / "report" / "reported.yaml"
 
@@ -110,9 +117,7 @@ def test_reported_values_are_those_of_the_earlier_report(results):
 
 
 def test_a_strength_with_a_comma_is_read_whole(results):
-    assert reported_prompt(results.reported, "prompt3")["strength"] == (
-        "simple, finds neutral better than prompt 2"
-    )
+    assert reported_prompt(results.reported, "prompt3")["strength"] == ("simple, finds neutral better than prompt 2")
 
 
 def test_epoch_table_sets_ours_beside_the_reported(results):

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
+from transformers import TrainerCallback, TrainingArguments
+from unit.test_encoder import TOKENIZATION, spec
+
 from nli import runtime
 from nli.encoder import accuracy, build_encoder, load_tokenizer, pair_collator, tokenize_pairs
 from nli.errors import StudyError
 from nli.training import StudyTrainer, last_checkpoint, run_training, trained_tensors, training_arguments
-from transformers import TrainerCallback, TrainingArguments
-
-from unit.test_encoder import TOKENIZATION, spec
 
 TRAINING = {
     "learning_rate": 1e-3,
@@ -48,7 +48,9 @@ def make_trainer(folder, rows, checkpoints, experiment=None, seed=3, **changes):
     return StudyTrainer(
         model=build_encoder(folder, experiment or spec("full")),
         args=TrainingArguments(
-            **training_arguments({**TRAINING, **changes}, checkpoints, seed), eval_strategy="epoch", use_cpu=True
+            **training_arguments({**TRAINING, **changes}, checkpoints, seed),
+            eval_strategy="epoch",
+            use_cpu=True,
         ),
         train_dataset=dataset,
         eval_dataset=dataset,

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from conftest import ROOT
 from workflow.conftest import planned_jobs, snakemake
 

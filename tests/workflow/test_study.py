@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from nli.config import load_study
-from nli.predictions import read_predictions
-
 from conftest import ROOT
 from workflow.conftest import SMOKE, planned_jobs, snakemake
+
+from nli.config import load_study
+from nli.predictions import read_predictions
 
 REAL = Path(os.environ.get("NLI_SHARED_DATA", ROOT.parent / "shared/data")) / "multinli"
 

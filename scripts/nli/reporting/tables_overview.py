@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nli.labels import LABELS
-from nli.markup import (
+from nli.reporting.markup import (
     GROUP,
     MISSING,
     decimal,
@@ -16,7 +16,7 @@ from nli.markup import (
     table,
     yes_no,
 )
-from nli.results import (
+from nli.reporting.results import (
     FAMILY_TITLES,
     Arm,
     Results,
@@ -25,7 +25,7 @@ from nli.results import (
     reported_parameters,
     reported_training,
 )
-from nli.tables_roberta import status_cells
+from nli.reporting.tables_roberta import status_cells
 
 ORIGINS = {"reported": "reported", "described": "described", "repaired": "repair (ours)"}
 # The rows of the printed comparison, in its order, and the experiments that repeat them.

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nli.labels import LABELS
-from nli.markup import counted, escape, integer, interval, listing, percent
-from nli.results import Arm, Results
+from nli.reporting.markup import counted, escape, integer, interval, listing, percent
+from nli.reporting.results import Arm, Results
 
 DEMO_NOTICE = "Demo scale: this report shows the machinery and the mechanisms, not the study's results."
 DEMO_DETAIL = (
@@ -186,9 +186,7 @@ def icl(results: Results) -> str:
     arm, scores = max(scored, key=lambda pair: pair[1]["accuracy"])
     lines.append(f"Counting all answers, {accuracy(arm, scores)} and leads.")
     shares = [scores["parsed"] / scores["n"] for _, scores in scored]
-    lines.append(
-        f"Between {percent(min(shares), 1)}% and {percent(max(shares), 1)}% of the answers could be parsed."
-    )
+    lines.append(f"Between {percent(min(shares), 1)}% and {percent(max(shares), 1)}% of the answers could be parsed.")
     above = [arm for arm, scores in scored if standing(scores).startswith("above")]
     lines.append(_named("Above the majority baseline, counted strictly", above))
     silent = [

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from nli.markup import (
+from nli.reporting.markup import (
     GROUP,
     MISSING,
     decimal,
@@ -13,7 +13,7 @@ from nli.markup import (
     table,
     yes_no,
 )
-from nli.results import Arm, Results, reported_accuracy, reported_parameters, reported_training
+from nli.reporting.results import Arm, Results, reported_accuracy, reported_parameters, reported_training
 
 LAYER_TITLES = {
     "word_embeddings": "Word embeddings",

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from nli.labels import LABELS
-from nli.markup import GROUP, MISSING, decimal, escape, integer, percent, table
-from nli.results import Results
+from nli.reporting.markup import GROUP, MISSING, decimal, escape, integer, percent, table
+from nli.reporting.results import Results
 
 SPLIT_TITLES = {
     "train": "Training",

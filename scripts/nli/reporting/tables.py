@@ -7,9 +7,9 @@ includes it. Adding one takes the function, its line here, and an include in rep
 from collections.abc import Callable
 from pathlib import Path
 
-from nli import prose, tables_data, tables_llama, tables_overview, tables_roberta
 from nli.atomic import write_text
-from nli.results import Results
+from nli.reporting import prose, tables_data, tables_llama, tables_overview, tables_roberta
+from nli.reporting.results import Results
 
 FRAGMENTS: dict[str, Callable[[Results], str]] = {
     # the notice of the scale: in the text, above the page in HTML, in the page header in PDF

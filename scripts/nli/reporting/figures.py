@@ -18,10 +18,10 @@ from matplotlib.ticker import MaxNLocator
 
 from nli.atomic import whole_file, write_text
 from nli.labels import LABELS
-from nli.markup import counted, listing, percent
-from nli.plot_style import FAMILY_COLOURS, INK, LABEL_COLOURS, LINES, MUTED, STYLE, WIDTH
-from nli.results import FAMILY_TITLES, Arm, Results, reported_accuracy
-from nli.tables_data import SPLIT_TITLES, described_splits
+from nli.reporting.markup import counted, listing, percent
+from nli.reporting.plot_style import FAMILY_COLOURS, INK, LABEL_COLOURS, LINES, MUTED, STYLE, WIDTH
+from nli.reporting.results import FAMILY_TITLES, Arm, Results, reported_accuracy
+from nli.reporting.tables_data import SPLIT_TITLES, described_splits
 
 Drawn = tuple[Figure, str]
 
@@ -62,9 +62,7 @@ def accuracy(results: Results) -> Drawn:
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=4, handletextpad=0.4, columnspacing=1.4)
     parts = [
-        f"{arm.title} {percent(scores['accuracy'], 1)}"
-        if (scores := arm.scores())
-        else f"{arm.title} {arm.status}"
+        f"{arm.title} {percent(scores['accuracy'], 1)}" if (scores := arm.scores()) else f"{arm.title} {arm.status}"
         for arm in arms
     ]
     return figure, f"Dot plot of accuracy in percent with 95% intervals: {'; '.join(parts)}."
@@ -305,9 +303,7 @@ def prompts(results: Results) -> Drawn:
         panel.grid(axis="y")
         panel.set_axisbelow(True)
     handles = [
-        Line2D(
-            [], [], marker="o", color=FAMILY_COLOURS["icl"], mfc="white", ms=5, label="parsed answers only"
-        ),
+        Line2D([], [], marker="o", color=FAMILY_COLOURS["icl"], mfc="white", ms=5, label="parsed answers only"),
         Line2D([], [], marker="o", color=FAMILY_COLOURS["icl"], ms=5, label="all answers"),
         Line2D([], [], marker="D", color=MUTED, mfc="white", ms=5, lw=0, label="reported"),
         Line2D([], [], color=INK, lw=0.9, ls=":", label="majority"),
@@ -329,9 +325,7 @@ def _whisker(axes: Axes, x: float, value: float | None, bounds: Sequence[float] 
     axes.plot(x, 100 * value, "o", color=colour, mfc="white" if hollow else colour, ms=5, zorder=3)
 
 
-MATRICES = (
-    "Rows are the right labels, columns the answers; each cell holds its share of the row and its count."
-)
+MATRICES = "Rows are the right labels, columns the answers; each cell holds its share of the row and its count."
 FIGURES: dict[str, Plot] = {
     "accuracy": Plot(
         accuracy,
@@ -357,9 +351,7 @@ FIGURES: dict[str, Plot] = {
     "confusion-roberta": Plot(confusion("roberta"), f"RoBERTa on the matched split. {MATRICES}"),
     "confusion-icl": Plot(confusion("icl"), f"The prompts on the matched split. {MATRICES}"),
     "confusion-qlora": Plot(confusion("qlora"), f"QLoRA on the matched split. {MATRICES}"),
-    "confusion-linear-head": Plot(
-        confusion("linear_head"), f"The linear heads on the matched split. {MATRICES}"
-    ),
+    "confusion-linear-head": Plot(confusion("linear_head"), f"The linear heads on the matched split. {MATRICES}"),
     "prompts": Plot(
         prompts,
         "The prompts under both ways of counting, with 95% intervals (above), and the share of answers in "

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nli.markup import (
+from nli.reporting.markup import (
     GROUP,
     MISSING,
     code_block,
@@ -17,8 +17,8 @@ from nli.markup import (
     table,
     yes_no,
 )
-from nli.results import Arm, Results, reported_accuracy, reported_prompt, reported_training
-from nli.tables_roberta import NONE, status_cells
+from nli.reporting.results import Arm, Results, reported_accuracy, reported_prompt, reported_training
+from nli.reporting.tables_roberta import NONE, status_cells
 
 SCORER_TITLES = {
     "classifier": "classifier",
@@ -152,8 +152,7 @@ def qlora_texts(results: Results) -> str:
         if arm.spec.get("text") and arm.spec.get("method") != "merge":
             texts.setdefault(arm.spec["text"], []).append(escape(arm.title))
     parts = [
-        f"#### {'; '.join(names)} {{.unnumbered .unlisted}}\n\n{code_block(text)}"
-        for text, names in texts.items()
+        f"#### {'; '.join(names)} {{.unnumbered .unlisted}}\n\n{code_block(text)}" for text, names in texts.items()
     ]
     return "\n".join(parts) or NONE
 
@@ -254,8 +253,7 @@ def samples(results: Results) -> str:
         label = escape(shown["sample"]["label"])
         blocks = [("Prompt", "prompt"), ("Before training", "before"), ("After training", "after")]
         text = "\n".join(
-            f"##### {title} {{.unnumbered .unlisted}}\n\n{code_block(_visible(shown[key]))}"
-            for title, key in blocks
+            f"##### {title} {{.unnumbered .unlisted}}\n\n{code_block(_visible(shown[key]))}" for title, key in blocks
         )
         parts.append(f"{head}\nThe right label is *{label.lower()}*.\n\n{text}")
     return "\n".join(parts) or NONE

@@ -1,0 +1,1 @@
+"""The report: reading the runs, tables, figures and sentences computed from them, and rendering."""
