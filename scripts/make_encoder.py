@@ -1,31 +1,30 @@
-"""Make the demo's tiny encoder: a RoBERTa (masked language model) and its tokenizer, pretrained on a corpus.
+"""Pretrain the demo's tiny encoder (RoBERTa, masked language model) and its tokenizer on a corpus of pairs.
 
-    python scripts/make_encoder.py --corpus corpus.parquet --output-dir models/encoder \\
-        --spec spec.json --seed 42 --threads 1
+By hand: python scripts/make_encoder.py --corpus corpus.parquet --spec recipe.json --seed 42 --output-dir DIR
 """
 
 import argparse
 from pathlib import Path
 
-import pandas as pd
-import torch
-
-from nli import pretraining
+from nli import runtime
+from nli.atomic import write_json
+from nli.data import read_split
 from nli.errors import run_main
+from nli.files import model_source, read_json
+from nli.pretraining.encoder import make_encoder
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--corpus", type=Path, required=True, help="premise, hypothesis, label (parquet)")
+    parser.add_argument("--corpus", type=Path, required=True, help="pairs whose texts are learned (Parquet)")
+    parser.add_argument("--spec", type=Path, required=True, help="the recipe (JSON)")
     parser.add_argument("--output-dir", type=Path, required=True)
-    parser.add_argument("--spec", type=Path, required=True, help="JSON object of hyperparameters")
-    parser.add_argument("--seed", type=int, default=42)
-    parser.add_argument("--threads", type=int, default=1)
+    runtime.add_common_arguments(parser)
     args = parser.parse_args()
 
-    torch.set_num_threads(args.threads)
-    spec = pretraining.read_spec(args.spec, pretraining.ENCODER_SPEC)
-    pretraining.make_encoder(pd.read_parquet(args.corpus), args.output_dir, spec, args.seed)
+    runtime.start(args.seed, args.threads)
+    make_encoder(read_split(args.corpus), args.output_dir, read_json(args.spec), args.seed)
+    write_json(args.output_dir / "source.json", model_source(args.output_dir, "made/encoder", None))
 
 
 if __name__ == "__main__":

@@ -91,14 +91,37 @@ class Recipe(Strict):
     layers: Positive
     hidden_size: Positive
     heads: Positive
-    kv_heads: Positive | None = Field(None, description="key-value heads of grouped-query attention; decoder only")
     vocab_size: Positive = Field(description="size of the byte-level BPE vocabulary")
-    max_length: Positive = Field(description="longest sequence, in tokens")
+    max_length: Positive = Field(description="longest pretraining text, in tokens")
+    max_positions: Positive = Field(description="positions that the model has")
+    initializer_range: PositiveFloat
     steps: Positive
     batch_size: Positive
     learning_rate: PositiveFloat
-    initializer_range: PositiveFloat
-    mlm_probability: Probability | None = Field(None, description="share of masked tokens; encoder only")
+    weight_decay: NonNegativeFloat
+    warmup_fraction: Probability
+    cooldown_fraction: PositiveFloat = Field(le=1, description="share of the steps in which the rate falls to zero")
+
+
+class Connective(Strict):
+    """What happens to the word between premise and hypothesis, in shares of the texts."""
+
+    shown: Probability
+    masked: Probability
+    dropped: Probability = Field(description="left out, and predicted at <s>")
+
+
+class EncoderRecipe(Recipe):
+    mlm_probability: Probability = Field(description="share of masked tokens")
+    hypothesis_mlm_probability: Probability = Field(description="in the hypothesis, where the connective is shown")
+    connective: Connective
+    connective_weight: NonNegativeFloat = Field(description="further weight of the connective in the loss")
+
+
+class DecoderRecipe(Recipe):
+    kv_heads: Positive = Field(description="key-value heads of grouped-query attention")
+    answer_weight: PositiveFloat = Field(description="weight of the verdict's token in the loss")
+    token_fraction: PositiveFloat = Field(le=1, description="share of the other tokens that carry the loss")
 
 
 class Quantization(Strict):
@@ -112,8 +135,6 @@ class Model(Strict):
     source: Literal["hub", "path", "made"] = Field(description="where the weights come from")
     name: str | None = Field(None, description="model on the hub, or its folder for `path`")
     revision: str | None = Field(None, description="its pinned commit")
-    recipe: Recipe | None = Field(None, description="how a `made` model is pretrained")
-    quantization: Quantization | None = Field(None, description="4-bit loading; decoder only")
 
     @model_validator(mode="after")
     def _source_has_what_it_needs(self) -> "Model":
@@ -124,15 +145,19 @@ class Model(Strict):
         return self
 
 
-class Models(Strict):
-    encoder: Model
-    decoder: Model
+class EncoderModel(Model):
+    recipe: EncoderRecipe | None = Field(None, description="how a `made` encoder is pretrained")
+    quantization: ClassVar[None] = None
 
-    @model_validator(mode="after")
-    def _decoder_is_quantized(self) -> "Models":
-        if self.decoder.quantization is None:
-            raise ValueError("decoder needs the key 'quantization'")
-        return self
+
+class DecoderModel(Model):
+    recipe: DecoderRecipe | None = Field(None, description="how a `made` decoder is pretrained")
+    quantization: Quantization
+
+
+class Models(Strict):
+    encoder: EncoderModel
+    decoder: DecoderModel
 
 
 class Tokenization(Strict):

@@ -1,13 +1,17 @@
 """Synthetic NLI pairs whose labels are right by construction and cannot be guessed from one sentence.
 
-Each sentence has a *form* that denotes the set of situations in which it is true: a premise entails a
-hypothesis whose set includes its own, contradicts one whose set it does not meet, and is neutral to any other.
-The forms of premise and hypothesis are drawn from one joint distribution per label; the three distributions
-are scaled (iterative proportional fitting) until they agree on how often each form is a premise and how often
-it is a hypothesis. Words are drawn alike for every label. So neither sentence alone tells anything of the label.
+Both sentences of a pair speak of the same event (as in MultiNLI's guidelines), whose number, things, place, time and
+company are each one. A premise gives two of these five details; its hypothesis gives one:
+
+* entailment: a detail of the premise, or what it implies (Paris: France; dogs: animals);
+* contradiction: another value for a detail of the premise;
+* neutral: a detail that the premise does not give.
+
+So every detail and value is as frequent under each label, and every premise has one hypothesis of each. For
+quantifiers and negation, where the label follows from how two forms relate, the forms are drawn from joint
+distributions that are scaled until their marginals agree over the labels (`balanced_joint`).
 """
 
-from dataclasses import dataclass
 from functools import cache
 from itertools import product
 
@@ -19,101 +23,50 @@ from nli.labels import LABELS
 from nli.synthetic_lexicon import MATCHED, MISMATCHED, Lexicon
 
 COLUMNS = ["pair_id", "genre", "premise", "hypothesis", "label"]
-GENRES = ("quantifiers", "hypernyms", "negation", "numbers", "places")
-MATCHED_SHARE = 0.6  # of the corpus; the rest has the words and frames of the mismatched split
-REPETITION = 0.1  # starting weight of a pair of equal forms, against 1 for any other pair of its label
+DETAILS = ("number", "things", "place", "time", "companion")
+GENRE_OF_DETAIL = {
+    "number": "numbers",
+    "things": "hypernyms",
+    "place": "places",
+    "time": "modifiers",
+    "companion": "modifiers",
+}
+PHENOMENA = ("event", "event", "event", "quantifiers", "negation")  # in turn, triple by triple
+MATCHED_SHARE = 0.7  # of the corpus; the rest has the words and frames of the mismatched split
 ATTEMPTS_PER_TRIPLE = 200
 
-Worlds = frozenset  # the situations in which a sentence is true
+Form = tuple[str | bool, int]  # a quantifier or a polarity, and which of two independent topics it is said of
+Sentence = tuple[str, str]  # genre, text
 
 
-@dataclass(frozen=True)
-class Form:
-    """What a sentence says (`core`), about which of two independent topics, and what it denotes."""
+def relate(premise: Form, hypothesis: Form) -> int:
+    """The label of two forms: quantifiers over a group that has members, or affirmed and denied habits.
 
-    core: tuple
-    topic: int
-    worlds: Worlds
-
-
-def relate(premise: Worlds, hypothesis: Worlds) -> int:
-    """The label of a pair from the situations in which each sentence is true (neither set is empty)."""
-    if premise <= hypothesis:
+    Sentences about different topics are neutral to each other.
+    """
+    (first, topic), (second, other) = premise, hypothesis
+    if topic != other:
+        return LABELS.index("neutral")
+    if first == second or (first, second) == ("all", "some"):
         return LABELS.index("entailment")
-    if premise.isdisjoint(hypothesis):
-        return LABELS.index("contradiction")
-    return LABELS.index("neutral")
+    if (first, second) == ("some", "all"):
+        return LABELS.index("neutral")
+    return LABELS.index("contradiction")
 
 
-def _taxonomy() -> dict[tuple, set]:
-    """Two members of class 0, one of class 1, and both classes; the states are the members of both."""
-    members = [(0, 0), (0, 1), (1, 0), (1, 1)]
-    cores = {("member", *member): {member} for member in ((0, 0), (0, 1), (1, 0))}
-    for group in (0, 1):
-        cores["class", group] = {member for member in members if member[0] == group}
-    return cores
+def forms_of(phenomenon: str) -> list[Form]:
+    """Every form of quantifiers or of negation."""
+    values: tuple = ("all", "some", "none") if phenomenon == "quantifiers" else (True, False)
+    return list(product(values, (0, 1)))
 
 
-def _quantities() -> dict[tuple, set]:
-    """The states are how much of a non-empty group does it: all, a part, none."""
-    return {
-        ("all",): {"all"},
-        ("some",): {"all", "part"},
-        ("none",): {"none"},
-        ("not all",): {"part", "none"},
-    }
-
-
-def _oppositions() -> dict[tuple, set]:
-    """`(side, negated)`: the states are the two adjectives of a pair, of which one holds."""
-    return {(side, negated): {side ^ negated} for side in (0, 1) for negated in (0, 1)}
-
-
-def _counts(n_numbers: int) -> dict[tuple, set]:
-    """Exactly, more than, and fewer than each number; numbers are given by their rank."""
-    counts = range(-1, n_numbers + 1)  # one below the smallest and one above the largest
-    cores = {}
-    for rank in range(n_numbers):
-        cores["exactly", rank] = {rank}
-        cores["above", rank] = {count for count in counts if count > rank}
-        cores["below", rank] = {count for count in counts if count < rank}
-    return cores
-
-
-@cache
-def forms_of(genre: str, n_numbers: int) -> list[Form]:
-    """The forms of a phenomenon: every core, said of one of two topics that vary freely of each other."""
-    if genre == "quantifiers":
-        cores = _quantities()
-    elif genre == "negation":
-        cores = _oppositions()
-    elif genre == "numbers":
-        cores = _counts(n_numbers)
-    else:  # hypernyms, places
-        cores = _taxonomy()
-    states = sorted(set().union(*cores.values()), key=str)
-    worlds = list(product(states, repeat=2))
-    return [
-        Form(core, topic, frozenset(world for world in worlds if world[topic] in true_in))
-        for core, true_in in cores.items()
-        for topic in (0, 1)
-    ]
-
-
-def relation_matrix(forms: list[Form]) -> np.ndarray:
-    """Labels, int array [premise form, hypothesis form]."""
-    return np.array([[relate(p.worlds, h.worlds) for h in forms] for p in forms])
-
-
-def balanced_joint(relations: np.ndarray, rounds: int = 2000) -> np.ndarray:
+def balanced_joint(relations: np.ndarray, rounds: int = 500) -> np.ndarray:
     """Joint distributions [label, premise form, hypothesis form] whose two marginals are the same for all labels.
 
     Iterative proportional fitting: each label's table is scaled, rows and columns in turn, to the mean of the
-    three labels' marginals. Only cells that carry the label are ever filled; a form that merely repeats the
-    other starts with less weight (REPETITION), so that entailment is more than saying the same again.
+    three labels' marginals. Only cells that carry the label are ever filled.
     """
     joint = np.stack([relations == label for label in range(len(LABELS))]).astype(float)
-    joint *= np.where(np.eye(len(relations), dtype=bool), REPETITION, 1.0)
     joint /= joint.sum(axis=(1, 2), keepdims=True)
     for _ in range(rounds):
         for axis in (1, 2):
@@ -125,31 +78,22 @@ def balanced_joint(relations: np.ndarray, rounds: int = 2000) -> np.ndarray:
 
 
 @cache
-def _form_tables(genre: str, n_numbers: int) -> tuple[np.ndarray, np.ndarray]:
+def _form_tables(phenomenon: str) -> tuple[np.ndarray, np.ndarray]:
     """Premise forms [n], and hypothesis forms given label and premise form [label, n, n]: cumulative."""
-    joint = balanced_joint(relation_matrix(forms_of(genre, n_numbers)))
+    forms = forms_of(phenomenon)
+    joint = balanced_joint(np.array([[relate(p, h) for h in forms] for p in forms]))
     premises = joint.sum(axis=2)
     given = np.divide(joint, premises[..., None], where=premises[..., None] > 0, out=joint)
     return premises.mean(axis=0).cumsum(), given.cumsum(axis=2)
 
 
 class _Writer:
-    """The words that one pair shares, and how a form is written with them."""
+    """Draws and writes the sentences of one premise in one lexicon's words."""
 
-    def __init__(self, genre: str, lexicon: Lexicon, rng: np.random.Generator):
-        self.genre, self.lexicon, self.rng = genre, lexicon, rng
-        self.fillers = {slot: self._pick(words) for slot, words in lexicon.fillers.items()}
-        self.frames = self._sample(lexicon.frames[genre], 2)
-        if genre == "negation":
-            things, pairs = self._pick(lexicon.attributes)
-            self.fillers["thing"] = self._pick(things)
-            self.topics = self._sample(pairs, 2)
-        else:
-            self.topics = self._sample(lexicon.topics[genre], 2)
-        if genre in ("hypernyms", "places"):
-            table = lexicon.classes if genre == "hypernyms" else lexicon.countries
-            self.groups = self._sample(list(table), 2)
-            self.members = [self._sample(table[group], 2) for group in self.groups]
+    def __init__(self, lexicon: Lexicon, rng: np.random.Generator):
+        self.lexicon = lexicon
+        self.rng = rng
+        self.name = self._pick(lexicon.names)
 
     def _pick(self, options):
         return options[self.rng.integers(len(options))]
@@ -157,45 +101,104 @@ class _Writer:
     def _sample(self, options, n: int) -> list:
         return [options[i] for i in self.rng.permutation(len(options))[:n]]
 
-    def _core(self, core: tuple) -> str:
-        """The words for a core of hypernyms, places, or numbers."""
-        if self.genre == "numbers":
-            comparator, rank = core
-            return self.lexicon.comparators[comparator].format(self.lexicon.numbers[rank])
-        kind, group, *member = core
-        word = self.members[group][member[0]] if kind == "member" else self.groups[group]
-        if self.genre == "places":
-            return word
-        return f"an {word}" if word[0] in "aeiou" else f"a {word}"
+    def event_triple(self) -> tuple[str, list[Sentence]]:
+        """A premise with two details, and a hypothesis with one for each label."""
+        verb = self._pick(self.lexicon.verbs)
+        order = self._sample(DETAILS, len(DETAILS))
+        given = {detail: self._pick(self._values(detail)) for detail in order[:2]}
+        same, other, new = self._pick(order[:2]), self._pick(order[:2]), self._pick(order[2:])
+        chosen = [
+            (same, self._coarsened(same, given[same])),
+            (new, self._coarsened(new, self._pick(self._values(new)))),
+            (other, self._contrary(other, given[other])),
+        ]
+        hypotheses = [(GENRE_OF_DETAIL[detail], self._write_event(verb, {detail: value})) for detail, value in chosen]
+        return self._write_event(verb, given), hypotheses
 
-    def write(self, form: Form, position: int) -> str:
-        """One sentence of this form; `position` is 0 for a premise, 1 for a hypothesis: their frames differ."""
-        slots = dict(self.fillers)
-        if self.genre == "quantifiers":
-            slots["quantifier"] = self._pick(self.lexicon.quantifiers[form.core[0]])
-            slots["topic"] = self.topics[form.topic]
-        elif self.genre == "negation":
-            side, negated = form.core
-            slots["core"] = ("not " if negated else "") + self.topics[form.topic][side]
-        else:
-            slots |= {"core": self._core(form.core), "topic": self.topics[form.topic]}
-        sentence = self.frames[position].format(**slots)
-        return sentence[0].upper() + sentence[1:]
+    def _values(self, detail: str) -> list[str]:
+        """The most specific values of a detail."""
+        lexicon = self.lexicon
+        flat = {"number": lexicon.numbers, "time": lexicon.times, "companion": lexicon.companions}
+        groups = {"things": lexicon.classes, "place": lexicon.countries}
+        return list(flat[detail]) if detail in flat else [m for members in groups[detail].values() for m in members]
+
+    def _general(self, detail: str, value: str) -> str:
+        """The class of a thing, the country of a city; any other value itself."""
+        groups = {"things": self.lexicon.classes, "place": self.lexicon.countries}.get(detail, {})
+        return next((group for group, members in groups.items() if value in members), value)
+
+    def _coarsened(self, detail: str, value: str) -> str:
+        """The value or, half of the time, its class or country."""
+        return self._general(detail, value) if self.rng.random() < 0.5 else value
+
+    def _contrary(self, detail: str, value: str) -> str:
+        """A value that excludes the given one, or its class or country that does."""
+        values = self._values(detail)
+        if self.rng.random() < 0.5:
+            return self._pick([other for other in values if other != value])
+        general = self._general(detail, value)
+        return self._general(detail, self._pick([v for v in values if self._general(detail, v) != general]))
+
+    def _write_event(self, verb: str, details: dict[str, str]) -> str:
+        lexicon = self.lexicon
+        things = f"{details.get('number', lexicon.unspecified)} {details.get('things', 'things')}"
+        phrases = [lexicon.details[d].format(value) for d, value in details.items() if d in lexicon.details]
+        frame = lexicon.frames["event" if phrases else "event_plain"]
+        return _sentence(frame, name=self.name, verb=verb, things=things, details=" ".join(phrases))
+
+    def form_triple(self, phenomenon: str) -> tuple[str, list[Sentence]]:
+        """A premise of quantifiers or negation, and a hypothesis for each label."""
+        premises, hypotheses = _form_tables(phenomenon)
+        premise = self._draw(premises)
+        shared = self._shared(phenomenon)
+        chosen = [self._draw(given[premise]) for given in hypotheses]
+        forms = forms_of(phenomenon)
+        return self._write_form(phenomenon, forms[premise], shared), [
+            (phenomenon, self._write_form(phenomenon, forms[index], shared)) for index in chosen
+        ]
+
+    def _draw(self, cumulative: np.ndarray) -> int:
+        return int(np.searchsorted(cumulative, self.rng.random() * cumulative[-1], side="right"))
+
+    def _shared(self, phenomenon: str) -> dict:
+        """The words that premise and hypothesis share, and the two topics."""
+        lexicon = self.lexicon
+        if phenomenon == "quantifiers":
+            words = {"group": self._pick(lexicon.groups), "moment": self._pick(lexicon.moments)}
+            return {**words, "topics": self._sample(lexicon.actions, 2)}
+        words = {"object": self._pick(self._values("things"))}
+        return {**words, "topics": self._sample(lexicon.verbs, 2)}
+
+    def _write_form(self, phenomenon: str, form: Form, shared: dict) -> str:
+        value, topic = form
+        if phenomenon == "quantifiers":
+            return _sentence(
+                self.lexicon.frames["group"],
+                quantifier=self.lexicon.quantifiers[value],
+                action=shared["topics"][topic],
+                group=shared["group"],
+                name=self.name,
+                moment=shared["moment"],
+            )
+        return _sentence(
+            self.lexicon.frames["habit"],
+            name=self.name,
+            adverb=self.lexicon.polarities[value],
+            verb=shared["topics"][topic],
+            object=shared["object"],
+        )
 
 
-def _draw(cumulative: np.ndarray, rng: np.random.Generator) -> int:
-    return int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
+def _sentence(frame: str, **words: str) -> str:
+    """A frame with its words, beginning with a capital."""
+    text = frame.format(**words)
+    return text[0].upper() + text[1:]
 
 
-def _draw_triple(genre: str, lexicon: Lexicon, rng: np.random.Generator) -> tuple[str, tuple[str, str, str]]:
+def _draw_triple(phenomenon: str, lexicon: Lexicon, rng: np.random.Generator) -> tuple[str, list[Sentence]]:
     """A premise and, as in MultiNLI, one hypothesis for each label."""
-    forms = forms_of(genre, len(lexicon.numbers))
-    premises, hypotheses = _form_tables(genre, len(lexicon.numbers))
-    premise = _draw(premises, rng)
-    writer = _Writer(genre, lexicon, rng)
-    return writer.write(forms[premise], 0), tuple(
-        writer.write(forms[_draw(given[premise], rng)], 1) for given in hypotheses
-    )
+    writer = _Writer(lexicon, rng)
+    return writer.event_triple() if phenomenon == "event" else writer.form_triple(phenomenon)
 
 
 def _draw_split(
@@ -207,19 +210,20 @@ def _draw_split(
     """
     rows = []
     for i in range(0, len(lexicons), len(LABELS)):
-        genre = GENRES[(i // len(LABELS)) % len(GENRES)]
+        phenomenon = PHENOMENA[(i // len(LABELS)) % len(PHENOMENA)]
         for _ in range(ATTEMPTS_PER_TRIPLE):
-            premise, hypotheses = _draw_triple(genre, lexicons[i], rng)
-            pairs = {(premise, hypothesis) for hypothesis in hypotheses}
+            premise, hypotheses = _draw_triple(phenomenon, lexicons[i], rng)
+            pairs = {(premise, text) for _, text in hypotheses}
             if not pairs & taken:
                 break
         else:
             raise StudyError(
-                f"synthetic data: no new {genre} premise for split {name} after {ATTEMPTS_PER_TRIPLE} "
+                f"synthetic data: no new premise ({phenomenon}) for split {name} after {ATTEMPTS_PER_TRIPLE} "
                 "tries; ask for fewer pairs"
             )
-        taken |= pairs
-        rows += [(genre, premise, hypothesis, label) for label, hypothesis in enumerate(hypotheses)]
+        if name != "corpus":  # whose pairs may repeat
+            taken |= pairs
+        rows += [(genre, premise, text, label) for label, (genre, text) in enumerate(hypotheses)]
     order = rng.permutation(len(lexicons))
     frame = pd.DataFrame([rows[i] for i in order], columns=COLUMNS[1:])
     frame.insert(0, "pair_id", [f"{name}-{i:06d}" for i in range(len(frame))])
@@ -231,9 +235,12 @@ def generate(
 ) -> dict[str, pd.DataFrame]:
     """Splits train, tune, matched, mismatched, corpus: columns pair_id, genre, premise, hypothesis, label.
 
-    Labels are balanced in every split (to within one pair), phenomena nearly so, and no pair is in two splits.
-    train, tune and matched have one lexicon, mismatched another, corpus both: a model that is pretrained on
-    the corpus knows the words of the mismatched split, and fine-tuning never shows them.
+    Labels are balanced in every split (to within one pair), and no pair is in two splits. train, tune and matched have
+    one lexicon, mismatched another, corpus both: a model that is pretrained on the corpus knows the words of
+    the mismatched split, and fine-tuning never shows them.
+
+    Raises:
+        StudyError: more pairs are asked for than there are.
     """
     seeds = iter(np.random.SeedSequence(seed).spawn(5))
     taken: set[tuple[str, str]] = set()
@@ -243,9 +250,9 @@ def generate(
         "matched": [MATCHED] * n_matched,
         "mismatched": [MISMATCHED] * n_mismatched,
     }
-    period = len(LABELS) * len(GENRES)  # whole periods, so that each lexicon has every label and phenomenon
+    period = len(LABELS) * len(PHENOMENA)  # whole periods, so that each lexicon has every label and phenomenon
     n_matched_corpus = round(n_corpus * MATCHED_SHARE / period) * period
     lexicons["corpus"] = [MATCHED] * n_matched_corpus + [MISMATCHED] * (n_corpus - n_matched_corpus)
-    return {
-        name: _draw_split(name, which, np.random.default_rng(next(seeds)), taken) for name, which in lexicons.items()
-    }
+    order = ("matched", "mismatched", "tune", "train", "corpus")  # the small ones choose first
+    drawn = {name: _draw_split(name, lexicons[name], np.random.default_rng(next(seeds)), taken) for name in order}
+    return {name: drawn[name] for name in lexicons}
