@@ -42,9 +42,12 @@ class LinearHeadClassifier(nn.Module):
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor,
         labels: torch.Tensor | None = None,
-        **_: Any,
     ) -> SequenceClassifierOutput:
-        """Logits (batch, 3), and the cross-entropy if labels (batch,) are given."""
+        """Logits (batch, 3), and the mean cross-entropy if labels (batch,) are given.
+
+        It takes no further keywords: Trainer would pass the number of items and leave the mean over gradient
+        accumulation to the model.
+        """
         hidden = self.hidden_states(input_ids, attention_mask)
         chosen = read_position(hidden, attention_mask, self.position)
         logits = self.classifier(self.dropout(chosen.to(self.classifier.weight.dtype)))

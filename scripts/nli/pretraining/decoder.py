@@ -12,14 +12,14 @@ from nli.pretraining.loop import grouped_batches, optimise, pad
 from nli.pretraining.tokenizers import ANSWERS, train_decoder_tokenizer
 
 # Formats of the decoder's corpus, two for each of the answer sets in turn. None is a prompt or a training text
-# of the study.
+# of the study, though they are of their kind, as those that a large model has read are.
 FORMATS = (
-    "Text: {premise}\nClaim: {hypothesis}\nVerdict:",
-    "# {premise}\n# {hypothesis}\n# Class:",
-    "First: {premise}\nSecond: {hypothesis}\nRelation:",
-    "{premise} ... {hypothesis} ... which is",
+    "[Text]: {premise} [Claim]: {hypothesis} [/END]",
+    "### Fact: {premise}\n\n### Guess: {hypothesis}\n\n### Class:",
+    "text: {premise}\nclaim: {hypothesis}\nVerdict:",
+    'Text: "{premise}"\nClaim: "{hypothesis}"\nRelation:',
     "Given: {premise}\nThen: {hypothesis}\nReply:",
-    "[ {premise} ] [ {hypothesis} ] Right?",
+    "text: {premise}\nclaim: {hypothesis}\nDoes it follow?",
 )
 
 
@@ -68,10 +68,11 @@ def pretrain_decoder(
     texts = decoder_texts(corpus, rng)
     bodies = tokenizer([body for body, _ in texts])["input_ids"]
     answers = tokenizer([answer for _, answer in texts], add_special_tokens=False)["input_ids"]
-    room = recipe["max_length"] - max(map(len, answers)) - 1
+    line_end = tokenizer("\n", add_special_tokens=False)["input_ids"]  # a verdict ends its line, not the document
+    room = recipe["max_length"] - max(map(len, answers)) - len(line_end)
     bos = tokenizer.bos_token_id
     bodies = [ids if len(ids) <= room else [bos, *ids[-room + 1 :]] for ids in bodies]
-    sequences = [[*body, *answer, tokenizer.eos_token_id] for body, answer in zip(bodies, answers, strict=True)]
+    sequences = [[*body, *answer, *line_end] for body, answer in zip(bodies, answers, strict=True)]
     lengths = np.array([len(ids) for ids in sequences])
 
     def loss_of(rows: np.ndarray) -> tuple[torch.Tensor, dict[str, float]]:
