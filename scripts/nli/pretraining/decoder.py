@@ -68,11 +68,10 @@ def pretrain_decoder(
     texts = decoder_texts(corpus, rng)
     bodies = tokenizer([body for body, _ in texts])["input_ids"]
     answers = tokenizer([answer for _, answer in texts], add_special_tokens=False)["input_ids"]
-    line_end = tokenizer("\n", add_special_tokens=False)["input_ids"]  # a verdict ends its line, not the document
-    room = recipe["max_length"] - max(map(len, answers)) - len(line_end)
+    room = recipe["max_length"] - max(map(len, answers)) - 1
     bos = tokenizer.bos_token_id
     bodies = [ids if len(ids) <= room else [bos, *ids[-room + 1 :]] for ids in bodies]
-    sequences = [[*body, *answer, *line_end] for body, answer in zip(bodies, answers, strict=True)]
+    sequences = [[*body, *answer, tokenizer.eos_token_id] for body, answer in zip(bodies, answers, strict=True)]
     lengths = np.array([len(ids) for ids in sequences])
 
     def loss_of(rows: np.ndarray) -> tuple[torch.Tensor, dict[str, float]]:
