@@ -42,5 +42,5 @@ rule make_model:
     message:
         "pretrain the tiny {wildcards.role}"
     shell:
-        "python scripts/make_{wildcards.role}.py --corpus {input.corpus} --spec {input.spec}"
+        "python scripts/make_model.py --role {wildcards.role} --corpus {input.corpus} --spec {input.spec}"
         " --seed {params.seed} --threads {threads} --output-dir {output.model} > {log} 2>&1"

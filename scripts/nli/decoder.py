@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from peft import LoraConfig, PeftModel, TaskType, get_peft_model, prepare_model_for_kbit_training
+from peft import PeftModel, TaskType, get_peft_model, prepare_model_for_kbit_training
 from torch import nn
 from transformers import (
     AutoModelForCausalLM,
@@ -16,6 +16,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from nli.adapters import lora_config
 from nli.runtime import device
 from nli.training import mark_pretrained
 
@@ -67,19 +68,10 @@ def add_adapter(model: PreTrainedModel, spec: dict[str, Any]) -> PeftModel:
     `prepare_model_for_kbit_training` freezes the base, casts what is not quantized to float32 and, where the spec
     says so, turns gradient checkpointing on.
     """
-    lora = spec["lora"]
     model = prepare_model_for_kbit_training(
         model, use_gradient_checkpointing=spec["training"]["gradient_checkpointing"]
     )
-    config = LoraConfig(
-        task_type=TaskType.CAUSAL_LM,
-        r=lora["r"],
-        lora_alpha=lora["alpha"],
-        lora_dropout=lora["dropout"],
-        bias=lora["bias"],
-        target_modules=lora["target_modules"],
-    )
-    return get_peft_model(model, config)
+    return get_peft_model(model, lora_config(spec["lora"], TaskType.CAUSAL_LM))
 
 
 def load_adapter(model: PreTrainedModel, folder: Path | str) -> PeftModel:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 from datasets import Dataset
-from peft import LoraConfig, PromptTuningConfig, TaskType, get_peft_model
+from peft import PromptTuningConfig, TaskType, get_peft_model
 from torch import nn
 from transformers import (
     AutoModelForSequenceClassification,
@@ -22,6 +22,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from nli.adapters import lora_config
 from nli.errors import StudyError
 from nli.labels import LABELS
 from nli.training import mark_pretrained
@@ -79,16 +80,7 @@ def tune_top_layers(model: PreTrainedModel, spec: dict[str, Any]) -> nn.Module:
 
 def tune_lora(model: PreTrainedModel, spec: dict[str, Any]) -> nn.Module:
     """Low-rank updates of the attention's projections (Hu et al. 2021), with a trainable head."""
-    lora = spec["lora"]
-    config = LoraConfig(
-        task_type=TaskType.SEQ_CLS,
-        r=lora["r"],
-        lora_alpha=lora["alpha"],
-        lora_dropout=lora["dropout"],
-        bias=lora["bias"],
-        target_modules=lora["target_modules"],
-    )
-    return get_peft_model(model, config)
+    return get_peft_model(model, lora_config(spec["lora"], TaskType.SEQ_CLS))
 
 
 def tune_prompt(model: PreTrainedModel, spec: dict[str, Any]) -> nn.Module:

@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
+
 from nli import synthetic
 from nli.errors import StudyError
 from nli.pretraining.decoder import FORMATS, make_decoder
 from nli.pretraining.encoder import encode_pairs, make_encoder, mask_tokens, masked_batch
 from nli.pretraining.loop import grouped_batches
 from nli.pretraining.tokenizers import ANSWERS, CONNECTIVES, train_decoder_tokenizer, train_encoder_tokenizer
-from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
 
 SMALL = {"layers": 1, "hidden_size": 32, "vocab_size": 700, "steps": 4, "batch_size": 6}
 

@@ -4,12 +4,13 @@ import re
 
 import pandas as pd
 import pytest
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+
 from nli import synthetic
 from nli.errors import StudyError
 from nli.labels import LABELS
 from nli.synthetic_lexicon import MATCHED, MISMATCHED
-from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.linear_model import LogisticRegression
 
 E, N, C = range(3)
 

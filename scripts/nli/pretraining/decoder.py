@@ -12,7 +12,7 @@ from nli.pretraining.loop import grouped_batches, optimise, pad
 from nli.pretraining.tokenizers import ANSWERS, train_decoder_tokenizer
 
 # Formats of the decoder's corpus, two for each of the answer sets in turn. None is a prompt or a training text
-# of the study, though they are of their kind, as those that a large model has read are.
+# of the study, though they are of their kind, as some that a large model has read are.
 FORMATS = (
     "[Text]: {premise} [Claim]: {hypothesis} [/END]",
     "### Fact: {premise}\n\n### Guess: {hypothesis}\n\n### Class:",

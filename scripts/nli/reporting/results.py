@@ -5,6 +5,7 @@ lacks one of its files or holds one that cannot be read is "failed", with the re
 report.
 """
 
+import argparse
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -95,6 +96,15 @@ class Results:
 
 def find_scores(run: Run, split: str, scorer: str) -> Mapping[str, Any] | None:
     return run.metrics.get("results", {}).get(split, {}).get(scorer)
+
+
+def add_results_arguments(parser: argparse.ArgumentParser) -> None:
+    """What every script that reads a scale's results takes."""
+    parser.add_argument("--results", type=Path, required=True, help="the scale's results folder")
+    parser.add_argument("--study", type=Path, required=True, help="study.json of the scale")
+    parser.add_argument("--data", type=Path, required=True, help="description.json of the data")
+    parser.add_argument("--reported", type=Path, required=True, help="the earlier report's figures")
+    parser.add_argument("--output-dir", type=Path, required=True, help="folder for what is made")
 
 
 def load_results(folder: Path, study: Path, reported: Path, description: Path) -> Results:

@@ -1,6 +1,7 @@
-"""Pretrain the demo's tiny encoder (RoBERTa, masked language model) and its tokenizer on a corpus of pairs.
+"""Pretrain the demo's tiny encoder (RoBERTa) or decoder (Llama) and its tokenizer on a corpus of pairs.
 
-By hand: python scripts/make_encoder.py --corpus corpus.parquet --spec recipe.json --seed 42 --output-dir DIR
+By hand:
+    python scripts/make_model.py --role encoder --corpus corpus.parquet --spec recipe.json --seed 42 --output-dir DIR
 """
 
 import argparse
@@ -11,11 +12,15 @@ from nli.atomic import write_json
 from nli.data import read_split
 from nli.errors import run_main
 from nli.files import model_source, read_json
+from nli.pretraining.decoder import make_decoder
 from nli.pretraining.encoder import make_encoder
+
+MAKERS = {"encoder": make_encoder, "decoder": make_decoder}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--role", choices=MAKERS, required=True)
     parser.add_argument("--corpus", type=Path, required=True, help="pairs whose texts are learned (Parquet)")
     parser.add_argument("--spec", type=Path, required=True, help="the recipe (JSON)")
     parser.add_argument("--output-dir", type=Path, required=True)
@@ -23,8 +28,8 @@ def main() -> None:
     args = parser.parse_args()
 
     runtime.start(args.seed, args.threads)
-    make_encoder(read_split(args.corpus), args.output_dir, read_json(args.spec), args.seed)
-    write_json(args.output_dir / "source.json", model_source(args.output_dir, "made/encoder", None))
+    MAKERS[args.role](read_split(args.corpus), args.output_dir, read_json(args.spec), args.seed)
+    write_json(args.output_dir / "source.json", model_source(args.output_dir, f"made/{args.role}", None))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,144 @@
+"""From answers to prediction rows, the fixed sample, batched scoring, and the record of a run."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from nli.classification import classify
+from nli.data import write_split
+from nli.encoder import build_encoder, load_tokenizer, pair_collator, tokenize_pairs
+from nli.errors import StudyError
+from nli.evaluation import answer_rows, classifier_rows, parse_splits, read_sample
+from nli.files import model_source, sha256
+from nli.hub import fetch_model
+from nli.predictions import COLUMNS, read_predictions, write_predictions
+from nli.records import git_commit, model_identity, run_record
+
+from unit.test_encoder import TOKENIZATION, spec
+
+WORDS = {"Yes": "entailment", "Maybe": "neutral", "No": "contradiction"}
+
+
+def test_smaller_sample_lies_within_a_larger_one_in_the_datas_order(rows, tmp_path):
+    path = tmp_path / "matched.parquet"
+    write_split(rows, path)
+    small, large, whole = (read_sample(path, n, seed=1)["pair_id"].tolist() for n in (5, 20, None))
+    assert set(small) < set(large) < set(whole)
+    assert large == [pair for pair in whole if pair in set(large)]
+    assert read_sample(path, 20, seed=2)["pair_id"].tolist() != large
+
+
+def test_split_argument_without_a_name_says_how_to_write_it():
+    assert parse_splits(["matched=a/b.parquet"]) == {"matched": Path("a/b.parquet")}
+    with pytest.raises(StudyError, match="write NAME=FILE"):
+        parse_splits(["a/b.parquet"])
+
+
+def test_unreadable_answer_is_a_null_and_keeps_its_text(rows, tmp_path):
+    frame = answer_rows(rows.head(3), "matched", [" Yes", "Banana", " no."], WORDS, "parsed")
+    write_predictions(frame, tmp_path / "p.parquet")
+    read = read_predictions(tmp_path / "p.parquet")
+    assert list(read.columns) == list(COLUMNS)
+    assert read["pred"].tolist()[0] == "entailment"
+    assert pd.isna(read["pred"].tolist()[1])
+    assert read["pred"].tolist()[2] == "contradiction"
+    assert read["answer"].tolist() == [" Yes", "Banana", " no."]
+    assert read["logp_neutral"].isna().all()
+
+
+def test_classifier_answers_the_most_probable_class(rows):
+    probabilities = np.log([[0.2, 0.5, 0.3], [0.7, 0.2, 0.1]])
+    frame = classifier_rows(rows.head(2), "mismatched", probabilities)
+    assert frame["pred"].tolist() == ["neutral", "entailment"]
+    assert frame["gold"].tolist() == ["entailment", "neutral"]
+    assert frame["logp_neutral"].tolist() == pytest.approx([np.log(0.5), np.log(0.2)])
+
+
+def test_batched_scores_match_one_at_a_time_in_the_datas_order(encoder_folder, rows):
+    torch.manual_seed(0)
+    model = build_encoder(encoder_folder, spec("full"))
+    tokenizer = load_tokenizer(encoder_folder)
+    dataset = tokenize_pairs(rows.head(12), tokenizer, TOKENIZATION)
+    batched = classify(model, dataset, pair_collator(tokenizer), 5)
+    alone = classify(model, dataset, pair_collator(tokenizer), 1)
+    assert np.abs(batched - alone).max() < 1e-5
+    assert np.exp(batched).sum(axis=1) == pytest.approx(np.ones(12))
+
+
+def test_record_of_an_untrained_run_has_no_training_and_every_identity(encoder_folder, rows, tmp_path):
+    write_split(rows, tmp_path / "matched.parquet")
+    (tmp_path / "description.json").write_text(json.dumps({"source": "files", "revision": None}))
+    model = build_encoder(encoder_folder, spec("full"))
+    prediction = {"family": "icl", "name": "prompt1", "scale": "demo", "method": "full"}
+    splits = {"matched": tmp_path / "matched.parquet"}
+    record = run_record(prediction, 7, model, 0.0, 1.5, splits, encoder_folder, None)
+    assert (record["family"], record["name"], record["seed"], record["scale"]) == ("icl", "prompt1", 7, "demo")
+    total = sum(p.numel() for p in model.parameters())
+    assert record["parameters"]["trainable"] == 0
+    assert record["parameters"]["frozen"] == record["parameters"]["total"] == total
+    assert record["seconds"]["train"] is None
+    assert record["data"]["sha256"]["matched"] == sha256(tmp_path / "matched.parquet")
+    assert record["model"]["sha256"] == model_source(encoder_folder, "x", None)["sha256"]
+    assert record["peak_memory_gib"]["process"] > 0.05
+    json.dumps(record, allow_nan=False)
+
+
+def test_recorded_source_of_a_model_wins_over_hashing(tmp_path):
+    (tmp_path / "source.json").write_text('{"id": "hub/model", "revision": "abc", "sha256": "00"}')
+    assert model_identity(tmp_path) == {"id": "hub/model", "revision": "abc", "sha256": "00"}
+
+
+def test_commit_is_that_of_the_checkout(root):
+    if not (root / ".git").exists():
+        pytest.skip("not a git checkout")
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True).stdout.strip()
+    assert git_commit().rstrip("+") == head
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        ("GatedRepoError", "is gated: accept its licence"),
+        ("RepositoryNotFoundError", "is not on the hub, or is private"),
+        ("RevisionNotFoundError", "has no revision abc"),
+    ],
+)
+def test_refusal_of_the_hub_says_what_to_do(monkeypatch, tmp_path, error, message):
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    class Response:
+        headers: dict = {}
+        request = None
+        status_code = 404
+        text = ""
+
+    def refuse(*args, **kwargs):
+        raise getattr(errors, error)("refused", response=Response())
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
+    with pytest.raises(StudyError, match=message):
+        fetch_model("some/model", "abc", tmp_path)
+
+
+def test_model_without_safetensors_is_refused(monkeypatch, tmp_path):
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *args, **kwargs: None)
+    with pytest.raises(StudyError, match="no safetensors"):
+        fetch_model("some/model", "abc", tmp_path)
+
+
+def test_error_of_a_script_is_one_line_on_standard_error(root, tmp_path):
+    command = [sys.executable, "scripts/score.py", "--predictions", str(tmp_path / "none.parquet")]
+    command += ["--run", str(tmp_path / "none.json"), "--output", str(tmp_path / "out.json")]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "out.json").exists()
