@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from unit.test_encoder import TOKENIZATION, spec
+
 from nli.classification import classify
 from nli.data import write_split
 from nli.encoder import build_encoder, load_tokenizer, pair_collator, tokenize_pairs
@@ -18,8 +20,6 @@ from nli.files import model_source, sha256
 from nli.hub import fetch_model
 from nli.predictions import COLUMNS, read_predictions, write_predictions
 from nli.records import git_commit, model_identity, run_record
-
-from unit.test_encoder import TOKENIZATION, spec
 
 WORDS = {"Yes": "entailment", "Maybe": "neutral", "No": "contradiction"}
 
@@ -113,7 +113,7 @@ def test_refusal_of_the_hub_says_what_to_do(monkeypatch, tmp_path, error, messag
     from huggingface_hub import errors
 
     class Response:
-        headers: dict = {}
+        headers = ()
         request = None
         status_code = 404
         text = ""
