@@ -32,13 +32,13 @@ test: lint
 lint: .venv/installed
 	ruff check .
 	ruff format --check --quiet .
-	snakefmt --check --quiet $(SNAKEFILES)
-	snakemake --lint --quiet
+	snakefmt --check $(SNAKEFILES)
+	snakemake --lint
 
 format: .venv/installed
 	ruff check --fix .
 	ruff format .
-	snakefmt --quiet $(SNAKEFILES)
+	snakefmt $(SNAKEFILES)
 
 schema: .venv/installed
 	python scripts/describe_config.py --schema config.schema.json --reference docs/configuration.md

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -112,14 +113,10 @@ def test_refusal_of_the_hub_says_what_to_do(monkeypatch, tmp_path, error, messag
     import huggingface_hub
     from huggingface_hub import errors
 
-    class Response:
-        headers = ()
-        request = None
-        status_code = 404
-        text = ""
+    response = SimpleNamespace(headers={}, request=None, status_code=404, text="")
 
     def refuse(*args, **kwargs):
-        raise getattr(errors, error)("refused", response=Response())
+        raise getattr(errors, error)("refused", response=response)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
     with pytest.raises(StudyError, match=message):
