@@ -24,8 +24,7 @@ from nli.training import mark_pretrained
 def load_decoder(folder: Path | str, quantization: dict[str, Any]) -> PreTrainedModel:
     """The causal language model, quantized while it is loaded.
 
-    A folder that `save_merged` wrote holds quantized weights and its own quantization; `quantization` then only has
-    to agree.
+    A folder that merge_adapter.py wrote holds quantized weights and its own quantization, which then counts.
     """
     config = BitsAndBytesConfig(
         load_in_4bit=quantization["load_in_4bit"],
@@ -95,14 +94,12 @@ def generate_answers(
     generation: dict[str, Any],
     batch_size: int,
     seed: int,
-    max_prompt_tokens: int | None = None,
 ) -> list[str]:
     """What the model writes after each prompt, in the prompts' order.
 
     Args:
         generation: temperature (0: greedy) and max_new_tokens.
         seed: of the sampler, set before the first batch: the same prompts, batches and seed give the same answers.
-        max_prompt_tokens: cut longer prompts at the left; None: leave them whole.
 
     Batches are made of prompts of like length, padded at the left.
     """
@@ -120,8 +117,6 @@ def generate_answers(
             [prompts[index] for index in chosen],
             return_tensors="pt",
             padding=True,
-            truncation=max_prompt_tokens is not None,
-            max_length=max_prompt_tokens,
         ).to(next(model.parameters()).device)
         batch.pop("token_type_ids", None)
         output = model.generate(
