@@ -10,8 +10,18 @@ from conftest import ROOT
 from workflow.conftest import planned_jobs, snakemake
 
 
-def test_whole_demo_is_planned(demo_study):
-    jobs = planned_jobs()
+@pytest.fixture
+def plan(tmp_path):
+    """A dry run where nothing has been made yet: `plan("key=value", ...)` gives rule -> number of jobs."""
+
+    def dry_run(*config: str) -> dict[str, int]:
+        return planned_jobs("--config", f"results={tmp_path}", *config)
+
+    return dry_run
+
+
+def test_whole_demo_is_planned(demo_study, plan):
+    jobs = plan()
     families = [experiment.family for experiment in demo_study.selected()]
     assert jobs["finetune_roberta"] == jobs["predict_roberta"] == families.count("roberta") == 6
     assert jobs["prompt_llama"] == families.count("icl") == 5
@@ -22,28 +32,28 @@ def test_whole_demo_is_planned(demo_study):
     assert jobs["render_report"] == 1
 
 
-def test_paper_scale_fetches_and_pretrains_nothing():
-    jobs = planned_jobs("--config", "scale=paper")
+def test_paper_scale_fetches_and_pretrains_nothing(plan):
+    jobs = plan("scale=paper")
     assert jobs["fetch_model"] == 2
     assert "make_model" not in jobs
 
 
-def test_seeds_multiply_the_runs_but_not_the_models_or_specs():
-    one, three = planned_jobs(), planned_jobs("--config", "seeds=[1,2,3]")
+def test_seeds_multiply_the_runs_but_not_the_models_or_specs(plan):
+    one, three = plan(), plan("seeds=[1,2,3]")
     assert three["finetune_roberta"] == 3 * one["finetune_roberta"]
     assert three["write_spec"] == one["write_spec"]
     assert three["make_model"] == one["make_model"]
 
 
-def test_only_selects_experiments_and_families():
-    jobs = planned_jobs("--config", "only=[roberta/lora,linear_head]")
+def test_only_selects_experiments_and_families(plan):
+    jobs = plan("only=[roberta/lora,linear_head]")
     assert jobs["finetune_roberta"] == 1
     assert jobs["finetune_linear_head"] == 2
     assert "prompt_llama" not in jobs
 
 
-def test_merge_alone_brings_the_training_it_needs():
-    jobs = planned_jobs("--config", "only=[qlora/attempt2_merged]")
+def test_merge_alone_brings_the_training_it_needs(plan):
+    jobs = plan("only=[qlora/attempt2_merged]")
     assert (jobs["finetune_llama"], jobs["merge_adapter"], jobs["answer_llama"]) == (1, 1, 1)
 
 
