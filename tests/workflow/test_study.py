@@ -115,7 +115,7 @@ def test_same_seed_gives_the_same_bytes(smoke):
     before = [(folder / "predictions.parquet").read_bytes() for folder in folders]
     for folder in folders:
         shutil.rmtree(folder)
-    snakemake("--cores", "2", *arguments)
+    snakemake("metrics", "--cores", "2", *arguments)
     assert [(folder / "predictions.parquet").read_bytes() for folder in folders] == before
 
 
