@@ -1,6 +1,6 @@
 """Train a linear head on one hidden state of the 4-bit decoder, together with a QLoRA adapter."""
 
-from transformers import TrainingArguments
+from transformers import DataCollatorWithPadding, TrainingArguments
 
 from nli import runtime
 from nli.data import read_split
@@ -8,7 +8,7 @@ from nli.decoder import load_tokenizer
 from nli.errors import run_main
 from nli.files import read_json
 from nli.jobs import finish_training, training_parser
-from nli.linear_head import build_classifier, text_collator, tokenize_texts
+from nli.linear_head import build_classifier, tokenize_texts
 from nli.training import StudyTrainer, run_training, save_trained, training_arguments
 
 
@@ -25,7 +25,7 @@ def main() -> None:
         model=model,
         args=TrainingArguments(**training_arguments(spec["training"], args.checkpoints, args.seed)),
         train_dataset=dataset,
-        data_collator=text_collator(tokenizer),
+        data_collator=DataCollatorWithPadding(tokenizer),
     )
     history, audit = run_training(trainer, args.checkpoints)
 

@@ -5,11 +5,11 @@ Writes the tensors that training changed, the history of the losses and the reco
 
 from pathlib import Path
 
-from transformers import TrainingArguments
+from transformers import DataCollatorWithPadding, TrainingArguments
 
 from nli import runtime
 from nli.data import read_split
-from nli.encoder import accuracy, build_encoder, load_tokenizer, pair_collator, tokenize_pairs
+from nli.encoder import accuracy, build_encoder, load_tokenizer, tokenize_pairs
 from nli.errors import run_main
 from nli.files import read_json
 from nli.jobs import finish_training, training_parser
@@ -37,7 +37,7 @@ def main() -> None:
         ),
         train_dataset=train,
         eval_dataset=validation,
-        data_collator=pair_collator(tokenizer),
+        data_collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=accuracy,
     )
     history, audit = run_training(trainer, args.checkpoints)

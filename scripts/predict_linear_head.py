@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
+from transformers import DataCollatorWithPadding
 
 from nli import runtime
 from nli.classification import classify
@@ -11,7 +12,7 @@ from nli.errors import run_main
 from nli.evaluation import classifier_rows
 from nli.files import read_json
 from nli.jobs import answer_splits, prediction_parser
-from nli.linear_head import build_classifier, text_collator, tokenize_texts
+from nli.linear_head import build_classifier, tokenize_texts
 from nli.training import load_trained
 
 
@@ -29,7 +30,7 @@ def main() -> None:
 
     def answer(rows: pd.DataFrame, split: str) -> list[pd.DataFrame]:
         dataset = tokenize_texts(rows, tokenizer, spec)
-        scores = classify(model, dataset, text_collator(tokenizer), spec["evaluation"]["batch_size"])
+        scores = classify(model, dataset, DataCollatorWithPadding(tokenizer), spec["evaluation"]["batch_size"])
         return [classifier_rows(rows, split, scores)]
 
     answer_splits(args, spec, model, started, answer, args.record)

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pandas as pd
+from transformers import DataCollatorWithPadding
 
 from nli import runtime
 from nli.classification import classify
-from nli.encoder import build_encoder, load_tokenizer, pair_collator, tokenize_pairs
+from nli.encoder import build_encoder, load_tokenizer, tokenize_pairs
 from nli.errors import run_main
 from nli.evaluation import classifier_rows
 from nli.files import read_json
@@ -28,7 +29,7 @@ def main() -> None:
 
     def answer(rows: pd.DataFrame, split: str) -> list[pd.DataFrame]:
         dataset = tokenize_pairs(rows, tokenizer, spec["tokenization"])
-        scores = classify(model, dataset, pair_collator(tokenizer), spec["evaluation"]["batch_size"])
+        scores = classify(model, dataset, DataCollatorWithPadding(tokenizer), spec["evaluation"]["batch_size"])
         return [classifier_rows(rows, split, scores)]
 
     answer_splits(args, spec, model, started, answer, args.record)

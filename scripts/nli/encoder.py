@@ -17,7 +17,6 @@ from torch import nn
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
-    DataCollatorWithPadding,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -147,11 +146,6 @@ def tokenize_pairs(rows: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, token
         padding="max_length" if tokenization["padding"] == "max_length" else False,
     )
     return Dataset.from_dict({**encoded, "labels": rows["label"].astype(int).tolist()})
-
-
-def pair_collator(tokenizer: PreTrainedTokenizerBase) -> DataCollatorWithPadding:
-    """Pad a batch to its longest pair."""
-    return DataCollatorWithPadding(tokenizer)
 
 
 def accuracy(prediction: tuple[np.ndarray, np.ndarray]) -> dict[str, float]:

@@ -1,6 +1,5 @@
 """A classifier on one hidden state of the decoder: a linear layer over a QLoRA-tuned base (the report's attempt 4)."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import pandas as pd
 import torch
 from datasets import Dataset
 from torch import nn
-from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from nli.decoder import add_adapter, load_decoder
@@ -99,8 +98,3 @@ def tokenize_texts(rows: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, spec:
             "labels": rows["label"].astype(int).tolist(),
         }
     )
-
-
-def text_collator(tokenizer: PreTrainedTokenizerBase) -> Callable:
-    """Pad a batch to its longest text."""
-    return DataCollatorWithPadding(tokenizer)

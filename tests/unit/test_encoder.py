@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from transformers import DataCollatorWithPadding
 
-from nli.encoder import build_encoder, load_tokenizer, pair_collator, tokenize_pairs
+from nli.encoder import build_encoder, load_tokenizer, tokenize_pairs
 from nli.errors import StudyError
 from nli.records import layer_rows, parameter_counts
 from nli.training import load_trained, save_trained
@@ -32,7 +33,7 @@ def build(folder, method, seed=0, **changes):
 def batch(folder, rows, n=6):
     tokenizer = load_tokenizer(folder)
     dataset = tokenize_pairs(rows.head(n), tokenizer, TOKENIZATION)
-    return pair_collator(tokenizer)([dataset[i] for i in range(n)])
+    return DataCollatorWithPadding(tokenizer)([dataset[i] for i in range(n)])
 
 
 def trainable(model):

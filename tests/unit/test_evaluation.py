@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from transformers import DataCollatorWithPadding
 from unit.test_encoder import TOKENIZATION, spec
 
 from nli.classification import classify
 from nli.data import write_split
-from nli.encoder import build_encoder, load_tokenizer, pair_collator, tokenize_pairs
+from nli.encoder import build_encoder, load_tokenizer, tokenize_pairs
 from nli.errors import StudyError
 from nli.evaluation import answer_rows, classifier_rows, parse_splits, read_sample
 from nli.files import model_source, sha256
@@ -65,8 +66,8 @@ def test_batched_scores_match_one_at_a_time_in_the_datas_order(encoder_folder, r
     model = build_encoder(encoder_folder, spec("full"))
     tokenizer = load_tokenizer(encoder_folder)
     dataset = tokenize_pairs(rows.head(12), tokenizer, TOKENIZATION)
-    batched = classify(model, dataset, pair_collator(tokenizer), 5)
-    alone = classify(model, dataset, pair_collator(tokenizer), 1)
+    batched = classify(model, dataset, DataCollatorWithPadding(tokenizer), 5)
+    alone = classify(model, dataset, DataCollatorWithPadding(tokenizer), 1)
     assert np.abs(batched - alone).max() < 1e-5
     assert np.exp(batched).sum(axis=1) == pytest.approx(np.ones(12))
 

@@ -1,6 +1,7 @@
 """The linear head on a random Llama: position 0 sees nothing, the last token sees the text."""
 
 import torch
+from transformers import DataCollatorWithPadding
 from unit.test_decoder import QUANTIZATION, SPEC
 
 from nli import runtime
@@ -10,7 +11,6 @@ from nli.linear_head import (
     LinearHeadClassifier,
     build_classifier,
     read_position,
-    text_collator,
     tokenize_texts,
 )
 from nli.training import load_trained, save_trained
@@ -30,7 +30,7 @@ def logits(folder, rows, position):
     runtime.start(0, threads=1)
     tokenizer = load_tokenizer(folder)
     model = LinearHeadClassifier(load_decoder(folder, QUANTIZATION), position, dropout=0.1)
-    return classify(model, tokenize_texts(rows, tokenizer, HEAD), text_collator(tokenizer), 4)
+    return classify(model, tokenize_texts(rows, tokenizer, HEAD), DataCollatorWithPadding(tokenizer), 4)
 
 
 def test_position_is_counted_among_real_tokens_on_either_padding_side():

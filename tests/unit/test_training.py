@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from transformers import TrainerCallback, TrainingArguments
+from transformers import DataCollatorWithPadding, TrainerCallback, TrainingArguments
 from unit.test_encoder import TOKENIZATION, spec
 
 from nli import runtime
-from nli.encoder import accuracy, build_encoder, load_tokenizer, pair_collator, tokenize_pairs
+from nli.encoder import accuracy, build_encoder, load_tokenizer, tokenize_pairs
 from nli.errors import StudyError
 from nli.training import StudyTrainer, last_checkpoint, run_training, trained_tensors, training_arguments
 
@@ -54,7 +54,7 @@ def make_trainer(folder, rows, checkpoints, experiment=None, seed=3, **changes):
         ),
         train_dataset=dataset,
         eval_dataset=dataset,
-        data_collator=pair_collator(tokenizer),
+        data_collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=accuracy,
     )
 
