@@ -1,0 +1,33 @@
+#!/bin/sh
+# In an image that is being built: install_packages.sh LOCK [REQUIREMENT] makes /opt/venv from a lock file.
+# pip itself, headers and the packages' own tests are left out: a job needs none of them.
+set -eu
+
+lock=$1
+requirement=${2:-}
+# What the site's pip is set to (index, find-links, certificate): scripts/nli/image_build.py writes and binds this file.
+if [ -f /mnt/build.env ]; then . /mnt/build.env; fi
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+    echo "error: the base image has no Python 3.11 or newer: give containers.base another one" >&2
+    exit 1
+}
+python3 -c 'import venv, ensurepip' 2>/dev/null || {
+    apt-get update
+    apt-get install --yes --no-install-recommends python3-venv
+    rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
+}
+
+python3 -m venv "$work/tools"
+python3 -m venv --without-pip /opt/venv
+echo "$requirement" >"$work/constraints"
+"$work/tools/bin/pip" --python /opt/venv/bin/python install --disable-pip-version-check --no-cache-dir \
+    --requirement "$lock" --constraint "$work/constraints"
+
+packages=$(/opt/venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+find "$packages" -depth -type d -name tests -exec rm -rf {} +
+find "$packages" -type f \( -name '*.a' -o -name '*.lib' \) -delete
+[ ! -d "$packages/torch/bin" ] || find "$packages/torch/bin" -type f ! -name torch_shm_manager -delete
+rm -rf "$packages"/torch/include "$packages"/torch/test "$packages"/pyarrow/include "$packages"/pyarrow/src

@@ -1,0 +1,35 @@
+# The images that jobs run in. The rules are there with --use-singularity only, and for the images that are not given.
+
+
+if IMAGES_TO_BUILD:
+
+    localrules:
+        build_image,
+        containers,
+
+    rule build_image:
+        input:
+            definition="containers/{image}.def",
+            lock="containers/{image}.lock",
+            installer="containers/install_packages.sh",
+        output:
+            image="containers/{image}.sif",
+        log:
+            "<study>/logs/build_image/{image}.log",
+        wildcard_constraints:
+            image="|".join(Path(image).stem for image in IMAGES_TO_BUILD),
+        priority: 200  # everything else waits for it
+        container:
+            None
+        params:
+            base=f"--base {STUDY.containers.base}" if STUDY.containers.base else "",
+            torch=STUDY.containers.torch,
+        message:
+            "build containers/{wildcards.image}.sif"
+        shell:
+            "python scripts/build_image.py --image {wildcards.image} --output {output.image}"
+            " {params.base} --torch {params.torch} --log {log}"
+
+    rule containers:
+        input:
+            IMAGES_TO_BUILD,
