@@ -1,0 +1,228 @@
+"""The throw-away cluster, and the study run through it in a copy of the repository."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from conftest import ROOT
+
+SCRIPT = ROOT / "profiles/slurm/cluster.sh"
+FAST = ["--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "10"]  # here nothing is far away
+FIELDS = "JobIDRaw,JobName,Comment,Partition,NodeList,AllocTRES,State,Start,End,TimelimitRaw,ReqMem"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What sacct knows of one run of one job; a job that was requeued has several."""
+
+    job: str
+    name: str
+    rule: str
+    partition: str
+    node: str
+    resources: dict[str, str]
+    state: str
+    start: str
+    end: str
+    minutes: int
+    memory: str
+
+    @property
+    def gpus(self) -> int:
+        """GPUs that the job held."""
+        return int(self.resources.get("gres/gpu", 0))
+
+
+class Cluster:
+    """SLURM's commands, answered by the throw-away cluster."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        path = f"{folder}/bin{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        self.environment = {**os.environ, "CLUSTER_DIR": str(folder), "PATH": path}
+
+    def script(self, action: str) -> subprocess.CompletedProcess:
+        """Run cluster.sh; its output is shown if it fails."""
+        done = subprocess.run(
+            [SCRIPT, action],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=600,
+        )
+        assert done.returncode == 0, done.stdout
+        return done
+
+    def ask(self, *command: str) -> str:
+        """Standard output of one of SLURM's commands."""
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+        return done.stdout
+
+    def records(self, run: str, every: bool = False) -> list[Record]:
+        """The jobs of one Snakemake run in the order of submission, with `every` run of a requeued job."""
+        options = ["--duplicates"] if every else []
+        command = ["sacct", "-X", "--noheader", "--parsable2", f"--format={FIELDS}", f"--name={run}", *options]
+        return [record_of(line) for line in self.ask(*command).splitlines()]
+
+    def running(self) -> dict[str, str]:
+        """Job id -> comment (rule and wildcards) of the jobs that run now."""
+        lines = self.ask("squeue", "--noheader", "--states=RUNNING", "--format=%i %k").splitlines()
+        return dict(line.split(maxsplit=1) for line in lines)
+
+
+def record_of(line: str) -> Record:
+    """Read a line of sacct's answer."""
+    job, name, rule, partition, node, resources, state, start, end, minutes, memory = line.split("|")
+    held = dict(part.split("=") for part in resources.split(",") if part)
+    return Record(job, name, rule, partition, node, held, state.split(" ")[0], start, end, int(minutes or 0), memory)
+
+
+class Study:
+    """A copy of the repository in which the study runs through the profile."""
+
+    def __init__(self, folder: Path, cluster: Cluster, config: list[str], options: list[str]):
+        self.folder, self.cluster = folder, cluster
+        self.options = ["--profile", "profiles/slurm", *FAST, *options, "--config", *config]
+
+    @classmethod
+    def copied(cls, folder: Path, cluster: Cluster, config: list[str], options: list[str]) -> "Study":
+        """From the working tree: what is tracked and what is new, nothing that was made."""
+        listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+        for name in subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines():
+            if (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name)
+        return cls(folder, cluster, config, options)
+
+    def clone(self, folder: Path, *config: str) -> "Study":
+        """A copy with all that was made so far, and more configuration."""
+        shutil.copytree(self.folder, folder)
+        study = Study(folder, self.cluster, [], [])
+        study.options = [*self.options, *config]
+        return study
+
+    @property
+    def results(self) -> Path:
+        """Where the copy's results lie."""
+        return self.folder / "results/demo"
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Change one place in a file of the copy."""
+        text = (self.folder / path).read_text()
+        assert text.count(old) == 1, f"{path}: '{old}' stands {text.count(old)} times"
+        (self.folder / path).write_text(text.replace(old, new))
+
+    def start(self, *arguments: str) -> subprocess.Popen:
+        """Start Snakemake as a person at a terminal does."""
+        return subprocess.Popen(
+            ["snakemake", *arguments, *self.options],
+            cwd=self.folder,
+            env=self.cluster.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores Ctrl-C
+        )
+
+    def run(self, *arguments: str, check: bool = True, seconds: int = 900) -> str:
+        """Run Snakemake to its end; returns what it printed."""
+        return self.finish(self.start(*arguments), check=check, seconds=seconds)
+
+    def finish(self, process: subprocess.Popen, check: bool = True, seconds: int = 900) -> str:
+        """Wait for Snakemake; returns what it printed."""
+        try:
+            output, _ = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+            output, _ = process.communicate(timeout=120)
+            raise AssertionError(f"still running after {seconds} s:\n{output[-6000:]}") from None
+        if check:
+            assert process.returncode == 0, output[-8000:]
+        return output
+
+    def log(self, path: str) -> str:
+        """A job's log."""
+        return (self.results / "logs" / path).read_text()
+
+
+def run_id(output: str) -> str:
+    """The name under which the plugin submitted the jobs of a Snakemake run."""
+    return re.search(r"SLURM run ID:\s+(\S+)", output)[1]
+
+
+def wait_until(condition, what: str, seconds: int = 300):
+    """The first true value of `condition()`, asked twice a second."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.5)
+    raise AssertionError(f"{what}: not in {seconds} s")
+
+
+def overlap(first: Record, second: Record) -> bool:
+    """Whether two jobs ran at the same time; sacct's times are whole seconds in one format."""
+    return first.start < second.end and second.start < first.end
+
+
+def answers(results: Path) -> dict[str, bytes]:
+    """Run -> its predictions, which are a pure function of spec, data, model and seed."""
+    return {
+        str(path.parent.relative_to(results)): path.read_bytes()
+        for path in sorted(results.glob("*/*/seed*/predictions.parquet"))
+    }
+
+
+# What a record measures, and the commit, which a copy of the repository does not have.
+MEASURED = {"seconds", "throughput", "peak_memory_gib", "git_commit"}
+MEASURED_IN_HISTORY = {"seconds", "samples_per_second", "steps_per_second"}
+
+
+def without_measures(value, measured: set[str]):
+    """JSON with every number below a measured key set to 1 and every text there left out."""
+    if isinstance(value, dict):
+        return {
+            key: constant(part) if key in measured else without_measures(part, measured) for key, part in value.items()
+        }
+    return value
+
+
+def constant(value):
+    """The same shape with all numbers 1."""
+    if isinstance(value, dict):
+        return {key: constant(part) for key, part in value.items()}
+    return 1.0 if isinstance(value, int | float) else None
+
+
+def report_without_measures(results: Path, folder: Path) -> dict[str, bytes]:
+    """Every table and figure of the report, computed from `results` as if all had taken one second and one GiB.
+
+    Two runs whose answers, parameters, losses and settings are the same give the same bytes.
+    """
+    for path in [results / "study.json", results / "data/description.json", *results.glob("*/*/seed*/*.json")]:
+        value = json.loads(path.read_text())
+        measured = MEASURED_IN_HISTORY if path.name == "history.json" else MEASURED
+        target = folder / "results" / path.relative_to(results)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(json.dumps(without_measures(value, measured)))
+    for path in results.glob("*/*/seed*/predictions.parquet"):
+        shutil.copy2(path, folder / "results" / path.relative_to(results))
+    for kind in ("tables", "figures"):
+        command = [sys.executable, f"scripts/make_{kind}.py", "--results", folder / "results"]
+        command += ["--study", folder / "results/study.json", "--data", folder / "results/data/description.json"]
+        command += ["--reported", "report/reported.yaml", "--output-dir", folder / kind]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    made = [path for kind in ("tables", "figures") for path in sorted((folder / kind).rglob("*")) if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in made}

@@ -1,0 +1,60 @@
+"""What the SLURM profile asks of the cluster, without one; and how the workflow meets a cluster that is not there."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from workflow.conftest import snakemake
+from workflow.sbatch_lines import CASES, lines_of
+
+REVIEWED = Path(__file__).parent / "sbatch_lines.txt"
+
+
+def reviewed(heading: str) -> list[str]:
+    """The reviewed lines below `# heading`."""
+    return REVIEWED.read_text().split(f"# {heading}\n")[1].split("\n\n")[0].splitlines()
+
+
+@pytest.mark.parametrize("heading", CASES)
+def test_sbatch_lines_are_the_reviewed_ones(heading):
+    # After a change that is meant: python tests/workflow/sbatch_lines.py > tests/workflow/sbatch_lines.txt
+    assert lines_of(*CASES[heading]) == reviewed(heading)
+
+
+def test_job_asks_for_a_gpu_in_one_dialect_only():
+    for heading in CASES:
+        for line in reviewed(heading):
+            asked = [flag for flag in ("--gpus=1", "--gres=gpu:1") if flag in line]
+            assert len(asked) == (1 if " -p gpu " in line else 0), line
+
+
+def test_profile_names_every_rule_that_asks_for_a_gpu(root):
+    rules = "\n".join(path.read_text() for path in sorted((root / "rules").glob("*.smk")))
+    asking = [part.split(":")[0] for part in re.split(r"^rule ", rules, flags=re.MULTILINE)[1:] if "gpu=" in part]
+    assert "finetune_roberta" in asking
+    profile = (root / "profiles/slurm/config.yaml").read_text()
+    assert [rule for rule in asking if f'"{rule}"' not in profile] == []
+
+
+@pytest.mark.parametrize("option", ["--profile", "--workflow-profile"])
+def test_profile_is_understood_as_either_kind(option, tmp_path):
+    arguments = ["-n", "--quiet", "rules", "--config", f"results={tmp_path}"]
+    if option == "--workflow-profile":
+        done = snakemake(*arguments, profile="profiles/slurm")
+    else:
+        done = snakemake(*arguments, option, "profiles/slurm")
+    assert "finetune_roberta" in done.stdout
+
+
+def test_machine_without_slurm_is_told_in_one_line_before_any_job(tmp_path, monkeypatch):
+    (tmp_path / "bin").mkdir()
+    for command in ("bash", "which"):  # all that Snakemake and the plugin need to start
+        (tmp_path / "bin" / command).symlink_to(shutil.which(command))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    arguments = ["--profile", "profiles/slurm", "--sdm", "env-modules", "--config", f"results={tmp_path}"]
+    done = snakemake(*arguments, check=False)
+    assert done.returncode != 0
+    assert "no sbatch on PATH: start Snakemake on the cluster's login node" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert not list(tmp_path.rglob("*.json"))
