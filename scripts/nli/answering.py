@@ -1,0 +1,73 @@
+"""How the decoder answers the pairs of a split: in text, by label scores, or both; prompted or fine-tuned."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
+from nli.decoder import generate_answers
+from nli.demonstrations import demonstrations
+from nli.evaluation import answer_rows, scored_rows
+from nli.label_scoring import CONTENT_FREE, LABEL_SCORERS, label_log_probabilities
+from nli.prompts import SCORERS, evaluation_template, fill, prompt_text
+
+
+@dataclass(frozen=True)
+class Question:
+    """How a pair is asked about: (premise, hypothesis) -> prompt, what stands before the answer, and word -> class."""
+
+    ask: Callable[[str, str], str]
+    lead: str
+    words: Mapping[str, str]
+
+
+def question_of(spec: Mapping[str, Any], examples: pd.DataFrame | None = None, seed: int = 0) -> Question:
+    """The question of an experiment: its prompt's, or its training text's up to the label.
+
+    Args:
+        examples: rows that a prompt with drawn examples draws from, with `seed`.
+    """
+    if spec["family"] == "icl":
+        prompt = spec["prompt"]
+        lead = "" if prompt["text"][-1:].isspace() else " "
+        shown = demonstrations(prompt, examples, spec["order"], seed)
+        return Question(lambda p, h: shown + prompt_text(prompt, p, h), lead, prompt["answers"])
+    template = evaluation_template(spec["text"])
+    lead = spec["text"][len(template) : spec["text"].index("{label}")]
+    words = {word: label for label, word in spec["label_words"].items()}
+    return Question(lambda p, h: fill(template, {"premise": p, "hypothesis": h}), lead, words)
+
+
+def answer_pairs(
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: pd.DataFrame,
+    split: str,
+    spec: Mapping[str, Any],
+    seed: int,
+    examples: pd.DataFrame | None = None,
+) -> list[pd.DataFrame]:
+    """Predictions for `rows`, one frame for each of the spec's scorers.
+
+    Args:
+        seed: of the sampler and of the draw of worked examples.
+        examples: rows that worked examples are drawn from.
+
+    Text is generated only if a scorer reads text, and labels are scored only if a scorer asks for that.
+    """
+    question, batch_size = question_of(spec, examples, seed), spec["evaluation"]["batch_size"]
+    prompts = [question.ask(row.premise, row.hypothesis) for row in rows.itertuples()]
+    frames = []
+    reading = [scorer for scorer in spec["scorers"] if scorer in SCORERS]
+    scoring = [scorer for scorer in spec["scorers"] if scorer in LABEL_SCORERS]
+    if reading:
+        answers = generate_answers(model, tokenizer, prompts, spec["generation"], batch_size, seed)
+        frames += [answer_rows(rows, split, answers, question.words, scorer) for scorer in reading]
+    if scoring:
+        blank = question.ask(CONTENT_FREE, CONTENT_FREE)
+        scores = label_log_probabilities(model, tokenizer, [*prompts, blank], question.lead, question.words, batch_size)
+        frames += [scored_rows(rows, split, LABEL_SCORERS[name](scores[:-1], scores[-1]), name) for name in scoring]
+    return frames

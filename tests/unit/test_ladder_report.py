@@ -1,0 +1,191 @@
+"""Ladders from the configuration to the report: what is refused, and sentences that change with the numbers."""
+
+import copy
+import json
+import re
+
+import pytest
+import yaml
+from unit.report_fixtures import ROOT, make_results, measure
+
+from nli.config import load_study
+from nli.errors import StudyError
+from nli.reporting import prose, tables_ladders
+from nli.reporting.figures import make_figures
+from nli.reporting.figures_ladders import in_two_lines, matrices
+from nli.reporting.results import load_results
+from nli.reporting.tables import make_tables
+
+FIRST = {"experiment": "roberta/lora", "claim": "LoRA learns the task.", "expects": "above_chance"}
+SECOND = {"experiment": "roberta/full", "claim": "Full fine-tuning learns more.", "expects": "higher"}
+
+
+@pytest.fixture(scope="module")
+def config():
+    return yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def with_ladder(config, *rungs, **keys):
+    ladder = {"title": "A new ladder", "question": "What is new?", "rungs": list(rungs), **keys}
+    return {**copy.deepcopy(config), "ladders": {"new_one": ladder}}
+
+
+def load(folder):
+    files = "study.json", "data/description.json", "report/ladders.json"
+    study, data, ladders = (folder / name for name in files)
+    return load_results(folder, study, ROOT / "report/reported.yaml", data, ladders)
+
+
+def test_a_ladder_is_added_by_config_alone(config, tmp_path):
+    make_results(tmp_path, n=120)
+    study = load_study(with_ladder(config, FIRST, SECOND))
+    (tmp_path / "study.json").write_text(json.dumps(study.model_dump(mode="json")))
+    measure(tmp_path)
+    results = load(tmp_path)
+    make_tables(results, tmp_path / "tables")
+    made = make_figures(results, tmp_path / "figures")
+    assert "ladder-new-one" in [path.stem for path in made]
+    text = (tmp_path / "tables/ladders.md").read_text()
+    assert "## A new ladder {#sec-ladder-new-one}" in text
+    assert "{{< include figures/ladder-new-one.md >}}" in text
+    assert "method: lora → full" in text
+    assert "Prompt tuning" not in text  # the study's own ladders are gone, and nothing else names them
+
+
+def test_the_ladder_of_the_readme_is_taken_as_it_stands_there(config):
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    variant, ladder = (next(yaml.safe_load(text) for text in blocks if text.startswith(key)) for key in ("exp", "lad"))
+    experiments = {**config["experiments"], **variant["experiments"]}
+    study = load_study({**copy.deepcopy(config), "experiments": experiments, "ladders": ladder["ladders"]})
+    assert [rung.experiment for rung in study.ladders["lora"].rungs] == ["roberta/lora", "roberta/lora_rank32"]
+    assert study.experiments["roberta/lora_rank32"].lora.r == 32
+
+
+@pytest.mark.parametrize(
+    ("rungs", "keys", "message"),
+    [
+        ([FIRST, {**SECOND, "experiment": "roberta/ful"}], {}, "did you mean 'roberta/full'"),
+        ([FIRST, {**SECOND, "scorer": "first_label"}], {}, "unknown name 'first_label'"),
+        ([FIRST, {**SECOND, "expects": "better"}], {}, "expects"),
+        ([FIRST, {"experiment": "roberta/full", "claim": "No expectation."}], {}, "needs the key 'expects'"),
+        ([SECOND, FIRST], {}, "the first rung has none"),
+        ([FIRST], {}, "at least 2"),
+        ([FIRST, {**FIRST, "expects": "higher"}], {}, "as an earlier rung"),
+        ([FIRST, {**SECOND, "against": "roberta/head_only"}], {}, "no earlier rung is 'roberta/head_only'"),
+        ([FIRST, {**SECOND, "experiment": "icl/prompt1"}], {"split": "mismatched"}, "does not answer"),
+        ([FIRST, {**SECOND, "clame": "x"}], {}, "did you mean 'claim'"),
+    ],
+)
+def test_a_ladder_that_cannot_be_is_refused_by_name(config, rungs, keys, message):
+    with pytest.raises(StudyError, match=r"ladders\.new_one") as error:
+        load_study(with_ladder(config, *rungs, **keys))
+    assert message in str(error.value)
+
+
+def rung(**changes):
+    """A rung as ladders.json holds it: 60 of 100 right, 10 points above rung 1, beyond chance."""
+    scores = {"n": 100, "accuracy": 0.6, "interval": [0.5, 0.69], "top_share": 0.4, "parsed": 100, "classes": 3}
+    seeds = {"values": {"1": 0.1}, "mean": 0.1, "sd": None}
+    step = {"from": 0, "n": 100, "difference": 0.1, "interval": [0.02, 0.18], "p": 0.0004, "p_holm": 0.0008}
+    return {
+        "experiment": "roberta/full",
+        "title": "Full",
+        "scorer": None,
+        "counted": "all",
+        "status": "done",
+        "problem": "",
+        "claim": "It helps.",
+        "expects": "higher",
+        "scores": scores,
+        "audit": None,
+        "changed": [],
+        "above_chance": "yes",
+        "verdict": "supported",
+        "step": {**step, "same_answers": False, "seeds": seeds},
+        **changes,
+    }
+
+
+def ladder(*rungs):
+    first = rung(experiment="roberta/lora", title="LoRA", step=None, expects=None, verdict="no claim")
+    return {"title": "T", "question": "Q?", "split": "matched", "n": 100, "baselines": [], "rungs": [first, *rungs]}
+
+
+def test_a_rung_s_sentence_holds_its_numbers_and_its_verdict():
+    assert tables_ladders.sentence(ladder(rung()), 1) == (
+        "*It helps.* **Full** answers 60.00% right (95% interval 50.0 to 69.0), 10.0 points above rung 1 (95% interval "
+        r"+2.0 to +18.0 points; McNemar's p \< 0.001 after Holm, 100 pairs). The claim is **supported**."
+    )
+
+
+def test_sentences_change_when_the_numbers_do():
+    worse = rung()
+    worse = {**worse, "verdict": "refuted", "step": {**worse["step"], "difference": -0.1, "p_holm": 0.04}}
+    text = tables_ladders.sentence(ladder(worse), 1)
+    assert "10.0 points below rung 1" in text
+    assert "p = 0.040" in text
+    assert text.endswith("The claim is **refuted**.")
+    assert "10.0 points below rung 1" in tables_ladders.conclusion(ladder(worse))
+
+
+def test_a_conclusion_says_no_evidence_where_there_is_none():
+    flat = rung(verdict="no evidence", above_chance="no evidence")
+    flat = {**flat, "step": {**flat["step"], "difference": 0.01, "p_holm": 0.7}}
+    text = tables_ladders.conclusion(ladder(flat))
+    assert text.startswith("No evidence that any rung differs")
+    assert "there is no evidence that it beats chance" in text
+    assert text.endswith("Of 1 claim: 1 no evidence.")
+    assert "There is **no evidence** for the claim." in tables_ladders.sentence(ladder(flat), 1)
+
+
+def test_a_rung_that_failed_says_so_and_why():
+    failed = rung(scores=None, step=None, status="failed", problem="out of memory", verdict="not tested")
+    text = tables_ladders.sentence(ladder(failed), 1)
+    assert text == "*It helps.* **Full**: failed (out of memory), so this is **not tested**."
+    assert tables_ladders.conclusion(ladder(failed)).startswith("No evidence: 1 of 2 rungs ran.")
+
+
+def test_seeds_are_reported_beside_the_test():
+    several = rung()
+    seeds = {"values": {"1": 0.1, "2": 0.2}, "mean": 0.15, "sd": 0.0707}
+    several = {**several, "step": {**several["step"], "seeds": seeds}}
+    assert "over 2 seeds +15.0 points, SD 7.1" in tables_ladders.sentence(ladder(several), 1)
+
+
+def test_audit_names_parts_and_counts_only_where_a_gradient_is_missing():
+    parts = [
+        {"part": "prompt", "trainable": 1, "with_gradient": 0},
+        {"part": "head", "trainable": 4, "with_gradient": 4},
+    ]
+    assert tables_ladders.audit(parts) == "prompt (0 of 1), head"
+    assert tables_ladders.audit(None) == "–"
+
+
+def test_values_are_written_as_in_the_configuration():
+    assert tables_ladders.value(3e-05) == "3e-05"
+    assert tables_ladders.value(True) == "true"
+    assert tables_ladders.value(["q_proj", "v_proj"]) == "q_proj, v_proj"
+    assert tables_ladders.value("x" * 50) == "x" * 39 + "…"
+
+
+def test_changes_that_two_lines_cannot_hold_are_counted():
+    assert in_two_lines(["a: 1 → 2", "b: 3 → 4"]) == "a: 1 → 2; b: 3 → 4"
+    text = in_two_lines(["k" * 50, "l" * 50, "m" * 50, "n" * 50])
+    assert text.splitlines()[1] == "l" * 50 + "; and 2 more"
+
+
+def test_matrix_holds_row_minus_column():
+    differences, adjusted = matrices(["a", "b"], [{"first": "a", "second": "b", "difference": 0.25, "p_holm": 0.01}])
+    assert (differences[1, 0], differences[0, 1]) == (25, -25)  # b is 25 points above a
+    assert adjusted[0, 1] == adjusted[1, 0] == 0.01
+
+
+def test_two_methods_are_set_side_by_side_whichever_comes_first(tmp_path):
+    results = load(make_results(tmp_path, n=120))
+    down = prose.gap(results, "roberta/full", "roberta/head_only")
+    up = prose.gap(results, "roberta/head_only", "roberta/full")
+    assert "**Head only** is" in down
+    assert "points below **Full fine-tuning** on 120 pairs" in down
+    assert "points above **Head only** on 120 pairs" in up
+    assert "a difference beyond chance (p" in up
+    assert prose.gap(results, "roberta/full", "roberta/none") == ""

@@ -1,0 +1,270 @@
+"""Ladders: what is compared with what, on which pairs, and every verdict from answers made by hand."""
+
+import pandas as pd
+import pytest
+
+from nli.errors import StudyError
+from nli.ladders import Answers, changes, common_pairs, flatten, gradient_audit, measure_ladders, scores_of
+from nli.verdicts import verdict, verdict_difference
+
+E, N, C = "entailment", "neutral", "contradiction"
+GOLD = [E, N, C] * 100
+SPEC = {"family": "icl", "title": "T", "origin": "reported", "evaluation": {"splits": ["matched"]}}
+
+
+def answers_of(pred, *, seed=1, ids=None, scorer="parsed", record=None):
+    """An experiment that answered `pred`; ids default to 0, 1, 2..."""
+    ids = range(len(pred)) if ids is None else ids
+    frame = pd.DataFrame(
+        {
+            "split": "matched",
+            "scorer": scorer,
+            "pair_id": [str(i) for i in ids],
+            "gold": [GOLD[i] for i in ids],
+            "pred": pd.Series(pred, dtype=object),
+        }
+    )
+    return Answers("done", "", {seed: frame}, record or {})
+
+
+def right(n, wrong=E):
+    """The right answer to the first n of 300 pairs, and one that is never right to the others."""
+    other = {E: N, N: C, C: E}
+    return [gold if i < n else other[gold] for i, gold in enumerate(GOLD)]
+
+
+def measure(rungs, experiments, answers, baselines=None):
+    """One ladder over `experiments` ({key: spec}), with `answers` by key."""
+    specs = {**{key: {**SPEC, "family": "baseline"} for key in baselines or {}}, **experiments}
+    defaults = {"claim": "A claim.", "expects": "higher", "margin": 0.02}
+    ladder = {"title": "T", "question": "Q", "split": "matched", "rungs": [{**defaults, **rung} for rung in rungs]}
+    every = {key: Answers("not run") for key in specs} | answers | (baselines or {})
+    study = {"experiments": specs, "ladders": {"one": ladder}}
+    return measure_ladders(study, every, dict.fromkeys(specs, "parsed"))["ladders"]["one"]
+
+
+TWO = {"icl/a": SPEC, "icl/b": SPEC}
+A, B = {"experiment": "icl/a", "expects": None}, {"experiment": "icl/b"}
+
+
+@pytest.mark.parametrize(
+    ("expects", "before", "after", "expected"),
+    [
+        ("higher", 100, 200, "supported"),
+        ("higher", 200, 100, "refuted"),
+        ("higher", 100, 103, "no evidence"),
+        ("lower", 200, 100, "supported"),
+        ("lower", 100, 200, "refuted"),
+        ("lower", 103, 100, "no evidence"),
+        ("no_difference", 100, 100, "supported"),
+        ("no_difference", 100, 200, "refuted"),
+        ("no_difference", 100, 105, "no evidence"),  # not significant, yet not within two points either
+    ],
+)
+def test_verdict_on_a_difference(expects, before, after, expected):
+    answers = {"icl/a": answers_of(right(before)), "icl/b": answers_of(right(after))}
+    rung = measure([A, {**B, "expects": expects}], TWO, answers)["rungs"][1]
+    assert rung["step"]["difference"] == pytest.approx((after - before) / 300)
+    assert rung["verdict"] == expected
+
+
+@pytest.mark.parametrize(
+    ("most", "expected"),
+    # Wilson's interval of 300/300 is 98.7 to 100, of 288/300 93.1 to 97.7, of 150/300 44.4 to 55.6.
+    [(300, "supported"), (288, "no evidence"), (150, "refuted")],
+)
+def test_verdict_on_one_class(most, expected):
+    pred = [E] * most + [N] * (300 - most)
+    rung = measure([{**A, "expects": "one_class"}, B], TWO, {"icl/a": answers_of(pred)})["rungs"][0]
+    assert rung["verdict"] == expected
+    assert rung["scores"]["classes"] == (1 if most == 300 else 2)
+
+
+@pytest.mark.parametrize(
+    ("correct", "margin", "expected"),
+    # Of 300 pairs each label is right for 100. Wilson's interval of 100/300 is 28.2 to 38.9, of 130/300 37.8 to 49.0.
+    [(100, 0.06, "supported"), (100, 0.02, "no evidence"), (130, 0.02, "refuted"), (60, 0.02, "refuted")],
+)
+def test_verdict_on_being_at_chance(correct, margin, expected):
+    rungs = [{**A, "expects": "at_chance", "margin": margin}, B]
+    assert measure(rungs, TWO, {"icl/a": answers_of(right(correct))})["rungs"][0]["verdict"] == expected
+
+
+@pytest.mark.parametrize(
+    ("correct", "expected", "standing"),
+    [(200, "supported", "yes"), (30, "refuted", "no"), (101, "no evidence", "no evidence")],
+)
+def test_verdict_on_chance_takes_every_baseline(correct, expected, standing):
+    baselines = {"baseline/majority": answers_of(right(100)), "baseline/other": answers_of(right(90))}
+    rung = measure([{**A, "expects": "above_chance"}, B], TWO, {"icl/a": answers_of(right(correct))}, baselines)[
+        "rungs"
+    ][0]
+    assert rung["verdict"] == expected
+    assert rung["above_chance"] == standing
+
+
+def test_beating_one_of_two_baselines_is_not_above_chance():
+    baselines = {"baseline/majority": answers_of(right(100)), "baseline/other": answers_of(right(200))}
+    rung = measure([{**A, "expects": "above_chance"}, B], TWO, {"icl/a": answers_of(right(198))}, baselines)["rungs"][0]
+    assert rung["above_chance"] == "no evidence"
+
+
+def test_a_missing_or_failed_rung_appears_and_its_claim_is_not_tested():
+    ladder = measure([A, B], TWO, {"icl/a": answers_of(right(100)), "icl/b": Answers("failed", "out of memory")})
+    first, second = ladder["rungs"]
+    assert (second["status"], second["problem"], second["verdict"]) == ("failed", "out of memory", "not tested")
+    assert second["scores"] is second["step"] is None
+    assert first["scores"]["accuracy"] == pytest.approx(1 / 3)
+
+
+def test_a_ladder_of_which_nothing_ran_is_measured_as_such():
+    ladder = measure([A, B], TWO, {})
+    assert ladder["n"] == 0
+    assert [rung["verdict"] for rung in ladder["rungs"]] == ["no claim", "not tested"]
+
+
+def test_all_rungs_are_measured_on_the_pairs_that_all_answered():
+    answers = {"icl/a": answers_of(right(300)), "icl/b": answers_of([N, E], ids=[1, 5])}
+    ladder = measure([A, B], TWO, answers)
+    assert ladder["n"] == 2
+    assert [rung["scores"]["accuracy"] for rung in ladder["rungs"]] == [1.0, 0.5]
+    assert ladder["rungs"][1]["step"]["n"] == 2
+
+
+def test_pairs_are_matched_by_their_id_not_by_their_place():
+    answers = {"icl/a": answers_of(right(300)), "icl/b": answers_of(right(300)[::-1], ids=range(299, -1, -1))}
+    assert measure([A, B], TWO, answers)["rungs"][1]["step"]["difference"] == 0
+    assert list(common_pairs([pd.DataFrame(index=["b", "a"]), pd.DataFrame(index=["a", "b", "c"])])) == ["b", "a"]
+
+
+def test_experiments_on_different_data_are_not_compared():
+    other = answers_of(right(300))
+    other.frames[1].loc[7, "gold"] = E  # pair 7 is neutral in the other
+    with pytest.raises(StudyError, match=r"icl/a and icl/b: pair 7 has another right label"):
+        measure([A, B], TWO, {"icl/a": answers_of(right(300)), "icl/b": other})
+
+
+def test_unparsed_answers_are_wrong_or_left_out_as_the_rung_says():
+    pred = right(100)[:200] + [None] * 100  # 100 right, 100 wrong, 100 without a label
+    scores = scores_of(answers_of(pred).frames[1], parsed_only=True)
+    assert (scores["n"], scores["accuracy"]) == (200, 0.5)
+    scores = scores_of(answers_of(pred).frames[1], parsed_only=False)
+    assert (scores["n"], scores["accuracy"]) == (300, pytest.approx(1 / 3))
+
+
+def test_the_same_answers_counted_otherwise_are_arithmetic_and_not_a_test():
+    pred = right(100)[:200] + [None] * 100
+    rungs = [{**A, "counted": "parsed"}, {**A, "counted": "all", "expects": "lower"}]
+    rung = measure(rungs, TWO, {"icl/a": answers_of(pred)})["rungs"][1]
+    assert rung["step"]["difference"] == pytest.approx(1 / 3 - 1 / 2)
+    assert rung["step"]["p"] is rung["step"]["p_holm"] is rung["step"]["interval"] is None
+    assert rung["verdict"] == "supported"
+    assert rung["changed"] == [{"key": "counted", "before": "parsed", "after": "all"}]
+    rung = measure(rungs, TWO, {"icl/a": answers_of(right(100))})["rungs"][1]  # every answer is parsed: no change
+    assert rung["verdict"] == "no evidence"
+
+
+def test_a_rung_that_counts_parsed_answers_is_compared_on_them():
+    answers = {"icl/a": answers_of(right(300)), "icl/b": answers_of(right(200)[:250] + [None] * 50)}
+    step = measure([A, {**B, "counted": "parsed"}], TWO, answers)["rungs"][1]["step"]
+    assert (step["n"], step["lost"], step["gained"]) == (250, 50, 0)
+
+
+def test_p_values_are_adjusted_within_the_ladder():
+    experiments = {**TWO, "icl/c": SPEC}
+    answers = {"icl/a": answers_of(right(100)), "icl/b": answers_of(right(108)), "icl/c": answers_of(right(200))}
+    steps = [rung["step"] for rung in measure([A, B, {"experiment": "icl/c"}], experiments, answers)["rungs"][1:]]
+    assert steps[0]["p"] == 2 / 2**8
+    assert [step["p_holm"] for step in steps] == pytest.approx([2 / 2**8, 2 * steps[1]["p"]])
+
+
+def test_a_rung_can_be_compared_with_an_earlier_one():
+    experiments = {**TWO, "icl/c": SPEC}
+    answers = {"icl/a": answers_of(right(100)), "icl/b": answers_of(right(300)), "icl/c": answers_of(right(200))}
+    rung = measure([A, B, {"experiment": "icl/c", "against": "icl/a"}], experiments, answers)["rungs"][2]
+    assert rung["step"]["from"] == 0
+    assert rung["verdict"] == "supported"
+
+
+def test_several_seeds_give_mean_and_spread_and_must_agree():
+    def two_seeds(first, second):
+        return Answers("done", "", {s: answers_of(right(n)).frames[1] for s, n in ((1, first), (2, second))})
+
+    agreeing = measure([A, B], TWO, {"icl/a": two_seeds(100, 120), "icl/b": two_seeds(200, 240)})["rungs"][1]
+    assert agreeing["seeds"]["values"] == {"1": pytest.approx(2 / 3), "2": 0.8}
+    assert agreeing["seeds"]["mean"] == pytest.approx((2 / 3 + 0.8) / 2)
+    assert agreeing["seeds"]["sd"] == pytest.approx((0.8 - 2 / 3) / 2**0.5)
+    assert agreeing["step"]["difference"] == pytest.approx(1 / 3)  # the first seed's
+    assert agreeing["step"]["seeds"]["values"]["2"] == pytest.approx(0.4)
+    assert agreeing["verdict"] == "supported"
+    against = measure([A, B], TWO, {"icl/a": two_seeds(100, 240), "icl/b": two_seeds(200, 120)})["rungs"][1]
+    assert against["verdict"] == "no evidence"
+
+
+def test_what_changed_is_computed_from_the_resolved_experiments():
+    before = {
+        **SPEC,
+        "training": {"learning_rate": 3e-5, "logging_steps": 1},
+        "trainable": "word_embeddings",
+        "lora": None,
+    }
+    after = {**before, "title": "Other", "training": {"learning_rate": 1e-2, "logging_steps": 2}, "lora": {"r": 8}}
+    experiments = {"icl/a": before, "icl/b": after}
+    scorers = dict.fromkeys(experiments, "parsed")
+    assert changes({"experiment": "icl/a"}, {"experiment": "icl/b"}, experiments, scorers) == [
+        {"key": "training.learning_rate", "before": 3e-5, "after": 1e-2},
+        {"key": "lora.r", "before": None, "after": 8},
+    ]
+    other = {"icl/a": before, "icl/b": {**after, "family": "qlora"}}
+    assert [change["key"] for change in changes({"experiment": "icl/a"}, {"experiment": "icl/b"}, other, scorers)] == [
+        "experiment"
+    ]
+    assert flatten({"a": {"b": 1, "c": None}, "d": [2]}) == {"a.b": 1, "d": [2]}
+
+
+def test_another_scorer_of_the_same_answers_is_a_change():
+    rungs = [{"experiment": "icl/a", "scorer": "most_frequent_label"}, {"experiment": "icl/a", "scorer": "first_label"}]
+    assert changes(*rungs, TWO, dict.fromkeys(TWO, "parsed")) == [
+        {"key": "scorer", "before": "most_frequent_label", "after": "first_label"}
+    ]
+
+
+def test_audit_says_which_parts_train_and_which_of_them_got_a_gradient():
+    names = [
+        "base_model.model.roberta.encoder.layer.0.attention.self.query.lora_A.default.weight",
+        "base_model.model.roberta.encoder.layer.0.attention.self.query.lora_B.default.weight",
+        "prompt_encoder.default.embedding.weight",
+        "base_model.classifier.modules_to_save.default.dense.weight",
+        "roberta.embeddings.word_embeddings.weight",
+    ]
+    record = {"parameters": {"trainable_tensors": names, "gradient_tensors": names[1:2]}}
+    assert gradient_audit(record) == [
+        {"part": "prompt", "trainable": 1, "with_gradient": 0},
+        {"part": "adapter", "trainable": 2, "with_gradient": 1},
+        {"part": "head", "trainable": 1, "with_gradient": 0},
+        {"part": "word embeddings", "trainable": 1, "with_gradient": 0},
+    ]
+    assert gradient_audit({}) is None
+
+
+def test_every_pair_of_methods_is_tested_on_its_own_common_pairs():
+    experiments = {**TWO, "icl/c": SPEC, "icl/d": SPEC}
+    answers = {
+        "icl/a": answers_of(right(100)),
+        "icl/b": answers_of(right(110)),
+        "icl/c": answers_of(right(200)[:150], ids=range(150)),
+        "icl/d": Answers("not run"),
+    }
+    pairs = measure_ladders({"experiments": experiments}, answers, dict.fromkeys(experiments, "parsed"))["pairs"]
+    assert pairs["experiments"] == ["icl/a", "icl/b", "icl/c"]
+    assert [(c["first"][-1] + c["second"][-1], c["n"], c["gained"]) for c in pairs["comparisons"]] == [
+        ("ab", 300, 10),
+        ("ac", 150, 50),
+        ("bc", 150, 40),
+    ]
+    assert pairs["comparisons"][0]["p_holm"] == pytest.approx(2 / 2**10)  # the largest of three
+
+
+def test_a_claim_without_expectation_has_no_verdict():
+    assert verdict({"expects": None}) == "no claim"
+    assert verdict_difference("higher", None, 0.02) == "not tested"
