@@ -7,12 +7,16 @@ SNAKEFILES := Snakefile $(wildcard rules/*.smk)
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help demo study test lint format schema lock clean
+.PHONY: help demo study containers test test-system bench cluster-demo cluster-stop lint format schema lock clean
 
 help:
 	@echo "make demo     the whole study on a laptop: synthetic pairs, tiny models, minutes"
 	@echo "make study    the reported study at paper scale: one GPU of 16 GB, days"
 	@echo "make test     the linters and the test suite"
+	@echo "make test-system  the study in containers, with a real Apptainer (on Debian as root: it is installed)"
+	@echo "make containers   the container images, which snakemake --use-singularity builds as well"
+	@echo "make bench    seconds that planning some 500 jobs takes"
+	@echo "make cluster-demo, make cluster-stop  a throw-away SLURM cluster on one Debian machine, to try the profile"
 	@echo "make lint     the linters alone; make format mends what they can"
 	@echo "make schema   config.schema.json and docs/configuration.md from scripts/nli/schema.py"
 	@echo "make lock     the lock files from pyproject.toml"
@@ -26,8 +30,24 @@ demo: .venv/installed
 study: .venv/installed
 	snakemake --cores $(CORES) --config scale=paper
 
+containers: .venv/installed
+	snakemake --cores $(CORES) --use-singularity containers
+
 test: lint
 	python -m pytest
+
+test-system: .venv/installed
+	tests/system/install_apptainer.sh
+	python -m pytest tests/system
+
+bench: .venv/installed
+	python tests/bench_plan.py
+
+cluster-demo:
+	@profiles/slurm/cluster.sh start
+
+cluster-stop:
+	@profiles/slurm/cluster.sh stop
 
 lint: .venv/installed
 	ruff check .

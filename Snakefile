@@ -10,14 +10,19 @@ configfile: "config.yaml"
 
 include: "rules/common.smk"
 include: "rules/specs.smk"
+include: "rules/preflight.smk"
 include: "rules/data.smk"
 include: "rules/models.smk"
+include: "rules/baseline.smk"
 include: "rules/roberta.smk"
 include: "rules/icl.smk"
 include: "rules/qlora.smk"
 include: "rules/linear_head.smk"
 include: "rules/metrics.smk"
+include: "rules/parameters.smk"
+include: "rules/rehearsal.smk"
 include: "rules/report.smk"
+include: "rules/containers.smk"
 
 
 localrules:
@@ -35,6 +40,11 @@ rule all:
 rule metrics:
     input:
         metrics_of_selected_runs,
+
+
+onstart:
+    check_before_launch()
+    check_before_submission()
 
 
 onsuccess:

@@ -1,13 +1,25 @@
 # What the rules share: the checked study, paths, specs and resource classes. Imports no torch.
 
 import json
+import os
 import sys
 from pathlib import Path
 
+from snakemake.settings.types import DeploymentMethod
+
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from nli.config import load_study, prediction_spec, spec_hash, training_spec
+from nli import containers
+from nli.config import (
+    load_study,
+    prediction_spec,
+    rehearsal_spec,
+    spec_hash,
+    training_spec,
+    trains,
+)
 from nli.errors import StudyError
+from nli.model_files import broken_links, require_shipped, shipped_architecture, user_files
 
 
 def resolve_study():
@@ -17,6 +29,7 @@ def resolve_study():
     """
     try:
         study = load_study(config, workflow.config_settings.overwrite_config)
+        check_models(study)
         if study.data.source != "files":
             return study, []
         from nli.data import input_files
@@ -24,6 +37,25 @@ def resolve_study():
         return study, input_files(study.data.path)
     except StudyError as error:
         sys.exit(f"error: {error}")
+
+
+def check_models(study):
+    """StudyError if a model folder of the user's own is no model, or if files behind made links are gone."""
+    for role in ("encoder", "decoder"):
+        model = getattr(study.models, role)
+        try:
+            if model.source == "path":
+                user_files(model.name)
+            if model.source == "random":
+                require_shipped(model.name)
+        except StudyError as error:
+            raise StudyError(f"config.yaml: models.{role}.name: {error}") from None
+        linked = Path(study.results, study.scale, "models", model.source, role)
+        if broken_links(linked):
+            raise StudyError(
+                f"{linked}: the files that it links to are gone ({', '.join(broken_links(linked)[:3])}): "
+                "put them back, or delete this folder, and the model is fetched or linked anew"
+            )
 
 
 STUDY, SOURCE_FILES = resolve_study()
@@ -39,8 +71,50 @@ wildcard_constraints:
     role="encoder|decoder",
 
 
-STUDY_IMAGE = "containers/study.sif"  # both are used with --use-singularity only
-REPORT_IMAGE = "containers/report.sif"
+# ---------------------------------------------------------------------------------------------- containers
+
+USES_CONTAINERS = DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
+
+
+def prepare_containers():
+    """Where containers are in use: check the program, and set what every container gets of this machine.
+
+    Returns the two images, and those of them that the workflow builds. Without the option the images of the rules
+    are ignored: nothing is checked and nothing built.
+    """
+    if not USES_CONTAINERS:
+        return "containers/study.sif", "containers/report.sif", []
+    repository = Path.cwd()
+    try:
+        program = containers.find_program()
+        images = [containers.image_of(STUDY.containers, name) for name in containers.IMAGES]
+        builds = containers.images_to_build(STUDY.containers)
+        if builds:
+            containers.check_builder(program)
+        folders = containers.outside_folders(STUDY, repository)
+        settings = workflow.deployment_settings
+        settings.apptainer_args = containers.container_arguments(
+            settings.apptainer_args, folders, os.environ
+        )
+        for name, value in containers.container_environment(STUDY, repository, os.environ).items():
+            os.environ[f"{program.upper()}ENV_{name}"] = value
+    except StudyError as error:
+        sys.exit(f"error: {error}")
+    return *images, builds
+
+
+STUDY_IMAGE, REPORT_IMAGE, IMAGES_TO_BUILD = prepare_containers()
+
+
+def image_file(image):
+    """The input that makes a job wait for its image, where the workflow builds that.
+
+    `ancient`: an image that was built again makes no result old.
+    """
+    return [ancient(image)] if image in IMAGES_TO_BUILD else []
+
+
+STUDY_FILE, REPORT_FILE = image_file(STUDY_IMAGE), image_file(REPORT_IMAGE)
 
 
 # ---------------------------------------------------------------------------------------------- resources
@@ -55,6 +129,16 @@ NEEDS_GPU = STUDY.scale == "paper"
 JOB_THREADS = 4 if NEEDS_GPU else 1  # tiny models: two one-thread jobs beat one two-thread job
 
 
+def cpu_job(message):
+    """The message with what the job asks for, so that a dry run lists every job with its resources."""
+    return f"{message} ({{threads}} threads, {{resources.mem_mb}} MB, {{resources.runtime}} min)"
+
+
+def gpu_job(message):
+    """The same for a job that may ask for a GPU."""
+    return cpu_job(message).replace(" min)", " min, {resources.gpu} GPU)")
+
+
 def resource(kind, of):
     """The amount of resource `kind` for a job of class `of`, growing with the attempt (a GPU does not)."""
     amount = RESOURCES[of if NEEDS_GPU else "cpu"][kind]
@@ -65,6 +149,52 @@ def resource(kind, of):
         return amount * attempt
 
     return scaled
+
+
+# ---------------------------------------------------------------------------------------------- preflight
+
+LOCKS = [f"containers/{name}.lock" for name in ("workflow", "study", "report")]
+
+
+def jobs_run_remotely():
+    """Whether jobs go to other machines. Known once Snakemake has its executor: not while this file is read."""
+    return workflow.non_local_exec
+
+
+def image_unless_in_use(image):
+    """No container for what preflight looks at and from; `snakemake --lint` wants one named all the same."""
+    return None if USES_CONTAINERS else image
+
+
+def preflight_arguments(wildcards):
+    """The arguments of preflight.py that only Snakemake knows."""
+    return [
+        *(["--remote"] if jobs_run_remotely() else []),
+        *(["--containers"] if USES_CONTAINERS else []),
+        *["--locks", *LOCKS],
+    ]
+
+
+def check_before_launch():
+    """Before the first job of a paper-scale run: every check of preflight, and no start if one fails.
+
+    Snakemake calls this in its main process only, after planning, and not in a dry run or when nothing is to do.
+    Jobs that need neither a GPU nor the hub (a report, the parameter counts) start anywhere, and so does a rehearsal.
+    """
+    if STUDY.scale != "paper" or workflow.touch:
+        return
+    pending = [job for job in workflow.dag.needrun_jobs() if job.rule.name != "rehearse_experiment"]
+    gpu_jobs = any(job.resources.get("gpu", 0) for job in pending)
+    fetches = any(job.rule.name.startswith("fetch_") for job in pending)
+    if not gpu_jobs and not fetches:
+        return
+    from nli.preflight import Launch, preflight
+
+    launch = Launch(jobs_run_remotely(), USES_CONTAINERS, gpu_jobs, fetches)
+    try:
+        preflight(STUDY, launch, [Path(lock) for lock in LOCKS])
+    except StudyError as error:
+        sys.exit(f"error: {error}")
 
 
 # ---------------------------------------------------------------------------------------------- specs
@@ -79,9 +209,12 @@ def as_json(value):
     return json.dumps(value, ensure_ascii=False)
 
 
+SPECS = {"train": training_spec, "predict": prediction_spec, "rehearse": rehearsal_spec}
+
+
 def spec_of_run(wildcards):
-    """The part of an experiment's spec that its training, or its prediction, depends on."""
-    spec = {"train": training_spec, "predict": prediction_spec}[wildcards.stage]
+    """The part of an experiment's spec that its training, its prediction or its rehearsal depends on."""
+    spec = SPECS[wildcards.stage]
     return as_json(spec(STUDY, f"{wildcards.family}/{wildcards.name}"))
 
 
@@ -95,9 +228,8 @@ def spec_of_model(wildcards):
 
 
 def model_folder(role):
-    """Where the base model lies: a user's own folder, or what fetch_model or a make rule writes."""
-    model = getattr(STUDY.models, role)
-    return model.name if model.source == "path" else study_path("models", model.source, role)
+    """Where the base model lies, or links to it: the rule of its source makes the folder."""
+    return study_path("models", getattr(STUDY.models, role).source, role)
 
 
 def checkpoint_folder(family):
@@ -136,7 +268,8 @@ def fetch_arguments():
     """The arguments of fetch_data.py that this source takes."""
     data = STUDY.data
     if data.source == "hub":
-        return ["--name", data.name, "--revision", data.revision]
+        rows = ["--rows", as_json(data.rows.model_dump())] if data.rows else []
+        return ["--name", data.name, "--revision", data.revision, "--cache", STUDY.cache, *rows]
     if data.source == "files":
         return ["--path", data.path]
     return ["--sizes", as_json(data.synthetic.model_dump())]
@@ -163,9 +296,63 @@ def sampling_arguments():
 
 
 def hub_arguments(wildcards):
-    """Name and revision of a model on the hub."""
+    """Name and revision of a model on the hub, and where what is fetched lies."""
     model = getattr(STUDY.models, wildcards.role)
-    return ["--name", model.name, "--revision", model.revision]
+    return ["--name", model.name, "--revision", model.revision, "--cache", STUDY.cache]
+
+
+def user_model(wildcards):
+    return getattr(STUDY.models, wildcards.role).name
+
+
+def user_model_files(wildcards):
+    """The user's own model, file by file, so that a changed one is noticed."""
+    return [str(path) for path in user_files(user_model(wildcards))]
+
+
+def architecture(role):
+    """A model's configuration: the file that ships with the code, else the folder of the model itself."""
+    model = getattr(STUDY.models, role)
+    shipped = shipped_architecture(model.name)
+    known = model.source in ("hub", "random") and Path(workflow.basedir, shipped).exists()
+    return shipped if known else model_folder(role)
+
+
+def architecture_of_role(wildcards):
+    """The configuration of a model of random weights."""
+    return shipped_architecture(getattr(STUDY.models, wildcards.role).name)
+
+
+# ---------------------------------------------------------------------------------------------- roberta
+
+
+def trained_files(name):
+    """Input function: a file of an encoder's training; none where the encoder answers as it is."""
+
+    def path(wildcards):
+        key = f"roberta/{wildcards.name}"
+        if not trains(STUDY.experiments[key]):
+            return []
+        return study_path(key, f"seed{wildcards.seed}", name)
+
+    return path
+
+
+def trained_arguments(wildcards, input):
+    return f"--trained {input.trained} --record {input.record}" if input.trained else ""
+
+
+# ---------------------------------------------------------------------------------------------- icl
+
+
+def examples_to_draw_from(wildcards):
+    """Input function: the training split, where an experiment's prompt draws its worked examples."""
+    prompt = STUDY.prompts[STUDY.experiments[f"icl/{wildcards.name}"].prompt]
+    return study_path("data", "train.parquet") if prompt.drawn else []
+
+
+def example_arguments(wildcards, input):
+    return f"--examples {input.examples}" if input.examples else ""
 
 
 # ---------------------------------------------------------------------------------------------- qlora
@@ -200,8 +387,29 @@ def answering_adapter(wildcards):
     return [] if is_merge(wildcards) else file_of_training("adapter")(wildcards)
 
 
+def error_of_merge(wildcards):
+    """Input function: what the merge cost, for the run's record; none without a merge."""
+    if not is_merge(wildcards):
+        return []
+    return study_path("qlora", wildcards.name, f"seed{wildcards.seed}", "merge_error.json")
+
+
 def adapter_argument(wildcards, input):
-    return f"--adapter {input.adapter}" if input.adapter else ""
+    return f"--adapter {input.adapter}" if input.adapter else f"--merge-error {input.error}"
+
+
+# ---------------------------------------------------------------------------------------------- rehearsal
+
+
+def architecture_of_run(wildcards):
+    """The configuration of the base model that an experiment uses."""
+    return architecture(STUDY.experiments[f"{wildcards.family}/{wildcards.name}"].model)
+
+
+def rehearsals(wildcards):
+    return [
+        study_path("rehearsals", f"{experiment.key}.json") for experiment in STUDY.using_models()
+    ]
 
 
 # ---------------------------------------------------------------------------------------------- runs
@@ -234,6 +442,23 @@ def report_sources():
     return sorted(str(path) for path in Path("report").rglob("*") if path.is_file())
 
 
+def check_before_submission():
+    """End Snakemake with one line if jobs would go to a SLURM account or partition that does not exist."""
+    if workflow.executor_plugin.name != "slurm":
+        return
+    from nli.cluster import check_cluster
+
+    jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
+    named = {
+        kind: {str(job.resources[kind]) for job in jobs if job.resources.get(kind)}
+        for kind in ("slurm_account", "slurm_partition")
+    }
+    try:
+        check_cluster(named["slurm_account"], named["slurm_partition"])
+    except StudyError as error:
+        sys.exit(f"error: {error}")
+
+
 def announce_report():
     """Say where the report lies, if this run made one."""
     for name in ("report.html", "report.pdf"):
@@ -242,7 +467,9 @@ def announce_report():
 
 
 def explain_failure():
-    """Say how to get a report of the arms that did not fail."""
+    """Say how to get a report of the arms that did not fail, if there were any."""
+    if {job.rule.name for job in workflow.dag.needrun_jobs()} == {"preflight"}:
+        return
     print(
         "Some jobs failed: their logs are above. For a report of all that finished:\n"
         "  snakemake --cores 1 --config finished_only=true"

@@ -8,6 +8,7 @@ localrules:
 rule fetch_data:
     input:
         SOURCE_FILES,
+        image=STUDY_FILE,
     output:
         raw=directory("<study>/data/raw"),
     log:
@@ -28,6 +29,7 @@ rule fetch_data:
 rule sample_data:
     input:
         raw="<study>/data/raw",
+        image=STUDY_FILE,
     output:
         splits=expand(
             "<study>/data/{split}.parquet",
@@ -48,7 +50,7 @@ rule sample_data:
         seed=STUDY.data.seed,
         folder=subpath(output.description, parent=True),
     message:
-        "draw train, tune, matched and mismatched"
+        cpu_job("draw train, tune, matched and mismatched")
     shell:
         "python scripts/sample_data.py --raw-dir {input.raw} {params.arguments:q}"
         " --seed {params.seed} --output-dir {params.folder} > {log} 2>&1"

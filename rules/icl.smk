@@ -5,7 +5,9 @@ rule prompt_llama:
     input:
         spec="<study>/specs/icl/{name}/predict.json",
         model=model_folder("decoder"),
+        examples=examples_to_draw_from,
         splits=evaluation_splits("icl"),
+        image=STUDY_FILE,
     output:
         predictions="<study>/icl/{name}/seed{seed}/predictions.parquet",
         run="<study>/icl/{name}/seed{seed}/run.json",
@@ -21,10 +23,11 @@ rule prompt_llama:
         runtime=resource("runtime", "gpu_large"),
         gpu=resource("gpu", "gpu_large"),
     params:
+        examples=example_arguments,
         splits=split_arguments,
     message:
-        "prompt the decoder with icl/{wildcards.name}, seed {wildcards.seed}"
+        gpu_job("prompt the decoder with icl/{wildcards.name}, seed {wildcards.seed}")
     shell:
-        "python scripts/prompt_llama.py --spec {input.spec} --model {input.model} {params.splits}"
+        "python scripts/prompt_llama.py --spec {input.spec} --model {input.model} {params.examples} {params.splits}"
         " --seed {wildcards.seed} --threads {threads}"
         " --predictions {output.predictions} --run {output.run} > {log} 2>&1"

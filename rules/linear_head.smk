@@ -6,6 +6,7 @@ rule finetune_linear_head:
         spec="<study>/specs/linear_head/{name}/train.json",
         model=model_folder("decoder"),
         train="<study>/data/train.parquet",
+        image=STUDY_FILE,
     output:
         trained=directory("<study>/linear_head/{name}/seed{seed}/model"),
         history="<study>/linear_head/{name}/seed{seed}/history.json",
@@ -24,7 +25,7 @@ rule finetune_linear_head:
     params:
         checkpoints=checkpoint_folder("linear_head"),
     message:
-        "fine-tune linear_head/{wildcards.name}, seed {wildcards.seed}"
+        gpu_job("fine-tune linear_head/{wildcards.name}, seed {wildcards.seed}")
     shell:
         "python scripts/finetune_linear_head.py --spec {input.spec} --model {input.model}"
         " --train {input.train} --checkpoints {params.checkpoints}"
@@ -39,6 +40,7 @@ rule predict_linear_head:
         trained="<study>/linear_head/{name}/seed{seed}/model",
         record="<study>/linear_head/{name}/seed{seed}/training.json",
         splits=evaluation_splits("linear_head"),
+        image=STUDY_FILE,
     output:
         predictions="<study>/linear_head/{name}/seed{seed}/predictions.parquet",
         run="<study>/linear_head/{name}/seed{seed}/run.json",
@@ -56,7 +58,7 @@ rule predict_linear_head:
     params:
         splits=split_arguments,
     message:
-        "classify with linear_head/{wildcards.name}, seed {wildcards.seed}"
+        gpu_job("classify with linear_head/{wildcards.name}, seed {wildcards.seed}")
     shell:
         "python scripts/predict_linear_head.py --spec {input.spec} --model {input.model}"
         " --trained {input.trained} --record {input.record} {params.splits}"

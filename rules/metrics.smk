@@ -5,6 +5,7 @@ rule score:
     input:
         predictions="<study>/{family}/{name}/seed{seed}/predictions.parquet",
         run="<study>/{family}/{name}/seed{seed}/run.json",
+        image=STUDY_FILE,
     output:
         metrics="<study>/{family}/{name}/seed{seed}/metrics.json",
     log:
@@ -15,7 +16,7 @@ rule score:
         mem_mb=resource("mem_mb", "cpu"),
         runtime=resource("runtime", "cpu"),
     message:
-        "score {wildcards.family}/{wildcards.name}, seed {wildcards.seed}"
+        cpu_job("score {wildcards.family}/{wildcards.name}, seed {wildcards.seed}")
     shell:
         "python scripts/score.py --predictions {input.predictions} --run {input.run}"
         " --output {output.metrics} > {log} 2>&1"

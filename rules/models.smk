@@ -1,11 +1,15 @@
-# The base models: fetched from the hub, or tiny ones that the workflow pretrains on the data's own texts.
+# The base models, each in models/{source}/{role} with its source.json: fetched from the hub into the cache and linked,
+# linked from a folder of the user's own, of random weights, or tiny ones that the workflow pretrains on the data's texts.
 
 
 localrules:
     fetch_model,
+    link_model,
 
 
 rule fetch_model:
+    input:
+        image=STUDY_FILE,
     output:
         model=directory("<study>/models/hub/{role}"),
     log:
@@ -17,13 +21,33 @@ rule fetch_model:
     message:
         "fetch the {wildcards.role}"
     shell:
-        "python scripts/fetch_model.py {params.arguments:q} --output-dir {output.model} > {log} 2>&1"
+        "python scripts/fetch_model.py --role {wildcards.role} {params.arguments:q}"
+        " --output-dir {output.model} > {log} 2>&1"
+
+
+rule link_model:
+    input:
+        files=user_model_files,
+        image=STUDY_FILE,
+    output:
+        model=directory("<study>/models/path/{role}"),
+    log:
+        "<study>/logs/link_model/{role}.log",
+    container:
+        STUDY_IMAGE
+    params:
+        folder=user_model,
+    message:
+        "hash and link the {wildcards.role}"
+    shell:
+        "python scripts/link_model.py --folder {params.folder:q} --output-dir {output.model} > {log} 2>&1"
 
 
 rule make_model:
     input:
         corpus="<study>/data/corpus.parquet",
         spec="<study>/specs/models/{role}.json",
+        image=STUDY_FILE,
     output:
         model=directory("<study>/models/made/{role}"),
     log:
@@ -40,7 +64,34 @@ rule make_model:
     params:
         seed=STUDY.data.seed,
     message:
-        "pretrain the tiny {wildcards.role}"
+        cpu_job("pretrain the tiny {wildcards.role}")
     shell:
         "python scripts/make_model.py --role {wildcards.role} --corpus {input.corpus} --spec {input.spec}"
         " --seed {params.seed} --threads {threads} --output-dir {output.model} > {log} 2>&1"
+
+
+rule make_random_model:
+    input:
+        corpus="<study>/data/corpus.parquet",
+        architecture=architecture_of_role,
+        image=STUDY_FILE,
+    output:
+        model=directory("<study>/models/random/{role}"),
+    log:
+        "<study>/logs/make_random_model/{role}.log",
+    benchmark:
+        "<study>/benchmarks/make_random_model/{role}.tsv"
+    container:
+        STUDY_IMAGE
+    threads: JOB_THREADS
+    resources:
+        mem_mb=resource("mem_mb", "gpu_large"),
+        runtime=resource("runtime", "cpu"),
+    params:
+        seed=STUDY.data.seed,
+    message:
+        cpu_job("make a {wildcards.role} of random weights")
+    shell:
+        "python scripts/make_random_model.py --role {wildcards.role} --architecture {input.architecture}"
+        " --corpus {input.corpus} --seed {params.seed} --threads {threads}"
+        " --output-dir {output.model} > {log} 2>&1"

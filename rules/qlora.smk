@@ -6,6 +6,7 @@ rule finetune_llama:
         spec="<study>/specs/qlora/{name}/train.json",
         model=model_folder("decoder"),
         train="<study>/data/train.parquet",
+        image=STUDY_FILE,
     output:
         adapter=directory("<study>/qlora/{name}/seed{seed}/adapter"),
         history="<study>/qlora/{name}/seed{seed}/history.json",
@@ -25,7 +26,7 @@ rule finetune_llama:
     params:
         checkpoints=checkpoint_folder("qlora"),
     message:
-        "fine-tune qlora/{wildcards.name}, seed {wildcards.seed}"
+        gpu_job("fine-tune qlora/{wildcards.name}, seed {wildcards.seed}")
     shell:
         "python scripts/finetune_llama.py --spec {input.spec} --model {input.model}"
         " --train {input.train} --checkpoints {params.checkpoints}"
@@ -38,8 +39,11 @@ rule merge_adapter:
         spec="<study>/specs/qlora/{name}/predict.json",
         model=model_folder("decoder"),
         adapter=file_of_training("adapter"),
+        rows="<study>/data/matched.parquet",
+        image=STUDY_FILE,
     output:
         merged=directory("<study>/qlora/{name}/seed{seed}/merged"),
+        error="<study>/qlora/{name}/seed{seed}/merge_error.json",
     log:
         "<study>/logs/merge_adapter/{name}.seed{seed}.log",
     benchmark:
@@ -52,11 +56,11 @@ rule merge_adapter:
         runtime=resource("runtime", "gpu_large"),
         gpu=resource("gpu", "gpu_large"),
     message:
-        "merge the adapter of qlora/{wildcards.name}, seed {wildcards.seed}"
+        gpu_job("merge the adapter of qlora/{wildcards.name}, seed {wildcards.seed}")
     shell:
         "python scripts/merge_adapter.py --spec {input.spec} --model {input.model}"
-        " --adapter {input.adapter} --seed {wildcards.seed} --threads {threads}"
-        " --output-dir {output.merged} > {log} 2>&1"
+        " --adapter {input.adapter} --rows {input.rows} --seed {wildcards.seed} --threads {threads}"
+        " --output-dir {output.merged} --error {output.error} > {log} 2>&1"
 
 
 rule answer_llama:
@@ -64,8 +68,10 @@ rule answer_llama:
         spec="<study>/specs/qlora/{name}/predict.json",
         model=answering_model,
         adapter=answering_adapter,
+        error=error_of_merge,
         record=file_of_training("training.json"),
         splits=evaluation_splits("qlora"),
+        image=STUDY_FILE,
     output:
         predictions="<study>/qlora/{name}/seed{seed}/predictions.parquet",
         run="<study>/qlora/{name}/seed{seed}/run.json",
@@ -84,7 +90,7 @@ rule answer_llama:
         adapter=adapter_argument,
         splits=split_arguments,
     message:
-        "answer with qlora/{wildcards.name}, seed {wildcards.seed}"
+        gpu_job("answer with qlora/{wildcards.name}, seed {wildcards.seed}")
     shell:
         "python scripts/answer_llama.py --spec {input.spec} --model {input.model} {params.adapter}"
         " --record {input.record} {params.splits} --seed {wildcards.seed} --threads {threads}"

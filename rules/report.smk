@@ -1,28 +1,56 @@
 # Tables and figures from the runs' files, and the report that includes them.
 
 
-rule make_tables:
+rule make_ladders:
     input:
         study="<study>/study.json",
         data="<study>/data/description.json",
         reported="report/reported.yaml",
         runs=files_of_reported_runs,
+        image=REPORT_FILE,
     output:
-        tables=directory("<study>/report/tables"),
+        ladders="<study>/report/ladders.json",
     log:
-        "<study>/logs/make_tables.log",
+        "<study>/logs/make_ladders.log",
     container:
-        STUDY_IMAGE
+        REPORT_IMAGE
     resources:
         mem_mb=resource("mem_mb", "cpu"),
         runtime=resource("runtime", "cpu"),
     params:
         results=subpath(input.study, parent=True),
     message:
-        "tables of the report"
+        cpu_job("measure the ladders")
+    shell:
+        "python scripts/make_ladders.py --results {params.results} --study {input.study}"
+        " --data {input.data} --reported {input.reported} --output {output.ladders} > {log} 2>&1"
+
+
+rule make_tables:
+    input:
+        study="<study>/study.json",
+        data="<study>/data/description.json",
+        reported="report/reported.yaml",
+        ladders="<study>/report/ladders.json",
+        runs=files_of_reported_runs,
+        image=REPORT_FILE,
+    output:
+        tables=directory("<study>/report/tables"),
+    log:
+        "<study>/logs/make_tables.log",
+    container:
+        REPORT_IMAGE
+    resources:
+        mem_mb=resource("mem_mb", "cpu"),
+        runtime=resource("runtime", "cpu"),
+    params:
+        results=subpath(input.study, parent=True),
+    message:
+        cpu_job("tables of the report")
     shell:
         "python scripts/make_tables.py --results {params.results} --study {input.study}"
-        " --data {input.data} --reported {input.reported} --output-dir {output.tables} > {log} 2>&1"
+        " --data {input.data} --reported {input.reported} --ladders {input.ladders}"
+        " --output-dir {output.tables} > {log} 2>&1"
 
 
 rule make_figures:
@@ -30,23 +58,26 @@ rule make_figures:
         study="<study>/study.json",
         data="<study>/data/description.json",
         reported="report/reported.yaml",
+        ladders="<study>/report/ladders.json",
         runs=files_of_reported_runs,
+        image=REPORT_FILE,
     output:
         figures=directory("<study>/report/figures"),
     log:
         "<study>/logs/make_figures.log",
     container:
-        STUDY_IMAGE
+        REPORT_IMAGE
     resources:
         mem_mb=resource("mem_mb", "cpu"),
         runtime=resource("runtime", "cpu"),
     params:
         results=subpath(input.study, parent=True),
     message:
-        "figures of the report"
+        cpu_job("figures of the report")
     shell:
         "python scripts/make_figures.py --results {params.results} --study {input.study}"
-        " --data {input.data} --reported {input.reported} --output-dir {output.figures} > {log} 2>&1"
+        " --data {input.data} --reported {input.reported} --ladders {input.ladders}"
+        " --output-dir {output.figures} > {log} 2>&1"
 
 
 rule render_report:
@@ -54,6 +85,7 @@ rule render_report:
         sources=report_sources(),
         tables="<study>/report/tables",
         figures="<study>/report/figures",
+        image=REPORT_FILE,
     output:
         html="<study>/report.html",
         pdf="<study>/report.pdf",
@@ -67,7 +99,7 @@ rule render_report:
     params:
         fragments=subpath(input.tables, parent=True),
     message:
-        "render the report"
+        cpu_job("render the report")
     shell:
         "python scripts/render_report.py --source report --fragments {params.fragments}"
         " --html {output.html} --pdf {output.pdf} --work-dir {params.fragments}/build > {log} 2>&1"

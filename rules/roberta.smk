@@ -7,6 +7,7 @@ rule finetune_roberta:
         model=model_folder("encoder"),
         train="<study>/data/train.parquet",
         validation="<study>/data/matched.parquet",
+        image=STUDY_FILE,
     output:
         trained=directory("<study>/roberta/{name}/seed{seed}/model"),
         history="<study>/roberta/{name}/seed{seed}/history.json",
@@ -25,7 +26,7 @@ rule finetune_roberta:
     params:
         checkpoints=checkpoint_folder("roberta"),
     message:
-        "fine-tune roberta/{wildcards.name}, seed {wildcards.seed}"
+        gpu_job("fine-tune roberta/{wildcards.name}, seed {wildcards.seed}")
     shell:
         "python scripts/finetune_roberta.py --spec {input.spec} --model {input.model}"
         " --train {input.train} --validation {input.validation} --checkpoints {params.checkpoints}"
@@ -37,9 +38,10 @@ rule predict_roberta:
     input:
         spec="<study>/specs/roberta/{name}/predict.json",
         model=model_folder("encoder"),
-        trained="<study>/roberta/{name}/seed{seed}/model",
-        record="<study>/roberta/{name}/seed{seed}/training.json",
+        trained=trained_files("model"),
+        record=trained_files("training.json"),
         splits=evaluation_splits("roberta"),
+        image=STUDY_FILE,
     output:
         predictions="<study>/roberta/{name}/seed{seed}/predictions.parquet",
         run="<study>/roberta/{name}/seed{seed}/run.json",
@@ -55,11 +57,12 @@ rule predict_roberta:
         runtime=resource("runtime", "gpu_small"),
         gpu=resource("gpu", "gpu_small"),
     params:
+        trained=trained_arguments,
         splits=split_arguments,
     message:
-        "classify with roberta/{wildcards.name}, seed {wildcards.seed}"
+        gpu_job("classify with roberta/{wildcards.name}, seed {wildcards.seed}")
     shell:
         "python scripts/predict_roberta.py --spec {input.spec} --model {input.model}"
-        " --trained {input.trained} --record {input.record} {params.splits}"
+        " {params.trained} {params.splits}"
         " --seed {wildcards.seed} --threads {threads}"
         " --predictions {output.predictions} --run {output.run} > {log} 2>&1"

@@ -9,6 +9,8 @@ localrules:
 
 
 rule write_spec:
+    input:
+        image=STUDY_FILE,
     output:
         "<study>/specs/{family}/{name}/{stage}.json",
     log:
@@ -24,6 +26,8 @@ rule write_spec:
 
 
 rule write_model_spec:
+    input:
+        image=STUDY_FILE,
     output:
         "<study>/specs/models/{role}.json",
     log:
@@ -38,13 +42,13 @@ rule write_model_spec:
         "printf '%s\n' {params.spec:q} > {output} 2> {log}"
 
 
-rule write_study:
+rule write_study:  # preflight reads it, before any image is built
     output:
         "<study>/study.json",
     log:
         "<study>/logs/write_study.log",
     container:
-        STUDY_IMAGE
+        image_unless_in_use(STUDY_IMAGE)
     params:
         study=study_as_json,
     message:

@@ -1,22 +1,32 @@
-"""Fetch a model at a pinned revision from the hub: weights (safetensors only), configuration and tokenizer.
+"""Fetch a model at a pinned commit from the hub into the cache (safetensors only) and make a folder of links to it.
 
-By hand: python scripts/fetch_model.py --name FacebookAI/roberta-large --revision COMMIT --output-dir DIR
+By hand: python scripts/fetch_model.py --role encoder --name FacebookAI/roberta-large --revision COMMIT --output-dir DIR
 """
 
 import argparse
 from pathlib import Path
 
 from nli.errors import run_main
-from nli.hub import fetch_model
+from nli.files import source_record
+from nli.hub import fetch
+from nli.hub_errors import Repository
+from nli.model_files import check_shards, choose_files, fill_folder
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--role", choices=["encoder", "decoder"], required=True, help="which key of models: it is")
     parser.add_argument("--name", required=True, help="model on the hub")
     parser.add_argument("--revision", required=True, help="its commit")
+    parser.add_argument("--cache", type=Path, default=Path("cache"), help="folder for what is fetched")
     parser.add_argument("--output-dir", type=Path, required=True)
     args = parser.parse_args()
-    fetch_model(args.name, args.revision, args.output_dir)
+
+    model = Repository("model", args.name, args.revision, f"models.{args.role}")
+    snapshot = fetch(model, args.cache, lambda names: choose_files(names, str(model)))
+    check_shards(snapshot.folder, snapshot.files, str(model))
+    files = {name: snapshot.folder / name for name in snapshot.files}
+    fill_folder(args.output_dir, files, source_record(args.name, args.revision, snapshot.files))
 
 
 if __name__ == "__main__":

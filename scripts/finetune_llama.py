@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nli import runtime
 from nli.atomic import write_json
+from nli.compatibility import check_decoder
 from nli.data import read_split
 from nli.decoder import add_adapter, load_decoder, load_tokenizer
 from nli.errors import run_main
@@ -26,6 +27,7 @@ def main() -> None:
     started = runtime.start(args.seed, args.threads)
     spec = read_json(args.spec)
     tokenizer = load_tokenizer(args.model)
+    check_decoder(args.model, tokenizer, spec)
     encoded = encode_texts(read_split(args.train), tokenizer, spec)
     limit = spec["tokenization"]["max_length"]
     lost = count_lost_labels(encoded, limit)

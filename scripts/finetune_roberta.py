@@ -5,15 +5,14 @@ Writes the tensors that training changed, the history of the losses and the reco
 
 from pathlib import Path
 
-from transformers import DataCollatorWithPadding, TrainingArguments
-
 from nli import runtime
+from nli.compatibility import check_encoder
 from nli.data import read_split
-from nli.encoder import accuracy, build_encoder, load_tokenizer, tokenize_pairs
+from nli.encoder import build_encoder, load_tokenizer, make_trainer, tokenize_pairs
 from nli.errors import run_main
 from nli.files import read_json
 from nli.jobs import finish_training, training_parser
-from nli.training import StudyTrainer, run_training, save_trained, training_arguments
+from nli.training import run_training, save_trained
 
 
 def main() -> None:
@@ -24,22 +23,12 @@ def main() -> None:
     started = runtime.start(args.seed, args.threads)
     spec = read_json(args.spec)
     tokenizer = load_tokenizer(args.model)
-    train = tokenize_pairs(read_split(args.train), tokenizer, spec["tokenization"])
-    validation = tokenize_pairs(read_split(args.validation), tokenizer, spec["tokenization"])
+    check_encoder(args.model, spec)
+    train = tokenize_pairs(read_split(args.train), tokenizer, spec["tokenization"], spec["cloze"])
+    validation = tokenize_pairs(read_split(args.validation), tokenizer, spec["tokenization"], spec["cloze"])
 
     model = build_encoder(args.model, spec)
-    trainer = StudyTrainer(
-        model=model,
-        args=TrainingArguments(
-            **training_arguments(spec["training"], args.checkpoints, args.seed),
-            eval_strategy="epoch",
-            per_device_eval_batch_size=spec["training"]["eval_batch_size"],
-        ),
-        train_dataset=train,
-        eval_dataset=validation,
-        data_collator=DataCollatorWithPadding(tokenizer),
-        compute_metrics=accuracy,
-    )
+    trainer = make_trainer(model, tokenizer, train, validation, spec["training"], args.checkpoints, args.seed)
     history, audit = run_training(trainer, args.checkpoints)
 
     save_trained(model, args.output_dir)

@@ -3,6 +3,7 @@ r"""Make every figure of the report.
 By hand, at the demo scale:
     python scripts/make_figures.py --results results/demo --study results/demo/study.json \
         --data results/demo/data/description.json --reported report/reported.yaml \
+        --ladders results/demo/report/ladders.json \
         --output-dir results/demo/report/figures
 """
 
@@ -10,14 +11,14 @@ import argparse
 
 from nli.errors import run_main
 from nli.reporting.figures import make_figures
-from nli.reporting.results import add_results_arguments, load_results
+from nli.reporting.results import add_fragment_arguments, load_results
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add_results_arguments(parser)
+    add_fragment_arguments(parser)
     arguments = parser.parse_args()
-    results = load_results(arguments.results, arguments.study, arguments.reported, arguments.data)
+    results = load_results(arguments.results, arguments.study, arguments.reported, arguments.data, arguments.ladders)
     made = make_figures(results, arguments.output_dir)
     print(f"{len(made)} figures in {arguments.output_dir}")
 

@@ -7,9 +7,10 @@ from transformers import DataCollatorWithPadding
 
 from nli import runtime
 from nli.classification import classify
+from nli.compatibility import check_decoder
 from nli.decoder import load_tokenizer
 from nli.errors import run_main
-from nli.evaluation import classifier_rows
+from nli.evaluation import scored_rows
 from nli.files import read_json
 from nli.jobs import answer_splits, prediction_parser
 from nli.linear_head import build_classifier, tokenize_texts
@@ -25,13 +26,14 @@ def main() -> None:
     started = runtime.start(args.seed, args.threads)
     spec = read_json(args.spec)
     tokenizer = load_tokenizer(args.model)
+    check_decoder(args.model, tokenizer, spec)
     model = build_classifier(args.model, spec)
     load_trained(model, args.trained)
 
     def answer(rows: pd.DataFrame, split: str) -> list[pd.DataFrame]:
         dataset = tokenize_texts(rows, tokenizer, spec)
         scores = classify(model, dataset, DataCollatorWithPadding(tokenizer), spec["evaluation"]["batch_size"])
-        return [classifier_rows(rows, split, scores)]
+        return [scored_rows(rows, split, scores)]
 
     answer_splits(args, spec, model, started, answer, args.record)
 

@@ -7,9 +7,10 @@ from transformers import DataCollatorWithPadding
 
 from nli import runtime
 from nli.classification import classify
+from nli.compatibility import check_encoder
 from nli.encoder import build_encoder, load_tokenizer, tokenize_pairs
 from nli.errors import run_main
-from nli.evaluation import classifier_rows
+from nli.evaluation import scored_rows
 from nli.files import read_json
 from nli.jobs import answer_splits, prediction_parser
 from nli.training import load_trained
@@ -17,20 +18,22 @@ from nli.training import load_trained
 
 def main() -> None:
     parser = prediction_parser(__doc__)
-    parser.add_argument("--trained", type=Path, required=True, help="folder of the trained tensors")
-    parser.add_argument("--record", type=Path, required=True, help="record of the training")
+    parser.add_argument("--trained", type=Path, help="folder of the trained tensors; none: asked untrained")
+    parser.add_argument("--record", type=Path, help="record of the training")
     args = parser.parse_args()
 
     started = runtime.start(args.seed, args.threads)
     spec = read_json(args.spec)
     tokenizer = load_tokenizer(args.model)
+    check_encoder(args.model, spec)
     model = build_encoder(args.model, spec).to(runtime.device())
-    load_trained(model, args.trained)
+    if args.trained:
+        load_trained(model, args.trained)
 
     def answer(rows: pd.DataFrame, split: str) -> list[pd.DataFrame]:
-        dataset = tokenize_pairs(rows, tokenizer, spec["tokenization"])
+        dataset = tokenize_pairs(rows, tokenizer, spec["tokenization"], spec["cloze"])
         scores = classify(model, dataset, DataCollatorWithPadding(tokenizer), spec["evaluation"]["batch_size"])
-        return [classifier_rows(rows, split, scores)]
+        return [scored_rows(rows, split, scores)]
 
     answer_splits(args, spec, model, started, answer, args.record)
 

@@ -1,30 +1,34 @@
 """Ask the 4-bit decoder about every pair with one prompt and read the labels in its answers."""
 
+from pathlib import Path
+
 import pandas as pd
 
 from nli import runtime
-from nli.decoder import generate_answers, load_decoder, load_tokenizer
+from nli.answering import answer_pairs
+from nli.compatibility import check_decoder
+from nli.data import read_split
+from nli.decoder import load_decoder, load_tokenizer
 from nli.errors import run_main
-from nli.evaluation import answer_rows
 from nli.files import read_json
 from nli.jobs import answer_splits, prediction_parser
-from nli.prompts import prompt_text
 
 
 def main() -> None:
-    args = prediction_parser(__doc__).parse_args()
+    parser = prediction_parser(__doc__)
+    parser.add_argument("--examples", type=Path, help="split that a prompt's worked examples are drawn from")
+    args = parser.parse_args()
 
     started = runtime.start(args.seed, args.threads)
     spec = read_json(args.spec)
-    prompt = spec["prompt"]
     tokenizer = load_tokenizer(args.model)
+    check_decoder(args.model, tokenizer, spec)
     model = load_decoder(args.model, spec["quantization"])
 
+    examples = read_split(args.examples) if args.examples else None
+
     def answer(rows: pd.DataFrame, split: str) -> list[pd.DataFrame]:
-        prompts = [prompt_text(prompt, row.premise, row.hypothesis) for row in rows.itertuples()]
-        batch_size = spec["evaluation"]["batch_size"]
-        answers = generate_answers(model, tokenizer, prompts, spec["generation"], batch_size, args.seed)
-        return [answer_rows(rows, split, answers, prompt["answers"], "parsed")]
+        return answer_pairs(model, tokenizer, rows, split, spec, args.seed, examples)
 
     answer_splits(args, spec, model, started, answer)
 

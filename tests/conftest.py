@@ -11,6 +11,9 @@ import pandas as pd
 import pytest
 import yaml
 
+from nli.atomic import write_json
+from nli.files import model_source
+
 ROOT = Path(__file__).parents[1]
 PAIRS = [
     ("All dogs sleep in the house.", "Some dogs sleep.", 0),
@@ -68,6 +71,7 @@ def encoder_folder(tmp_path_factory) -> Path:
     torch.manual_seed(0)
     RobertaForMaskedLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    write_json(folder / "source.json", model_source(folder, folder.name, None))
     return folder
 
 
@@ -94,11 +98,15 @@ def decoder_folder(tmp_path_factory) -> Path:
     torch.manual_seed(0)
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    write_json(folder / "source.json", model_source(folder, folder.name, None))
     return folder
 
 
-def train_tokenizer(specials: list[str], single: str, pair: str):
-    """A byte-level BPE tokenizer over the test pairs, the label words and a few prompts."""
+def train_tokenizer(specials: list[str], single: str, pair: str, roles: dict[str, str] | None = None):
+    """A byte-level BPE tokenizer over the test pairs, the label words and a few prompts.
+
+    Without `roles` (pad_token: "[PAD]", ...) the special tokens are RoBERTa's or Llama's, by their spelling.
+    """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -114,8 +122,10 @@ def train_tokenizer(specials: list[str], single: str, pair: str):
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    used = [(name, tokenizer.token_to_id(name)) for name in specials if name in f"{single} {pair}".split()]
+    used = [(name, tokenizer.token_to_id(name)) for name in specials if name in f"{single} {pair}"]
     tokenizer.post_processor = processors.TemplateProcessing(single=single, pair=pair, special_tokens=used)
+    if roles is not None:
+        return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **roles)
     names = {"bos_token": specials[0], "eos_token": "</s>" if "</s>" in specials else specials[1]}
     if "<pad>" in specials:
         names |= {"pad_token": "<pad>", "unk_token": "<unk>", "mask_token": "<mask>", "cls_token": "<s>"}
@@ -125,7 +135,21 @@ def train_tokenizer(specials: list[str], single: str, pair: str):
 
 @pytest.fixture(scope="session")
 def demo_study(config):
-    """The study as resolved for the demo scale."""
+    """The study as resolved for the demo scale, with every rung."""
     from nli.config import load_study
 
-    return load_study({**config, "scale": "demo"})
+    return load_study({**config, "scale": "demo", "rungs": "all"})
+
+
+@pytest.fixture(scope="session")
+def paper_study(config):
+    """The study as resolved for the paper scale."""
+    from nli.config import load_study
+
+    return load_study({**config, "scale": "paper"})
+
+
+@pytest.fixture(scope="session")
+def reported() -> dict:
+    """What the earlier report printed."""
+    return yaml.safe_load((ROOT / "report/reported.yaml").read_text())

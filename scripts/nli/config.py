@@ -13,10 +13,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from nli.errors import StudyError
-from nli.schema import FAMILIES, Study, unknown
+from nli.schema import Study
+from nli.schema_experiments import FAMILIES, Experiment
+from nli.schema_types import unknown
 
 FILE = "config.yaml"
-OWN_KEYS = ("title", "origin", "extends")  # never inherited
+OWN_KEYS = ("title", "origin", "rung", "extends")  # never inherited
 
 
 def deep_merge(base: Mapping[str, Any], *overlays: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,14 +53,31 @@ def load_study(config: Mapping[str, Any], overrides: Mapping[str, Any] | None = 
     overlay = expect_mapping(scales[scale] or {}, f"scales.{scale}")
     overrides.pop("scales", None)
     resolved = deep_merge(body, overlay, overrides)
+    stated = expect_mapping(resolved.get("experiments"), "experiments")
     resolved["experiments"] = resolve_experiments(
-        expect_mapping(resolved.get("experiments"), "experiments"),
+        stated,
         expect_mapping(resolved.pop("families", {}), "families"),
     )
     try:
-        return Study.model_validate(resolved)
+        return Study.model_validate(resolved).without_rungs()
     except ValidationError as error:
-        raise StudyError("\n".join(describe(item) for item in error.errors())) from None
+        raise StudyError("\n".join(describe(item) for item in own_errors(error.errors(), stated))) from None
+
+
+def own_errors(errors: list[Any], stated: Mapping[str, Any]) -> list[Any]:
+    """The errors without those that an experiment took over, with the rest, from the one that it extends."""
+
+    def identity(error: Mapping[str, Any], key: str | None) -> tuple[Any, ...]:
+        return (key, error["loc"][2:], error["msg"])
+
+    seen = {identity(error, error["loc"][1]) for error in errors if error["loc"][:1] == ("experiments",)}
+    kept = []
+    for error in errors:
+        own = stated.get(error["loc"][1], {}) if error["loc"][:1] == ("experiments",) else {}
+        parent = own.get("extends") or own.get("adapter")
+        if parent is None or identity(error, parent) not in seen:
+            kept.append(error)
+    return kept
 
 
 def retype(value: Any) -> Any:
@@ -144,33 +163,48 @@ def describe(error: Mapping[str, Any]) -> str:
 def training_spec(study: Study, key: str) -> dict[str, Any]:
     """What decides the training of an experiment, and nothing else, so that no other change re-runs it."""
     spec = study.experiments[key].model_dump(mode="json")
-    for field in ("title", "origin", "evaluation", "scorers"):
+    for field in ("title", "origin", "rung", "evaluation", "scorers"):
         spec.pop(field, None)
     if not spec.get("sample"):
         spec.pop("generation", None)
-    return {**spec, "quantization": quantization_spec(study, key)}
+    return {**spec, **loading_spec(study, key)}
 
 
 def prediction_spec(study: Study, key: str) -> dict[str, Any]:
     """What decides the predictions of an experiment: the whole of it, and the prompt that it names."""
     experiment = study.experiments[key]
     spec = experiment.model_dump(mode="json")
-    for field in ("title", "origin"):
+    for field in ("title", "origin", "rung"):
         spec.pop(field, None)
     if experiment.family == "icl":
-        spec["prompt"] = study.prompts[experiment.prompt].model_dump(mode="json")
+        spec["prompt"] = {"name": experiment.prompt, **study.prompts[experiment.prompt].model_dump(mode="json")}
     return {
         **spec,
-        "quantization": quantization_spec(study, key),
+        **loading_spec(study, key),
         "scale": study.scale,
         "sample_seed": study.data.seed,
     }
 
 
-def quantization_spec(study: Study, key: str) -> dict[str, Any] | None:
-    """How the experiment's base model is quantized; null for an encoder."""
-    model = getattr(study.models, study.experiments[key].model)
-    return model.quantization.model_dump(mode="json") if model.quantization else None
+def rehearsal_spec(study: Study, key: str) -> dict[str, Any]:
+    """What decides the rehearsal of an experiment: its training (None without one), its answering, how many steps."""
+    return {
+        "train": training_spec(study, key) if trains(study.experiments[key]) else None,
+        "predict": prediction_spec(study, key),
+        "steps": study.rehearsal.model_dump(),
+    }
+
+
+def trains(experiment: Experiment) -> bool:
+    """Whether the experiment has a training of its own: prompting has none, and a merge takes another's adapter."""
+    cloze = getattr(experiment, "cloze", None)
+    return experiment.trains and getattr(experiment, "method", None) != "merge" and (cloze is None or cloze.trained)
+
+
+def loading_spec(study: Study, key: str) -> dict[str, Any]:
+    """How the experiment's base model is loaded: an encoder's type, a decoder's quantization; {} without a model."""
+    role = study.experiments[key].model
+    return getattr(study.models, role).model_dump(mode="json", include={"dtype", "quantization"}) if role else {}
 
 
 def spec_hash(spec: Mapping[str, Any]) -> str:

@@ -4,7 +4,9 @@ A source (`load_files`, `load_hub`, `load_synthetic`) gives a `RawData`, which `
 `load_raw` take to disk and back. What the study draws from it is the matter of `nli.sampling`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from nli import readers
 from nli.atomic import whole_file, write_json
 from nli.errors import StudyError
 from nli.files import read_json, sha256
+from nli.hub import fetch
+from nli.hub_errors import Repository
 from nli.labels import LABELS
 
 SCHEMA = pa.schema(
@@ -70,28 +74,39 @@ def load_files(folder: Path | str) -> RawData:
     return raw
 
 
-def load_hub(name: str, revision: str) -> RawData:
-    """Fetch a data set from the hub at a pinned revision; only data is fetched, no code is run."""
-    import datasets  # takes a second, and only this source needs it
+def load_hub(name: str, revision: str, cache: Path, rows: dict[str, int] | None = None) -> RawData:
+    """Fetch a data set's files from the hub at a pinned commit into the cache, and read them; no code is run.
 
-    try:
-        splits = datasets.load_dataset(name, revision=revision)
-    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
-        raise StudyError(
-            f"{name} at revision {revision}: cannot be fetched ({readers.first_line(error)}); "
-            "check the name, the revision and the connection, or use the source files"
-        ) from error
+    A published row with an empty sentence is kept: dropping it would change the counts that everyone reports.
+
+    Args:
+        rows: split -> labelled rows that it must have; a StudyError if it has others.
+    """
+    repository = Repository("dataset", name, revision, "data")
+
+    def choose(names: Iterable[str]) -> list[str]:
+        return [file for files in readers.choose_splits(names, str(repository)).values() for file in files]
+
+    snapshot = fetch(repository, cache, choose)
     raw = RawData(f"hub {name}", revision=revision)
-    for split in readers.STEMS:
-        if split not in splits:
-            raise StudyError(
-                f"{name} at revision {revision}: no split {split}, only {', '.join(splits)}; "
-                "name a data set with MultiNLI's splits"
-            )
-        raw.frames[split], raw.dropped[split] = normalise(
-            readers.arrow_rows(splits[split].data.table), split, f"{name} {split}", "row"
-        )
+    raw.sha256.update({file: snapshot.files[file]["sha256"] for file in sorted(snapshot.files)})
+    for split, files in readers.choose_splits(snapshot.files, str(repository)).items():
+        read = chain.from_iterable(readers.read_rows(snapshot.folder / file) for file in files)
+        numbered = enumerate((row for _, row in read), start=1)
+        raw.frames[split], raw.dropped[split] = normalise(numbered, split, f"{name} {split}", "row", keep_empty=True)
+    check_rows(raw, rows or {}, str(repository))
     return raw
+
+
+def check_rows(raw: RawData, rows: dict[str, int], where: str) -> None:
+    """StudyError unless each split named in `rows` has that many labelled rows."""
+    for split, expected in rows.items():
+        found = len(raw.frames[split])
+        if found != expected:
+            raise StudyError(
+                f"{where}: {split} has {found:,} labelled rows, data.rows says {expected:,}: "
+                "mend data.rows for another data set, or data.revision for MultiNLI"
+            )
 
 
 def load_synthetic(sizes: dict[str, int], seed: int) -> RawData:
@@ -107,12 +122,14 @@ def load_synthetic(sizes: dict[str, int], seed: int) -> RawData:
     )
 
 
-def normalise(rows: readers.Rows, split: str, source: Path | str, unit: str) -> tuple[pd.DataFrame, int]:
+def normalise(
+    rows: readers.Rows, split: str, source: Path | str, unit: str, keep_empty: bool = False
+) -> tuple[pd.DataFrame, int]:
     """Bring rows into SCHEMA and drop the unlabelled: the labelled rows, and how many were dropped.
 
     Text stays as it is, white space included. A row without an identifier is named by its split
     and its place in the file, from 0. Raises StudyError, naming the `source` and the line or row
-    (`unit`), for a missing column, an unknown label, an empty text, or no labelled row at all.
+    (`unit`), for a missing column, an unknown label, an empty text (unless `keep_empty`), or no labelled row at all.
     """
     columns: dict[str, str | None] = {}
     values: dict[str, list] = {name: [] for name in SCHEMA.names}
@@ -126,8 +143,8 @@ def normalise(rows: readers.Rows, split: str, source: Path | str, unit: str) -> 
         pair_id, genre = (row.get(columns[name]) for name in ("pair_id", "genre"))
         values["pair_id"].append(f"{split}-{place}" if pair_id is None else str(pair_id))
         values["genre"].append("" if genre is None else str(genre))
-        values["premise"].append(_text(row, columns["premise"], where))
-        values["hypothesis"].append(_text(row, columns["hypothesis"], where))
+        values["premise"].append(_text(row, columns["premise"], where, keep_empty))
+        values["hypothesis"].append(_text(row, columns["hypothesis"], where, keep_empty))
         values["label"].append(label)
     kept, dropped = len(values["label"]), place + 1 - len(values["label"])
     if not kept:
@@ -161,9 +178,9 @@ def _label_id(value: Any, where: tuple) -> int:
     return label
 
 
-def _text(row: dict[str, Any], column: str, where: tuple) -> str:
+def _text(row: dict[str, Any], column: str, where: tuple, keep_empty: bool) -> str:
     text = row.get(column)
-    if not isinstance(text, str) or not text.strip():
+    if not isinstance(text, str) or not (keep_empty or text.strip()):
         raise StudyError(f"{_place(where)}: no text in {column} ({text!r}); fill it in or remove the row")
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise StudyError(f"{_place(where)}: half a surrogate pair in {column}; mend the text")

@@ -17,28 +17,51 @@ from transformers import (
 )
 
 from nli.adapters import lora_config
+from nli.architecture import max_positions
+from nli.errors import StudyError
 from nli.runtime import device
 from nli.training import mark_pretrained
 
 
-def load_decoder(folder: Path | str, quantization: dict[str, Any]) -> PreTrainedModel:
-    """The causal language model, quantized while it is loaded.
+def load_decoder(
+    folder: Path | str, quantization: dict[str, Any], place: torch.device | None = None
+) -> PreTrainedModel:
+    """The causal language model, quantized while it is loaded, on `place` or the run's device.
 
     A folder that merge_adapter.py wrote holds quantized weights and its own quantization, which then counts.
     """
-    config = BitsAndBytesConfig(
+    return load_quantized(AutoModelForCausalLM, folder, quantization, device_map={"": place or device()})
+
+
+def load_quantized(auto_class: type, folder: Path | str, quantization: dict[str, Any], **settings: Any) -> Any:
+    """A model of `auto_class`, quantized while it is loaded, with further `settings` for `from_pretrained`."""
+    model, info = auto_class.from_pretrained(
+        folder,
+        quantization_config=quantization_config(quantization),
+        dtype=compute_dtype(quantization["compute_dtype"]),
+        output_loading_info=True,
+        **{"device_map": {"": device()}, **settings},
+    )
+    return mark_pretrained(plain_cpu_kernels(model), set(info["missing_keys"]))
+
+
+def quantization_config(quantization: dict[str, Any]) -> BitsAndBytesConfig:
+    """transformers' configuration for a decoder's `quantization` section."""
+    return BitsAndBytesConfig(
         load_in_4bit=quantization["load_in_4bit"],
         bnb_4bit_quant_type=quantization["quant_type"],
-        bnb_4bit_compute_dtype=getattr(torch, quantization["compute_dtype"]),
+        bnb_4bit_compute_dtype=compute_dtype(quantization["compute_dtype"]),
         bnb_4bit_use_double_quant=quantization["double_quant"],
     )
-    model = AutoModelForCausalLM.from_pretrained(
-        folder,
-        quantization_config=config,
-        dtype=getattr(torch, quantization["compute_dtype"]),
-        device_map={"": device()},
-    )
-    return mark_pretrained(plain_cpu_kernels(model))
+
+
+def compute_dtype(asked: str) -> torch.dtype:
+    """The type to compute in: as asked, but float16, as in the report, where the GPU only emulates bfloat16."""
+    emulated = torch.cuda.is_available() and not torch.cuda.is_bf16_supported(including_emulation=False)
+    if asked == "bfloat16" and emulated:
+        print("this GPU has no bfloat16 (compute capability below 8.0): float16 instead", flush=True)
+        return torch.float16
+    return getattr(torch, asked)
 
 
 def plain_cpu_kernels(model: nn.Module) -> nn.Module:
@@ -54,14 +77,25 @@ def plain_cpu_kernels(model: nn.Module) -> nn.Module:
 
 
 def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
-    """The decoder's tokenizer; Llama has no padding token, so the end token stands in, as in the report."""
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    """The decoder's tokenizer; Llama has no padding token, so the end token stands in, as in the report.
+
+    Training pads at the right, as the report did, whatever the tokenizer's own side is (Gemma's and Phi-3's: left).
+
+    Raises:
+        StudyError: no token to pad with.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="right")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    if tokenizer.pad_token is None:
+        raise StudyError(
+            f"models.decoder.name: the tokenizer in {folder} has no padding token and no end token to pad with; "
+            "add a pad_token to its tokenizer_config.json or choose another"
+        )
     return tokenizer
 
 
-def add_adapter(model: PreTrainedModel, spec: dict[str, Any]) -> PeftModel:
+def add_adapter(model: PreTrainedModel, spec: dict[str, Any], task_type: TaskType = TaskType.CAUSAL_LM) -> PeftModel:
     """The quantized model with a fresh LoRA adapter, prepared as the report prepared it.
 
     `prepare_model_for_kbit_training` freezes the base, casts what is not quantized to float32 and, where the spec
@@ -70,20 +104,12 @@ def add_adapter(model: PreTrainedModel, spec: dict[str, Any]) -> PeftModel:
     model = prepare_model_for_kbit_training(
         model, use_gradient_checkpointing=spec["training"]["gradient_checkpointing"]
     )
-    return get_peft_model(model, lora_config(spec["lora"], TaskType.CAUSAL_LM))
+    return get_peft_model(model, lora_config(spec["lora"], task_type))
 
 
 def load_adapter(model: PreTrainedModel, folder: Path | str) -> PeftModel:
     """The model with an adapter that `PeftModel.save_pretrained` wrote, for answering."""
     return PeftModel.from_pretrained(model, folder)
-
-
-def merge_adapter(model: PeftModel) -> PreTrainedModel:
-    """Merge the adapter into the quantized weights: dequantize, add, quantize again (the report's merge).
-
-    What the second quantization rounds away is of the size of the adapter itself.
-    """
-    return plain_cpu_kernels(model.merge_and_unload())
 
 
 @torch.no_grad()
@@ -102,7 +128,11 @@ def generate_answers(
         seed: of the sampler, set before the first batch: the same prompts, batches and seed give the same answers.
 
     Batches are made of prompts of like length, padded at the left.
+
+    Raises:
+        StudyError: a prompt and its answer have more tokens than the model has positions.
     """
+    check_prompts(model, tokenizer, prompts, generation["max_new_tokens"])
     model.eval()
     torch.manual_seed(seed)
     side, tokenizer.padding_side = tokenizer.padding_side, "left"
@@ -131,3 +161,16 @@ def generate_answers(
         print(f"{min(start + batch_size, len(order))} of {len(order)} answered", flush=True)
     tokenizer.padding_side = side
     return answers
+
+
+def check_prompts(
+    model: nn.Module, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], max_new_tokens: int
+) -> None:
+    """Raise StudyError if the longest prompt leaves no room for its answer."""
+    limit = max_positions(model)
+    longest = max((len(ids) for ids in tokenizer(list(prompts))["input_ids"]), default=0)
+    if limit is not None and longest + max_new_tokens > limit:
+        raise StudyError(
+            f"models.decoder.name: the longest prompt has {longest} tokens, generation.max_new_tokens is "
+            f"{max_new_tokens}, and the model has {limit} positions only; choose a model with more"
+        )

@@ -37,9 +37,11 @@ def read_sample(path: Path, examples: int | None, seed: int) -> pd.DataFrame:
     return rows.iloc[chosen].reset_index(drop=True)
 
 
-def classifier_rows(rows: pd.DataFrame, split: str, log_probabilities: np.ndarray) -> pd.DataFrame:
-    """Predictions of a classifier: the most probable class, with the log-probabilities (rows, 3)."""
-    frame = _frame(rows, split, "classifier")
+def scored_rows(
+    rows: pd.DataFrame, split: str, log_probabilities: np.ndarray, scorer: str = "classifier"
+) -> pd.DataFrame:
+    """Predictions of a classifier or of label scoring: the most probable class, with log-probabilities (rows, 3)."""
+    frame = _frame(rows, split, scorer)
     frame["pred"] = [LABELS[index] for index in log_probabilities.argmax(axis=1)]
     frame["answer"] = None
     frame[list(LOGP_COLUMNS)] = log_probabilities

@@ -66,12 +66,14 @@ def answer_splits(
     started: float,
     answer: Callable[[pd.DataFrame, str], list[pd.DataFrame]],
     record: Path | None = None,
+    details: dict[str, Any] | None = None,
 ) -> None:
     """Answer every split and write predictions.parquet and run.json.
 
     Args:
         answer: (rows, split's name) -> prediction frames, one per scorer.
         record: the training job's record, if there was one.
+        details: further entries of run.json.
     """
     splits = parse_splits(args.split)
     evaluation_started = time.perf_counter()
@@ -83,4 +85,5 @@ def answer_splits(
     seconds = time.perf_counter() - evaluation_started
     write_predictions(pd.concat(frames), args.predictions)
     training = read_json(record) if record else None
-    write_json(args.run, run_record(spec, args.seed, model, started, seconds, splits, args.model, training))
+    run = run_record(spec, args.seed, model, started, seconds, splits, args.model, training)
+    write_json(args.run, {**run, **(details or {})})

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 from datasets import Dataset
-from transformers import DataCollatorForLanguageModeling, DataCollatorForSeq2Seq, PreTrainedTokenizerBase
+from transformers import DataCollatorForSeq2Seq, PreTrainedTokenizerBase
 
 from nli.labels import LABELS
 from nli.prompts import evaluation_template, fill
@@ -80,18 +80,16 @@ class PadTexts:
             "max_length": spec["tokenization"]["max_length"] if fixed else None,
         }
         self.tokenizer = tokenizer
-        self.masks_pad_token = spec["loss_on"] == "all"
+        self.masks_pad_token = spec["mask_end_token"]
 
     def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
-        """One batch of tensors: input_ids, attention_mask, labels, each (batch, length).
+        """One batch of tensors: input_ids, attention_mask, labels, each (batch, length); padding carries no loss.
 
-        With the loss on all tokens this is `DataCollatorForLanguageModeling(mlm=False)`, as the report used it: every
-        token equal to the padding token is left out of the loss, so an end token that doubles as padding is too.
+        With `mask_end_token` every token equal to the padding token is left out of the loss, as the report's
+        `DataCollatorForLanguageModeling` does, so that an end token that doubles as padding is never learned.
         """
-        if self.masks_pad_token:
-            texts = [{"input_ids": example["input_ids"]} for example in examples]
-            padded = self.tokenizer.pad(texts, return_tensors="pt", **self.padding)
-            collate = DataCollatorForLanguageModeling(self.tokenizer, mlm=False)
-            return collate([{k: padded[k][i] for k in padded} for i in range(len(texts))])
         collate = DataCollatorForSeq2Seq(self.tokenizer, **self.padding)
-        return collate([{key: example[key] for key in ("input_ids", "labels")} for example in examples])
+        batch = collate([{key: example[key] for key in ("input_ids", "labels")} for example in examples])
+        if self.masks_pad_token:
+            batch["labels"][batch["input_ids"] == self.tokenizer.pad_token_id] = IGNORED
+        return batch

@@ -1,18 +1,29 @@
 """A classifier on one hidden state of the decoder: a linear layer over a QLoRA-tuned base (the report's attempt 4)."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 from datasets import Dataset
+from peft import PeftModel, TaskType
 from torch import nn
-from transformers import PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    DataCollatorWithPadding,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainingArguments,
+)
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from nli.decoder import add_adapter, load_decoder
-from nli.labels import LABELS
+from nli.decoder import add_adapter, load_quantized, load_tokenizer
+from nli.labels import LABEL_NAMES, LABELS
 from nli.prompts import fill
+from nli.training import StudyTrainer, training_arguments
 
 
 class LinearHeadClassifier(nn.Module):
@@ -21,6 +32,9 @@ class LinearHeadClassifier(nn.Module):
     In a causal model position 0 sees the begin token alone, so its hidden state is the same for every input and a
     head that reads it (`position` "first", as reported) can only answer one class. "last" reads the last real token,
     which sees the whole text.
+
+    A tokenizer without a begin token (Qwen, GPT-2) starts with the text's first token, which "first" then reads: as
+    long as the experiment's text starts with the same word in every row, that too is the same for every input.
 
     Args:
         decoder: a causal language model, with or without an adapter.
@@ -33,7 +47,7 @@ class LinearHeadClassifier(nn.Module):
         self.decoder = decoder
         self.position = position
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(decoder.config.hidden_size, len(LABELS))
+        self.classifier = nn.Linear(decoder.config.get_text_config().hidden_size, len(LABELS))
         self.classifier.to(next(decoder.parameters()).device)
 
     def forward(
@@ -55,8 +69,8 @@ class LinearHeadClassifier(nn.Module):
 
     def hidden_states(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """The decoder's last hidden states, (batch, length, hidden_size), without the language-model head."""
-        base = self.decoder.get_base_model() if hasattr(self.decoder, "get_base_model") else self.decoder
-        return base.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        model = self.decoder.get_base_model() if isinstance(self.decoder, PeftModel) else self.decoder
+        return model.base_model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
 
 
 def read_position(hidden: torch.Tensor, attention_mask: torch.Tensor, position: str) -> torch.Tensor:
@@ -75,10 +89,42 @@ def read_position(hidden: torch.Tensor, attention_mask: torch.Tensor, position: 
     return hidden[torch.arange(hidden.shape[0], device=hidden.device), index]
 
 
-def build_classifier(folder: Path | str, spec: dict[str, Any]) -> LinearHeadClassifier:
-    """The 4-bit decoder with a fresh adapter and a fresh head, from torch's global generator."""
-    decoder = add_adapter(load_decoder(folder, spec["quantization"]), spec)
-    return LinearHeadClassifier(decoder, spec["position"], spec["head_dropout"])
+def build_classifier(folder: Path | str, spec: dict[str, Any]) -> nn.Module:
+    """The 4-bit decoder with a fresh adapter and a fresh head, from torch's global generator.
+
+    The library's head finds the last real token by the padding token's id, so that it takes the tokenizer's.
+    """
+    auto_class = decoder_class(spec)
+    settings = {"num_labels": len(LABELS), **LABEL_NAMES} if auto_class is not AutoModelForCausalLM else {}
+    decoder = load_quantized(auto_class, folder, spec["quantization"], **settings)
+    decoder.config.get_text_config().pad_token_id = load_tokenizer(folder).pad_token_id
+    return add_head(decoder, spec)
+
+
+def add_head(decoder: PreTrainedModel, spec: dict[str, Any]) -> nn.Module:
+    """A quantized decoder with a fresh adapter and a trainable head, the spec's or the library's own."""
+    return HEADS[spec["head"]](decoder, spec)
+
+
+def linear_head(decoder: PreTrainedModel, spec: dict[str, Any]) -> LinearHeadClassifier:
+    """The report's head over a causal language model."""
+    return LinearHeadClassifier(add_adapter(decoder, spec), spec["position"], spec["head_dropout"])
+
+
+def library_head(decoder: PreTrainedModel, spec: dict[str, Any]) -> PeftModel:
+    """transformers' own head on the last real token, `score`, which PEFT trains beside the adapter (task SEQ_CLS)."""
+    return add_adapter(decoder, spec, TaskType.SEQ_CLS)
+
+
+HEADS: dict[str, Callable[[PreTrainedModel, dict[str, Any]], nn.Module]] = {
+    "linear": linear_head,
+    "library": library_head,
+}
+
+
+def decoder_class(spec: dict[str, Any]) -> type:
+    """The transformers class that an experiment's decoder loads as."""
+    return AutoModelForSequenceClassification if spec.get("head") == "library" else AutoModelForCausalLM
 
 
 def tokenize_texts(rows: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, spec: dict[str, Any]) -> Dataset:
@@ -98,3 +144,52 @@ def tokenize_texts(rows: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, spec:
             "labels": rows["label"].astype(int).tolist(),
         }
     )
+
+
+def make_trainer(
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    dataset: Dataset,
+    training: dict[str, Any],
+    checkpoints: Path | str,
+    seed: int,
+) -> Trainer:
+    """The trainer of a linear head's `training` section, over tokenized texts."""
+    return HeadRateTrainer(
+        model=model,
+        args=TrainingArguments(**training_arguments(training, checkpoints, seed)),
+        train_dataset=dataset,
+        data_collator=DataCollatorWithPadding(tokenizer),
+        head_learning_rate=training["head_learning_rate"],
+    )
+
+
+class HeadRateTrainer(StudyTrainer):
+    """The study's trainer with a learning rate of its own for the head: None leaves it with the adapter's.
+
+    The head starts at random and the adapter at zero, so that a rate that suits one need not suit the other.
+    """
+
+    def __init__(self, *args: Any, head_learning_rate: float | None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.head_learning_rate = head_learning_rate
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """Move the head's parameters out of the optimizer's groups into groups at their own rate."""
+        optimizer = super().create_optimizer(model)
+        if self.head_learning_rate is None:
+            return optimizer
+        head = {id(p) for name, p in (model or self.model).named_parameters() if is_head(name)}
+        for group in list(optimizer.param_groups):
+            parameters = group["params"]
+            group["params"] = [p for p in parameters if id(p) not in head]
+            moved = [p for p in parameters if id(p) in head]
+            if moved:
+                shared = {key: value for key, value in group.items() if key not in ("params", "initial_lr")}
+                optimizer.add_param_group({**shared, "params": moved, "lr": self.head_learning_rate})
+        return optimizer
+
+
+def is_head(name: str) -> bool:
+    """Whether a parameter is the head's: `classifier` is ours, `score` is the library's."""
+    return bool({"classifier", "score"} & set(name.split(".")))

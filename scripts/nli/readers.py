@@ -8,8 +8,9 @@ import csv
 import gzip
 import io
 import json
+import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,6 +20,8 @@ import pyarrow.parquet as pq
 from nli.errors import StudyError
 
 Rows = Iterator[tuple[int, dict[str, Any]]]
+
+HUB_ENDINGS = (".parquet", ".jsonl", ".csv", ".tsv")  # the first that has every split is read
 
 # A split's file names without their endings: plain, GLUE's, the MultiNLI archive's, the hub's.
 STEMS = {
@@ -60,6 +63,37 @@ def _find_split(folder: Path, split: str) -> Path:
             f"{folder}: several files for the split {split}: {', '.join(path.name for path in found)}; keep one"
         )
     return found[0]
+
+
+def choose_splits(names: Iterable[str], where: str) -> dict[str, list[str]]:
+    """The files of each split in a listing of the hub, in order: one or several, in one folder and one format.
+
+    Args:
+        names: a repository's files, such as data/train-00000-of-00001.parquet.
+        where: what the message calls it.
+
+    Raises:
+        StudyError: no folder, or more than one, has a file of every split.
+    """
+    names = sorted(names)
+    for ending in HUB_ENDINGS:
+        folders: dict[str, dict[str, list[str]]] = {}
+        for name in names:
+            folder, _, file = name.rpartition("/")
+            stem = re.fullmatch(rf"(.+?)(-\d{{5}}-of-\d{{5}})?{re.escape(ending)}(\.gz)?", file)
+            split = stem and next((split for split, stems in STEMS.items() if stem[1] in stems), None)
+            if split:
+                folders.setdefault(folder, {}).setdefault(split, []).append(name)
+        whole = {folder: splits for folder, splits in folders.items() if splits.keys() == STEMS.keys()}
+        if len(whole) > 1:
+            raise StudyError(f"{where}: several folders with MultiNLI's splits ({', '.join(whole)}); name another")
+        if whole:
+            (splits,) = whole.values()
+            return {split: splits[split] for split in STEMS}
+    raise StudyError(
+        f"{where}: no folder with the splits {', '.join(STEMS)} ({', '.join(HUB_ENDINGS)}); "
+        "name a data set with MultiNLI's splits"
+    )
 
 
 def row_unit(path: Path) -> str:

@@ -4,22 +4,17 @@ Nothing here may hold a secret or a home path: a record is published with the re
 """
 
 import re
-import resource
-import subprocess
-import sys
 import time
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from nli.files import model_source, read_json, sha256
+from nli.files import read_json
+from nli.provenance import GIB, data_identity, resident_memory, versions
+from nli.revision import git_commit
 from nli.training import GradientAudit
-
-PACKAGES = ("torch", "transformers", "datasets", "peft", "bitsandbytes", "trl", "accelerate", "tokenizers")
-GIB = 2**30
 
 
 def parameter_counts(model: nn.Module) -> dict[str, Any]:
@@ -48,31 +43,45 @@ def _totals(parameters: list[nn.Parameter]) -> dict[str, int]:
     return {"total": total, "trainable": trainable, "frozen": total - trainable}
 
 
-_HEAD = r"classifier(\.modules_to_save\.\w+)?"
-LAYERS = {  # row of the report's layer table -> the module, whatever PEFT has wrapped it in
-    "word_embeddings": r"embeddings\.word_embeddings$",
-    "token_type_embeddings": r"embeddings\.token_type_embeddings$",
-    "position_embeddings": r"embeddings\.position_embeddings$",
-    "embedding_layer_norm": r"embeddings\.LayerNorm$",
-    "encoder": r"(^|\.)encoder$",
-    "classifier_dense": _HEAD + r"\.dense$",
-    "classifier_out_proj": _HEAD + r"\.out_proj$",
+_COPY = r"\.modules_to_save\.\w+"  # the copy of a head that PEFT trains
+LAYERS = {  # row of the report's layer table -> its module, by the first pattern that fits, whatever PEFT wraps it in
+    "word_embeddings": (r"embeddings\.(word|tok)_embeddings$",),
+    "token_type_embeddings": (r"embeddings\.token_type_embeddings$",),
+    "position_embeddings": (r"embeddings\.position_embeddings$",),
+    "embedding_layer_norm": (r"embeddings\.(LayerNorm|norm)$",),
+    "encoder": (r"(^|\.)encoder$", r"\.(transformer|layers)$"),
+    "classifier_dense": tuple(
+        name + copy + layer
+        for name, layer in (
+            ("classifier", r"\.dense$"),  # RoBERTa, ELECTRA
+            ("pooler", r"\.dense$"),  # BERT, DeBERTa
+            ("pre_classifier", "$"),  # DistilBERT
+            (r"(^|\.)head", r"\.dense$"),  # ModernBERT
+        )
+        for copy in (_COPY, "")
+    ),
+    "classifier_out_proj": (
+        rf"classifier{_COPY}\.out_proj$",
+        r"classifier\.out_proj$",
+        rf"(^|\.)classifier{_COPY}$",
+        r"(^|\.)classifier$",
+    ),
 }
 
 
 def layer_rows(model: nn.Module) -> list[dict[str, Any]]:
     """The rows of the report's layer table: name, parameters and trainable parameters of each part.
 
-    Empty for a model that lacks those parts, such as a decoder.
+    A part that the encoder lacks (DistilBERT has no token types) has no row; a decoder has no rows at all.
     """
+    modules = dict(model.named_modules())
     rows = []
-    for row, pattern in LAYERS.items():
-        module = next((m for name, m in model.named_modules() if re.search(pattern, name)), None)
-        if module is None:
-            return []
-        totals = _totals(list(module.parameters()))
-        rows.append({"name": row, "parameters": totals["total"], "trainable": totals["trainable"]})
-    return rows
+    for row, patterns in LAYERS.items():
+        found = next((name for pattern in patterns for name in modules if re.search(pattern, name)), None)
+        if found is not None:
+            totals = _totals(list(modules[found].parameters()))
+            rows.append({"name": row, "parameters": totals["total"], "trainable": totals["trainable"]})
+    return rows if rows and rows[0]["name"] == "word_embeddings" else []
 
 
 def training_record(
@@ -150,10 +159,8 @@ def run_record(
 
 def peak_memory() -> dict[str, float | None]:
     """Peak resident memory of this process and peak allocation on the device, in GiB."""
-    scale = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB elsewhere
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / GIB
     device = torch.cuda.max_memory_allocated() / GIB if torch.cuda.is_available() else None
-    return {"process": resident, "device": device}
+    return {"process": resident_memory(), "device": device}
 
 
 def device_name() -> str:
@@ -163,42 +170,7 @@ def device_name() -> str:
     return f"CPU, {torch.get_num_threads()} thread(s)"
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide the numbers."""
-    found = {"python": ".".join(map(str, sys.version_info[:3]))}
-    return {**found, **{name: metadata.version(name) for name in PACKAGES}}
-
-
-def data_identity(splits: dict[str, Path]) -> dict[str, Any]:
-    """Where the rows came from and the hash of each split's file."""
-    folder = next(iter(splits.values())).parent
-    described = folder / "description.json"
-    description = read_json(described) if described.exists() else {}
-    return {
-        "source": description.get("source"),
-        "revision": description.get("revision"),
-        "sha256": {name: sha256(path) for name, path in splits.items()},
-    }
-
-
 def model_identity(folder: Path) -> dict[str, Any]:
-    """What the fetch recorded of the base model; a folder of the user's own is hashed here."""
-    path = folder / "source.json"
-    return read_json(path) if path.exists() else model_source(folder, folder.name, None)
-
-
-def git_commit() -> str | None:
-    """The commit of the code, with "+" for local changes; None outside a git checkout."""
-    here = Path(__file__).parent
-
-    def git(*arguments: str) -> str | None:
-        try:
-            done = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, timeout=10)
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    commit = git("rev-parse", "HEAD")
-    if commit is None:
-        return None
-    return commit + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+    """What was recorded of the base model when it was fetched, linked or made; the hash of each file stays there."""
+    source = read_json(folder / "source.json")
+    return {key: value for key, value in source.items() if key != "files"}

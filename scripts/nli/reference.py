@@ -5,7 +5,9 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from nli.schema import FAMILIES, Data, Models, Prompt, Study
+from nli.schema import Study
+from nli.schema_experiments import FAMILIES, Prompt
+from nli.schema_sources import Data, Models
 
 
 def file_schema() -> dict[str, Any]:
@@ -65,7 +67,7 @@ def reference_table() -> str:
     lines = [
         "# Configuration",
         "",
-        "Generated from `scripts/nli/schema.py` by `make schema`; a test fails when the two differ.",
+        "Generated from `scripts/nli/schema*.py` by `make schema`; a test fails when the two differ.",
         "An experiment is its family's defaults (`families:`), then what it `extends:`, then its own keys.",
     ]
     described: set[type[BaseModel]] = set()
@@ -99,6 +101,8 @@ def _table(cls: type[BaseModel]) -> list[str]:
         if name in ("family", "name") and issubclass(cls, tuple(FAMILIES.values())):
             continue
         default = "required" if field.is_required() else f"`{_value(field.default)}`"
+        if isinstance(field.default, BaseModel):
+            default = "its keys' own"
         rows.append(f"| `{name}` | {_takes(field)} | {default} | {field.description or ''} |")
     return rows
 

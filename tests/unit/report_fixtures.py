@@ -17,11 +17,14 @@ from nli.config import load_study
 from nli.labels import LABELS
 from nli.metrics import score_predictions
 from nli.predictions import write_predictions
+from nli.reporting.results import load_results, measure_results
 
 ROOT = Path(__file__).parents[2]
 
 # How often each experiment is right, and how often its answer cannot be read.
 SKILL = {
+    "baseline/majority": 0.0,
+    "baseline/hypothesis_only": 0.1,
     "roberta/full": 0.84,
     "roberta/lora": 0.79,
     "roberta/prompt_tuning": 0.0,
@@ -36,6 +39,7 @@ SKILL = {
     "linear_head/first_token": 0.0,
     "linear_head/last_token": 0.66,
 }
+CLASSIFIERS = ("baseline", "roberta", "linear_head")
 UNPARSED = {"icl": 0.3, "qlora": 0.06}
 GENRES = ("quantifiers", "hypernyms", "negation", "numbers", "places")
 LAYERS = {
@@ -59,7 +63,16 @@ def make_results(folder: Path, scale: str = "demo", n: int = 240, seed: int = 0)
     for key, spec in study["experiments"].items():
         for run_seed in study["seeds"]:
             make_run(folder / key / f"seed{run_seed}", key, spec, scale, n, rng)
+    measure(folder)
     return folder
+
+
+def measure(folder: Path) -> Path:
+    """Write report/ladders.json as the workflow does; returns its path."""
+    output = folder / "report" / "ladders.json"
+    files = folder / "study.json", ROOT / "report/reported.yaml", folder / "data" / "description.json"
+    write_json(output, measure_results(folder, load_results(folder, *files)))
+    return output
 
 
 def make_run(directory: Path, key: str, spec: dict, scale: str, n: int, rng) -> None:
@@ -70,7 +83,7 @@ def make_run(directory: Path, key: str, spec: dict, scale: str, n: int, rng) -> 
     identity = {"family": family, "name": name, "seed": 42}
     write_json(directory / "metrics.json", {**identity, "results": score_predictions(frame)})
     write_json(directory / "run.json", {**identity, **describe_run(family, spec, scale)})
-    if family != "icl" and name != "attempt2_merged":
+    if family not in ("baseline", "icl") and spec.get("method") != "merge":
         write_json(directory / "history.json", draw_history(family, rng))
     if name.startswith("attempt1"):
         sample = {"premise": "Some dogs ran.", "hypothesis": "No dog ran.", "label": "Contradiction"}
@@ -83,7 +96,7 @@ def make_run(directory: Path, key: str, spec: dict, scale: str, n: int, rng) -> 
 def draw_predictions(key: str, spec: dict, n: int, rng) -> pd.DataFrame:
     """Rows of every split and scorer of an experiment."""
     family = key.split("/")[0]
-    scorers = {"icl": ["parsed"], "qlora": spec.get("scorers")}.get(family) or ["classifier"]
+    scorers = spec.get("scorers") or ["classifier"]
     frames = []
     for split in spec["evaluation"]["splits"]:
         for scorer in scorers:
@@ -93,7 +106,7 @@ def draw_predictions(key: str, spec: dict, n: int, rng) -> pd.DataFrame:
 
 
 def draw_rows(split: str, scorer: str, family: str, skill: float, n: int, rng) -> pd.DataFrame:
-    gold = rng.choice(LABELS, n, p=[0.35, 0.32, 0.33])
+    gold = np.random.default_rng(len(split)).choice(LABELS, n, p=[0.35, 0.32, 0.33])  # the same for every experiment
     guess = rng.choice(LABELS, n) if skill else np.full(n, LABELS[0])
     pred = np.where(rng.random(n) < skill, gold, guess).astype(object)
     pred[rng.random(n) < UNPARSED.get(family, 0)] = None
@@ -105,13 +118,13 @@ def draw_rows(split: str, scorer: str, family: str, skill: float, n: int, rng) -
             "genre": rng.choice(GENRES, n),
             "gold": gold,
             "pred": pred,
-            "answer": None if family in ("roberta", "linear_head") else "Maybe",
+            "answer": None if family in CLASSIFIERS else "Maybe",
         }
     )
     confidence = rng.uniform(0.4, 0.95, n)
     for label in LABELS:
         share = np.where(pred == label, confidence, (1 - confidence) / 2)
-        known = family in ("roberta", "linear_head")
+        known = family in CLASSIFIERS
         frame[f"logp_{label}"] = np.log(share) if known else math.nan
     return frame
 
@@ -147,7 +160,7 @@ def describe_run(family: str, spec: dict, scale: str) -> dict:
         "dtype": "float32",
         "versions": {"python": "3.11.2", "torch": "2.13.0", "transformers": "5.23.0"},
         "data": {"source": "synthetic", "revision": None, "sha256": {"train": "ab" * 32}},
-        "model": {"id": "made/encoder", "revision": None, "sha256": "cd" * 32},
+        "model": None if family == "baseline" else {"id": "made/encoder", "revision": None, "sha256": "cd" * 32},
         "git_commit": "0123456789abcdef0123456789abcdef01234567",
     }
 

@@ -169,10 +169,10 @@ def test_training_spec_ignores_how_the_run_is_evaluated(config):
 
 
 def test_a_changed_hyperparameter_changes_its_own_spec_only(config):
-    before = resolve(config)
-    after = resolve(config, {"experiments": {"roberta/lora": {"lora": {"r": 4}}}})
+    before = resolve(config, {"rungs": "all"})
+    after = resolve(config, {"rungs": "all", "experiments": {"roberta/lora_rank": {"lora": {"r": 4}}}})
     changed = [k for k in before.experiments if training_spec(before, k) != training_spec(after, k)]
-    assert changed == ["roberta/lora"]
+    assert changed == ["roberta/lora_rank"]
 
 
 def test_prediction_spec_holds_the_prompt_itself(config):
@@ -201,3 +201,35 @@ def test_schema_accepts_the_file_and_refuses_a_typo(config):
     broken["families"]["roberta"]["training"]["learning_rte"] = 1
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(broken, schema)
+
+
+def test_only_selects_by_origin_too(config):
+    study = resolve(config, {"only": ["reported", "baseline"]})
+    selected = {experiment.key for experiment in study.selected()}
+    assert {experiment.origin for experiment in study.selected()} == {"reported", "baseline"}
+    assert {"roberta/prompt_tuning", "baseline/majority"} <= selected
+    assert "roberta/prompt_rate" not in selected
+
+
+def test_core_leaves_the_rungs_out_of_study_and_ladders(config):
+    core, whole = resolve(config), resolve(config, {"rungs": "all"})
+    rungs = {key for key, experiment in whole.experiments.items() if experiment.rung}
+    assert rungs
+    assert core.experiments.keys() == whole.experiments.keys() - rungs
+    for name, ladder in core.ladders.items():
+        known = {rung.experiment for rung in whole.ladders[name].rungs}
+        assert {rung.experiment for rung in ladder.rungs} == known - rungs
+        assert all(rung.against in {None, *(r.experiment for r in ladder.rungs)} for rung in ladder.rungs)
+
+
+def test_rung_that_is_asked_for_by_name_runs(config):
+    study = resolve(config, {"only": ["roberta/lora_rate"]})
+    assert [experiment.key for experiment in study.selected()] == ["roberta/lora_rate"]
+
+
+def test_mark_of_a_rung_does_not_change_what_trains(config):
+    marked = resolve(config, {"rungs": "all"})
+    plain = resolve(config, {"rungs": "all", "experiments": {"roberta/lora_rate": {"rung": False}}})
+    key = "roberta/lora_rate"
+    assert training_spec(marked, key) == training_spec(plain, key)
+    assert prediction_spec(marked, key) == prediction_spec(plain, key)

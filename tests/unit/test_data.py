@@ -244,36 +244,6 @@ def test_two_files_for_one_split_are_an_error(tmp_path):
         data.input_files(tmp_path)
 
 
-def test_hub_is_read_at_the_given_revision_and_without_remote_code(tmp_path, monkeypatch):
-    datasets = pytest.importorskip("datasets")
-    rows = [{**row, "pairID": "7c", "genre": "slate"} for row in [*PAIRS, {**PAIRS[0], "label": -1}]]
-    hub = datasets.DatasetDict({split: datasets.Dataset.from_list(rows) for split in SPLITS})
-    asked = []
-
-    def load_dataset(name, **options):
-        asked.append((name, options))
-        return hub
-
-    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    raw = data.load_hub("nyu-mll/multi_nli", "0123abc")
-    assert asked == [("nyu-mll/multi_nli", {"revision": "0123abc"})]
-    assert raw.revision == "0123abc"
-    assert raw.dropped == dict.fromkeys(SPLITS, 1)
-    assert raw.frames["train"]["genre"].tolist() == ["slate"] * 3
-    assert raw.frames["train"]["label"].tolist() == [0, 1, 2]
-
-
-def test_unreachable_hub_is_one_clear_message(monkeypatch):
-    datasets = pytest.importorskip("datasets")
-
-    def load_dataset(name, **options):
-        raise ConnectionError("no route\nmany more lines")
-
-    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    with pytest.raises(StudyError, match=r"cannot be fetched \(no route\); check the name"):
-        data.load_hub("nyu-mll/multi_nli", "0123abc")
-
-
 def test_split_comes_back_as_written_with_the_same_bytes(tmp_path):
     frame = data.load_files(write_folder(tmp_path)).frames["train"]
     for name in ("a.parquet", "b.parquet"):

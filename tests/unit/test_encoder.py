@@ -15,9 +15,11 @@ TOKENIZATION = {"max_length": 48, "padding": "longest"}
 def spec(method, **changes):
     base = {
         "name": method,
+        "dtype": "float32",
         "method": method,
         "lora": {"r": 2, "alpha": 4, "dropout": 0.0, "bias": "none", "target_modules": None},
-        "prompt": {"num_virtual_tokens": 5},
+        "prompt": {"num_virtual_tokens": 5, "init": "random"},
+        "cloze": None,
         "layers": 1,
         "trainable": "method",
         "pooling": "first",
@@ -124,27 +126,21 @@ def test_layer_rows_name_every_part_whatever_wraps_it(encoder_folder, method):
 
 
 def test_head_reads_a_virtual_token_unless_told_to_read_the_sentence_start(encoder_folder, rows):
-    seen = {}
-
-    def keep(module, inputs):
-        seen["features"] = inputs[0]
-
+    seen, states = {}, {}
     inputs = batch(encoder_folder, rows)
-    length = inputs["input_ids"].shape[1]
-    for pooling, positions in (("first", length + 5), ("sentence_start", length)):
+    for pooling in ("first", "sentence_start"):
         model = build(encoder_folder, "prompt_tuning", pooling=pooling).eval()
         head = model.base_model.classifier.modules_to_save["default"]
-        head.dense.register_forward_pre_hook(keep)
-        hidden = {}
-        hook = model.base_model.roberta.register_forward_hook(
-            lambda module, args, output, hidden=hidden: hidden.update(states=output[0])
+        head.dense.register_forward_pre_hook(lambda module, args, kept=pooling: seen.update({kept: args[0]}))
+        model.base_model.roberta.register_forward_hook(
+            lambda module, args, output, kept=pooling: states.update({kept: output[0]})
         )
         model(**inputs)
-        hook.remove()
-        assert hidden["states"].shape[1] == length + 5
-        place = 0 if pooling == "first" else 5
-        assert torch.equal(seen["features"], hidden["states"][:, place])
-        assert positions + place == length + 5
+    length = inputs["input_ids"].shape[1]
+    assert states["first"].shape[1] == length + 5
+    assert states["sentence_start"].shape[1] == length
+    assert torch.equal(seen["first"], states["first"][:, 0])
+    assert torch.equal(seen["sentence_start"], states["first"][:, 5])  # the same states, read at <s>
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -17,11 +16,11 @@ from nli.classification import classify
 from nli.data import write_split
 from nli.encoder import build_encoder, load_tokenizer, tokenize_pairs
 from nli.errors import StudyError
-from nli.evaluation import answer_rows, classifier_rows, parse_splits, read_sample
+from nli.evaluation import answer_rows, parse_splits, read_sample, scored_rows
 from nli.files import model_source, sha256
-from nli.hub import fetch_model
 from nli.predictions import COLUMNS, read_predictions, write_predictions
-from nli.records import git_commit, model_identity, run_record
+from nli.records import model_identity, run_record
+from nli.revision import git_commit
 
 WORDS = {"Yes": "entailment", "Maybe": "neutral", "No": "contradiction"}
 
@@ -55,7 +54,7 @@ def test_unreadable_answer_is_a_null_and_keeps_its_text(rows, tmp_path):
 
 def test_classifier_answers_the_most_probable_class(rows):
     probabilities = np.log([[0.2, 0.5, 0.3], [0.7, 0.2, 0.1]])
-    frame = classifier_rows(rows.head(2), "mismatched", probabilities)
+    frame = scored_rows(rows.head(2), "mismatched", probabilities)
     assert frame["pred"].tolist() == ["neutral", "entailment"]
     assert frame["gold"].tolist() == ["entailment", "neutral"]
     assert frame["logp_neutral"].tolist() == pytest.approx([np.log(0.5), np.log(0.2)])
@@ -90,8 +89,8 @@ def test_record_of_an_untrained_run_has_no_training_and_every_identity(encoder_f
     json.dumps(record, allow_nan=False)
 
 
-def test_recorded_source_of_a_model_wins_over_hashing(tmp_path):
-    (tmp_path / "source.json").write_text('{"id": "hub/model", "revision": "abc", "sha256": "00"}')
+def test_identity_of_a_model_is_what_its_source_records_without_each_files_hash(tmp_path):
+    (tmp_path / "source.json").write_text('{"id": "hub/model", "revision": "abc", "sha256": "00", "files": {}}')
     assert model_identity(tmp_path) == {"id": "hub/model", "revision": "abc", "sha256": "00"}
 
 
@@ -100,36 +99,6 @@ def test_commit_is_that_of_the_checkout(root):
     if not head:
         pytest.skip("not a git checkout")
     assert git_commit().rstrip("+") == head
-
-
-@pytest.mark.parametrize(
-    ("error", "message"),
-    [
-        ("GatedRepoError", "is gated: accept its licence"),
-        ("RepositoryNotFoundError", "is not on the hub, or is private"),
-        ("RevisionNotFoundError", "has no revision abc"),
-    ],
-)
-def test_refusal_of_the_hub_says_what_to_do(monkeypatch, tmp_path, error, message):
-    import huggingface_hub
-    from huggingface_hub import errors
-
-    response = SimpleNamespace(headers={}, request=None, status_code=404, text="")
-
-    def refuse(*args, **kwargs):
-        raise getattr(errors, error)("refused", response=response)
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
-    with pytest.raises(StudyError, match=message):
-        fetch_model("some/model", "abc", tmp_path)
-
-
-def test_model_without_safetensors_is_refused(monkeypatch, tmp_path):
-    import huggingface_hub
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *args, **kwargs: None)
-    with pytest.raises(StudyError, match="no safetensors"):
-        fetch_model("some/model", "abc", tmp_path)
 
 
 def test_error_of_a_script_is_one_line_on_standard_error(root, tmp_path):

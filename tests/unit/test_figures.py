@@ -11,7 +11,14 @@ from nli.reporting.results import load_results
 
 def load(folder):
     reported = ROOT / "report" / "reported.yaml"
-    return load_results(folder, folder / "study.json", reported, folder / "data" / "description.json")
+    ladders = folder / "report" / "ladders.json"
+    return load_results(
+        folder,
+        folder / "study.json",
+        reported,
+        folder / "data" / "description.json",
+        ladders if ladders.exists() else None,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +32,9 @@ def drawn(folder):
 
 
 def test_every_figure_is_drawn_with_caption_label_and_alternative_text(drawn):
-    assert [path.stem for path in drawn] == list(FIGURES)
+    ladders = [path.stem for path in drawn if path.stem.startswith("ladder-")]
+    assert "ladder-prompt-tuning" in ladders
+    assert [path.stem for path in drawn] == [*FIGURES, *ladders]
     for path in drawn:
         assert path.read_text().startswith("<?xml")
         text = path.with_suffix(".md").read_text()

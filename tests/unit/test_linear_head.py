@@ -1,5 +1,6 @@
 """The linear head on a random Llama: position 0 sees nothing, the last token sees the text."""
 
+import pytest
 import torch
 from transformers import DataCollatorWithPadding
 from unit.test_decoder import QUANTIZATION, SPEC
@@ -10,6 +11,7 @@ from nli.decoder import load_decoder, load_tokenizer
 from nli.linear_head import (
     LinearHeadClassifier,
     build_classifier,
+    make_trainer,
     read_position,
     tokenize_texts,
 )
@@ -17,11 +19,12 @@ from nli.training import load_trained, save_trained
 
 HEAD = {
     "text": "{premise}\n{hypothesis}",
+    "head": "linear",
     "position": "first",
     "head_dropout": 0.1,
     "tokenization": {"max_length": 64, "padding": "longest"},
     "lora": SPEC["lora"],
-    "training": SPEC["training"],
+    "training": {**SPEC["training"], "head_learning_rate": None},
     "quantization": QUANTIZATION,
 }
 
@@ -68,3 +71,59 @@ def test_head_adds_a_layer_of_hidden_size_to_three(decoder_folder):
     model = build_classifier(decoder_folder, HEAD)
     assert sum(p.numel() for p in model.classifier.parameters()) == 64 * 3 + 3
     assert all(p.requires_grad for p in model.classifier.parameters())
+
+
+def test_hidden_state_at_position_0_has_no_variance_over_inputs_and_the_last_tokens_has(decoder_folder, rows):
+    tokenizer = load_tokenizer(decoder_folder)
+    model = LinearHeadClassifier(load_decoder(decoder_folder, QUANTIZATION), "first", dropout=0.0).eval()
+    batch = tokenizer([row.premise for row in rows.head(6).itertuples()], return_tensors="pt", padding=True)
+    with torch.no_grad():
+        hidden = model.hidden_states(batch["input_ids"], batch["attention_mask"])
+    variance = {at: read_position(hidden, batch["attention_mask"], at).var(dim=0) for at in ("first", "last")}
+    assert variance["first"].max() < 1e-10
+    assert variance["last"].min() > 1e-4
+
+
+LIBRARY = {**HEAD, "head": "library", "position": "last", "head_dropout": 0.0}
+
+
+def test_librarys_head_reads_the_last_real_token_and_trains_beside_the_adapter(decoder_folder, rows):
+    runtime.start(0, threads=1)
+    tokenizer = load_tokenizer(decoder_folder)
+    model = build_classifier(decoder_folder, LIBRARY)
+    dataset = tokenize_texts(rows.head(6), tokenizer, HEAD)
+    scores = classify(model, dataset, DataCollatorWithPadding(tokenizer), 6)
+    alone = classify(model, dataset, DataCollatorWithPadding(tokenizer), 1)
+    assert abs(scores - alone).max() < 1e-4  # padding is not read
+    trainable = {name for name, p in model.named_parameters() if p.requires_grad}
+    head = "base_model.model.score.modules_to_save.default.weight"
+    assert {name for name in trainable if "lora_" not in name} == {head}
+    assert model.get_parameter(head).shape == (3, 64)
+    assert any(type(module).__name__ == "Linear4bit" for module in model.modules())
+
+
+@pytest.mark.parametrize("head", [{"head": "linear"}, {"head": "library", "position": "last", "head_dropout": 0.0}])
+def test_head_trains_at_its_own_rate_and_the_adapter_at_the_other(decoder_folder, rows, tmp_path, head):
+    spec = {**HEAD, **head}
+    training = {**spec["training"], "learning_rate": 1e-3, "head_learning_rate": 2e-2, "schedule": "constant"}
+    tokenizer = load_tokenizer(decoder_folder)
+    model = build_classifier(decoder_folder, spec)
+    trainer = make_trainer(model, tokenizer, tokenize_texts(rows, tokenizer, spec), training, tmp_path, seed=0)
+    trainer.create_optimizer_and_scheduler(num_training_steps=6)
+    names = {id(p): name for name, p in model.named_parameters()}
+    rates = {names[id(p)]: group["lr"] for group in trainer.optimizer.param_groups for p in group["params"]}
+    assert rates.keys() == {name for name, p in model.named_parameters() if p.requires_grad}
+    assert {rate for name, rate in rates.items() if "lora_" in name} == {1e-3}
+    assert {rate for name, rate in rates.items() if "lora_" not in name} == {2e-2}
+
+
+def test_run_with_the_librarys_head_is_saved_and_loads_again(decoder_folder, rows, tmp_path):
+    runtime.start(1, threads=1)
+    model = build_classifier(decoder_folder, LIBRARY)
+    save_trained(model, tmp_path)
+    again = build_classifier(decoder_folder, LIBRARY)
+    load_trained(again, tmp_path)
+    tokenizer = load_tokenizer(decoder_folder)
+    dataset = tokenize_texts(rows.head(4), tokenizer, HEAD)
+    first, second = (classify(m, dataset, DataCollatorWithPadding(tokenizer), 4) for m in (model, again))
+    assert (first == second).all()

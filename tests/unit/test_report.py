@@ -1,5 +1,6 @@
 """The report as a whole: its sources, its includes, both outputs, and the choice of an engine."""
 
+import json
 import re
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 import yaml
-from unit.report_fixtures import ROOT, make_results
+from unit.report_fixtures import ROOT, make_results, measure
 
 from nli.errors import StudyError
 from nli.reporting import render as report
@@ -24,6 +25,7 @@ def make_fragments(folder):
         folder / "study.json",
         SOURCE / "reported.yaml",
         folder / "data" / "description.json",
+        folder / "report" / "ladders.json",
     )
     make_tables(results, folder / "report" / "tables")
     make_figures(results, folder / "report" / "figures")
@@ -83,7 +85,8 @@ def test_the_page_needs_no_other_file_and_no_network(demo):
 
 def test_every_figure_has_alternative_text(demo):
     alts = Page(demo[0]).alts
-    assert len(alts) == len(FIGURES)
+    ladders = len(json.loads((demo[1].parent / "report/ladders.json").read_text())["ladders"])
+    assert len(alts) == len(FIGURES) + ladders
     assert all(len(alt) > 30 for alt in alts)
 
 
@@ -109,6 +112,7 @@ def test_a_paper_report_has_no_demo_notice(tmp_path):
 def test_a_report_is_made_when_nothing_ran(demo, tmp_path):
     full = demo[1].parent
     (tmp_path / "study.json").write_text((full / "study.json").read_text())
+    measure(tmp_path)
     text, pdf = build(tmp_path)
     assert "not run" in text
     assert pdf.stat().st_size > 10_000

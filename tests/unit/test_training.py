@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from transformers import DataCollatorWithPadding, TrainerCallback, TrainingArguments
+from transformers import TrainerCallback, TrainingArguments
 from unit.test_encoder import TOKENIZATION, spec
 
-from nli import runtime
-from nli.encoder import accuracy, build_encoder, load_tokenizer, tokenize_pairs
+from nli import encoder, runtime
+from nli.encoder import build_encoder, load_tokenizer, tokenize_pairs
 from nli.errors import StudyError
-from nli.training import StudyTrainer, last_checkpoint, run_training, trained_tensors, training_arguments
+from nli.training import last_checkpoint, run_training, trained_tensors, training_arguments
 
 TRAINING = {
     "learning_rate": 1e-3,
@@ -21,6 +21,7 @@ TRAINING = {
     "schedule": "linear",
     "warmup_steps": 0,
     "max_grad_norm": 1.0,
+    "mixed_precision": "none",
     "group_by_length": False,
     "gradient_checkpointing": False,
     "logging_steps": 2,
@@ -45,18 +46,9 @@ def make_trainer(folder, rows, checkpoints, experiment=None, seed=3, **changes):
     runtime.start(seed, threads=1)
     tokenizer = load_tokenizer(folder)
     dataset = tokenize_pairs(rows, tokenizer, TOKENIZATION)
-    return StudyTrainer(
-        model=build_encoder(folder, experiment or spec("full")),
-        args=TrainingArguments(
-            **training_arguments({**TRAINING, **changes}, checkpoints, seed),
-            eval_strategy="epoch",
-            use_cpu=True,
-        ),
-        train_dataset=dataset,
-        eval_dataset=dataset,
-        data_collator=DataCollatorWithPadding(tokenizer),
-        compute_metrics=accuracy,
-    )
+    model = build_encoder(folder, experiment or spec("full"))
+    training = {**TRAINING, "eval_batch_size": 8, **changes}
+    return encoder.make_trainer(model, tokenizer, dataset, dataset, training, checkpoints, seed)
 
 
 @pytest.mark.parametrize("experiment", [spec("full"), spec("prompt_tuning", trainable="word_embeddings")])

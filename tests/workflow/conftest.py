@@ -12,11 +12,11 @@ from conftest import ROOT
 SMOKE = ROOT / "tests/workflow/smoke.yaml"
 
 
-def snakemake(*arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+def snakemake(*arguments: str, check: bool = True, profile: str = "none") -> subprocess.CompletedProcess:
     """Run Snakemake in the repository with plain output; its standard output and error come back as one text."""
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
-        ["snakemake", "--workflow-profile", "none", "--nolock", "--show-failed-logs", *arguments],
+        ["snakemake", "--workflow-profile", profile, "--nolock", "--show-failed-logs", *arguments],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,

@@ -1,6 +1,7 @@
 """What Snakemake would do, by dry runs: quick, torch-free, complete, and refusing bad input at once."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 from workflow.conftest import planned_jobs, snakemake
+
+from nli.config import trains
 
 
 @pytest.fixture
@@ -21,15 +24,27 @@ def plan(tmp_path):
 
 
 def test_whole_demo_is_planned(demo_study, plan):
-    jobs = plan()
+    jobs = plan("rungs=all")
     families = [experiment.family for experiment in demo_study.selected()]
-    assert jobs["finetune_roberta"] == jobs["predict_roberta"] == families.count("roberta") == 6
-    assert jobs["prompt_llama"] == families.count("icl") == 5
-    assert jobs["finetune_llama"] == families.count("qlora") - 1  # the merge has its adapter from attempt 2
-    assert jobs["answer_llama"] == families.count("qlora") == 5
-    assert jobs["merge_adapter"] == 1
+    merges = sum(getattr(experiment, "method", None) == "merge" for experiment in demo_study.selected())
+    assert jobs["predict_roberta"] == families.count("roberta")
+    assert jobs["finetune_roberta"] == families.count("roberta") - 1  # the zero-shot cloze answers untrained
+    assert jobs["prompt_llama"] == families.count("icl")
+    assert jobs["finetune_llama"] == families.count("qlora") - merges  # a merge has its adapter from attempt 2
+    assert jobs["answer_llama"] == families.count("qlora")
+    assert jobs["merge_adapter"] == merges == 3
+    assert jobs["predict_baseline"] == families.count("baseline") == 2
     assert jobs["score"] == len(families)
+    assert jobs["make_ladders"] == 1
     assert jobs["render_report"] == 1
+
+
+def test_core_is_planned_without_the_rungs(demo_study, plan):
+    jobs = plan()
+    core = [experiment for experiment in demo_study.experiments.values() if not experiment.rung]
+    assert jobs["score"] == len(core)
+    assert jobs["merge_adapter"] == 1
+    assert jobs["finetune_roberta"] == sum(experiment.family == "roberta" for experiment in core)
 
 
 def test_paper_scale_fetches_and_pretrains_nothing(plan):
@@ -57,6 +72,16 @@ def test_merge_alone_brings_the_training_it_needs(plan):
     assert (jobs["finetune_llama"], jobs["merge_adapter"], jobs["answer_llama"]) == (1, 1, 1)
 
 
+def test_paper_plan_lists_every_job_with_its_resources(paper_study, tmp_path):
+    done = snakemake("--dry-run", "--cores", "4", "--config", "scale=paper", f"results={tmp_path}")
+    asked = r"\(4 threads, (\d+) MB, (\d+) min, 1 GPU\)"
+    trainings = re.findall(rf"^Job \d+: fine-tune (\S+), seed 42 {asked}$", done.stdout, flags=re.MULTILINE)
+    assert {name for name, _, _ in trainings} == {e.key for e in paper_study.selected() if trains(e)}
+    assert {(memory, time) for name, memory, time in trainings if name.startswith("roberta/")} == {("16000", "240")}
+    assert {(memory, time) for name, memory, time in trainings if name.startswith("qlora/")} == {("32000", "480")}
+    assert re.search(r"^Job \d+: score icl/prompt1, seed 42 \(1 threads, 4000 MB, 30 min\)$", done.stdout, re.MULTILINE)
+
+
 def test_dry_run_imports_no_torch():
     code = (
         "import sys\n"
@@ -76,6 +101,11 @@ def test_dry_run_imports_no_torch():
         (["only=[robert]"], "config.yaml: only: unknown name 'robert'; did you mean 'roberta'?"),
         (["seeds=[1,1]"], "config.yaml: seeds: each seed once, got [1, 1]"),
         (["data={source: files, path: no/such/folder}"], "no/such/folder: no such folder"),
+        (["sceds=[1]"], "config.yaml: unknown name 'sceds'; did you mean 'seeds'?"),
+        (
+            ["families={roberta: {training: {learning_rate: -1}}}"],
+            "config.yaml: experiments.roberta/full.training.learning_rate: input should be greater than 0, got -1",
+        ),
     ],
 )
 def test_bad_input_ends_before_any_job_with_one_line(arguments, message):

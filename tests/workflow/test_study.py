@@ -33,8 +33,9 @@ def test_every_experiment_leaves_a_whole_run_directory(smoke, config):
         assert set(predictions["split"]) == set(experiment.evaluation.splits) == set(metrics["results"])
         assert run["parameters"]["total"] == run["parameters"]["trainable"] + run["parameters"]["frozen"]
         assert set(run["parameters"]["gradient_tensors"]) <= set(run["parameters"]["trainable_tensors"])
-        assert len(run["model"]["sha256"]) == 64
-        if experiment.trains:
+        assert (run["model"] is None) == (experiment.model is None)
+        assert run["model"] is None or len(run["model"]["sha256"]) == 64
+        if run["parameters"]["trainable"] and experiment.model:
             assert run["throughput"]["tokens_per_second"] > 0
 
 
@@ -51,7 +52,7 @@ def test_methods_are_compared_on_the_same_pairs(smoke):
     asked = {}
     for name in ("icl/prompt1", "icl/prompt5", "qlora/attempt3", "linear_head/first_token"):
         frame = read_predictions(results / name / "seed42/predictions.parquet")
-        asked[name] = frame["pair_id"].tolist()
+        asked[name] = frame[frame["scorer"] == frame["scorer"].iloc[0]]["pair_id"].tolist()
     assert len({tuple(pairs) for pairs in asked.values()}) == 1
     data = pd.read_parquet(results / "data/matched.parquet")
     positions = [data["pair_id"].tolist().index(pair) for pair in asked["icl/prompt1"]]
@@ -88,6 +89,7 @@ def test_changed_hyperparameter_reruns_its_variant_its_scoring_and_the_report(sm
         "finetune_roberta": 1,
         "predict_roberta": 1,
         "score": 1,
+        "make_ladders": 1,
         "make_tables": 1,
         "make_figures": 1,
         "render_report": 1,
@@ -97,7 +99,7 @@ def test_changed_hyperparameter_reruns_its_variant_its_scoring_and_the_report(sm
 def test_changed_evaluation_retrains_nothing(smoke):
     _, arguments = smoke
     jobs = planned_jobs(*arguments, "families={qlora: {evaluation: {batch_size: 8}}}")
-    assert jobs["answer_llama"] == 5
+    assert jobs["answer_llama"] == len(list(smoke[0].glob("qlora/*/seed42/run.json")))
     assert not {"finetune_llama", "finetune_roberta", "prompt_llama", "make_model"} & jobs.keys()
 
 
@@ -156,5 +158,9 @@ def test_real_rows_take_the_same_path(tmp_path):
     metrics = json.loads((results / "roberta/full/seed42/metrics.json").read_text())
     assert metrics["results"]["matched"]["classifier"]["n"] == 120
     answers = read_predictions(results / "icl/prompt4/seed42/predictions.parquet")
-    assert len(answers) == 24
+    assert answers.groupby("scorer")["pair_id"].nunique().to_dict() == {
+        "parsed": 24,
+        "label_logp": 24,
+        "calibrated_logp": 24,
+    }
     assert (results / "report.html").exists()

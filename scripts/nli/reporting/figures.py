@@ -18,10 +18,12 @@ from matplotlib.ticker import MaxNLocator
 
 from nli.atomic import whole_file, write_text
 from nli.labels import LABELS
-from nli.reporting.markup import counted, listing, percent
+from nli.reporting import figures_ladders
+from nli.reporting.markup import counted, escape, listing, percent
 from nli.reporting.plot_style import FAMILY_COLOURS, INK, LABEL_COLOURS, LINES, MUTED, STYLE, WIDTH
 from nli.reporting.results import FAMILY_TITLES, Arm, Results, reported_accuracy
 from nli.reporting.tables_data import SPLIT_TITLES, described_splits
+from nli.reporting.tables_ladders import figure_label
 
 Drawn = tuple[Figure, str]
 
@@ -333,6 +335,10 @@ FIGURES: dict[str, Plot] = {
         "no label counts as wrong; hollow circles leave such answers out. Diamonds are the earlier report's "
         "figures, which belong to the full-size models.",
     ),
+    "pairs": Plot(
+        figures_ladders.pairs,
+        figures_ladders.PAIRS,
+    ),
     "answers": Plot(
         answers,
         "What each experiment answers, as shares of all its answers; the first bar is the right answers. "
@@ -360,10 +366,21 @@ FIGURES: dict[str, Plot] = {
 }
 
 
+def ladder_figures(results: Results) -> dict[str, Plot]:
+    """A figure for each ladder that the study states."""
+    return {
+        figure_label(name): Plot(
+            lambda _, ladder=ladder: figures_ladders.draw_ladder(ladder),
+            f"{escape(ladder['title'])}: {figures_ladders.LADDER}",
+        )
+        for name, ladder in (results.ladders.get("ladders") or {}).items()
+    }
+
+
 def make_figures(results: Results, folder: Path) -> list[Path]:
     """Write NAME.svg and NAME.md for every figure into `folder`; returns the SVG paths."""
     paths = []
-    for name, plot in FIGURES.items():
+    for name, plot in (FIGURES | ladder_figures(results)).items():
         path = Path(folder) / f"{name}.svg"
         with plt.rc_context(STYLE):
             figure, alt = plot.draw(results)

@@ -10,6 +10,7 @@ matplotlib.use("Agg")  # no screen is needed
 
 INK, MUTED, GRID = "#1f2933", "#66727f", "#dde2e7"
 FAMILY_COLOURS = {
+    "baseline": "#66727f",
     "roberta": "#0072B2",
     "icl": "#B8600B",
     "qlora": "#00795A",
@@ -21,6 +22,7 @@ LABEL_COLOURS = {
     "contradiction": "#7A4FA3",
     "unparsed": "#C9CFD6",
 }
+VERDICT_COLOURS = {"supported": "#00795A", "refuted": "#C44E00", "no evidence": MUTED, "not tested": MUTED}
 LINES = [("#0072B2", "o", "-"), ("#D55E00", "s", "--"), ("#00795A", "^", "-."), ("#9A4F82", "D", ":")]
 LINES += [("#8A6D00", "v", "-"), ("#3B4754", "P", "--"), ("#56A0D3", "X", "-."), ("#E69F00", "<", ":")]
 WIDTH = 6.5  # inches: the text width of the page

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nli.labels import LABELS
+from nli.paired import LEVEL
 from nli.reporting.markup import counted, escape, integer, interval, listing, percent
 from nli.reporting.results import Arm, Results
+from nli.reporting.tables_ladders import p_equation, points, signed
 
 DEMO_NOTICE = "Demo scale: this report shows the machinery and the mechanisms, not the study's results."
 DEMO_DETAIL = (
@@ -76,21 +78,21 @@ def answers(scores: Mapping[str, Any]) -> str:
 
 
 def gap(results: Results, first: str, second: str) -> str:
-    """How the second experiment stands beside the first, and whether their intervals overlap."""
-    pair = [results.arms.get(key) for key in (first, second)]
-    if any(arm is None or arm.scores() is None for arm in pair):
+    """How the second experiment stands beside the first on the pairs that both answered, and what the test says."""
+    tests = (results.ladders.get("pairs") or {}).get("comparisons") or []
+    test = next((test for test in tests if {test["first"], test["second"]} == {first, second}), None)
+    if test is None:
         return ""
-    one, two = (arm.scores() for arm in pair)
-    points = 100 * (two["accuracy"] - one["accuracy"])
-    overlap = two["interval"][0] <= one["interval"][1] and one["interval"][0] <= two["interval"][1]
-    side = "above" if points >= 0 else "below"
-    titles = [f"**{escape(arm.title)}**" for arm in pair]
-    meeting = (
-        "their intervals overlap, so the order of the two is not settled by these intervals"
-        if overlap
-        else "their intervals do not overlap"
+    turned = test["first"] == second
+    difference = -test["difference"] if turned else test["difference"]
+    ends = [-end for end in reversed(test["interval"])] if turned else test["interval"]
+    one, two = (f"**{escape(results.arms[key].title)}**" for key in (first, second))
+    settled = test["p_holm"] < LEVEL
+    meeting = "a difference beyond chance" if settled else "no evidence of a difference"
+    return (
+        f"{two} is {points(difference)} {one} on {counted(test['n'], 'pair')} (95% interval {signed(ends[0])} to "
+        f"{signed(ends[1])} points): {meeting} ({p_equation(test['p_holm'])}, McNemar, Holm over all pairs of methods)."
     )
-    return f"{titles[1]} is {abs(points):.1f} points {side} {titles[0]}; {meeting}."
 
 
 def summary(results: Results) -> str:
@@ -101,7 +103,7 @@ def summary(results: Results) -> str:
         names = [f"**{escape(arm.title)}**" for arm in arms if arm.status == status]
         if names:
             lines.append(f"{status.capitalize()}: {listing(names)}.")
-    scored = [(arm, scores) for arm in done if (scores := arm.scores())]
+    scored = [(arm, scores) for arm in results.methods() if (scores := arm.scores())]
     if scored:
         best, scores = max(scored, key=lambda pair: pair[1]["accuracy"])
         lines.append(f"Highest on the matched split: {accuracy(best, scores)}.")
@@ -229,8 +231,20 @@ def lost_labels(arm: Arm) -> str:
 def merge(results: Results) -> str:
     """What the merge changed."""
     merged = [arm for arm in results.family("qlora") if arm.spec.get("method") == "merge"]
-    lines = [gap(results, arm.spec["adapter"], arm.key) for arm in merged]
+    lines = [line for arm in merged for line in (gap(results, arm.spec["adapter"], arm.key), merge_error(arm))]
     return "\n".join(f"- {line}" for line in lines if line) or "The merge has not been run and scored."
+
+
+def merge_error(arm: Arm) -> str:
+    """The merge's error in the logits as a share of the adapter's own effect; nothing where it is not known."""
+    measured = arm.first.run.get("merge") if arm.first else None
+    if not measured or measured["relative_error"] is None:
+        return ""
+    share, rows = percent(measured["relative_error"], 1), integer(measured["rows"])
+    return (
+        f"**{escape(arm.title)}**: the merge moves the logits away from the adapter's by {share}% of what the adapter "
+        f"itself moves them (over {rows} pairs)."
+    )
 
 
 def linear_head(results: Results) -> str:
@@ -241,7 +255,7 @@ def linear_head(results: Results) -> str:
 
 
 def comparison(results: Results) -> str:
-    """How many of the repairs beat what they repair, by intervals."""
+    """How every repair stands beside what it repairs."""
     repairs = {
         "roberta/prompt_tuning_repaired": "roberta/prompt_tuning",
         "qlora/attempt1_label_loss": "qlora/attempt1",

@@ -8,16 +8,19 @@ report.
 import argparse
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from nli.errors import StudyError
+from nli.ladders import Answers, measure_ladders
+from nli.predictions import read_predictions
+from nli.schema_experiments import FAMILIES
 
-SCORER = {"roberta": "classifier", "linear_head": "classifier", "icl": "parsed"}
 FAMILY_TITLES = {
+    "baseline": "Chance",
     "roberta": "RoBERTa",
     "icl": "Llama, prompted",
     "qlora": "Llama, QLoRA",
@@ -56,13 +59,13 @@ class Arm:
 
     @property
     def origin(self) -> str:
-        """ "reported", "described" (in the earlier report, without figures) or "repaired" (ours)."""
+        """ "reported", "described" (in the earlier report, without figures), "repaired" or "baseline" (ours)."""
         return str(self.spec.get("origin", "reported"))
 
     @property
     def scorer(self) -> str:
         """The scorer whose figures stand for the experiment."""
-        return SCORER.get(self.family) or next(iter(self.spec.get("scorers") or ()), "first_word")
+        return next(iter(self.spec.get("scorers") or ()), FAMILIES[self.family].scorer)
 
     @property
     def first(self) -> Run | None:
@@ -82,6 +85,7 @@ class Results:
     arms: Mapping[str, Arm]
     description: Mapping[str, Any]  # of the data; {} if it is missing
     reported: Mapping[str, Any]
+    ladders: Mapping[str, Any] = field(default_factory=dict)  # ladders.json; {} if it is missing
 
     @property
     def scale(self) -> str:
@@ -92,6 +96,10 @@ class Results:
 
     def done(self) -> list[Arm]:
         return [arm for arm in self.arms.values() if arm.status == "done"]
+
+    def methods(self) -> list[Arm]:
+        """Every experiment but the chance baselines."""
+        return [arm for arm in self.arms.values() if arm.family != "baseline"]
 
 
 def find_scores(run: Run, split: str, scorer: str) -> Mapping[str, Any] | None:
@@ -104,13 +112,22 @@ def add_results_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--study", type=Path, required=True, help="study.json of the scale")
     parser.add_argument("--data", type=Path, required=True, help="description.json of the data")
     parser.add_argument("--reported", type=Path, required=True, help="the earlier report's figures")
+
+
+def add_fragment_arguments(parser: argparse.ArgumentParser) -> None:
+    """What every script that makes parts of the report takes."""
+    add_results_arguments(parser)
+    parser.add_argument("--ladders", type=Path, required=True, help="the ladders as measured (JSON)")
     parser.add_argument("--output-dir", type=Path, required=True, help="folder for what is made")
 
 
-def load_results(folder: Path, study: Path, reported: Path, description: Path) -> Results:
+def load_results(folder: Path, study: Path, reported: Path, description: Path, ladders: Path | None = None) -> Results:
     """Read a scale's results folder; only study.json and reported.yaml must exist.
 
-    Raises StudyError if one of these two is missing or broken.
+    Args:
+        ladders: what make_ladders wrote; None: there are no ladders to show.
+
+    Raises StudyError if one of the named files is missing or broken (but the description may be).
     """
     plan = _read(study, json.loads)
     experiments = plan.get("experiments") or {}
@@ -127,6 +144,7 @@ def load_results(folder: Path, study: Path, reported: Path, description: Path) -
         },
         description=data,
         reported=_read(reported, yaml.safe_load),
+        ladders=_read(ladders, json.loads) if ladders else {},
     )
 
 
@@ -177,6 +195,24 @@ def _read(path: Path, parse: Any) -> Any:
     if not isinstance(value, dict):
         raise StudyError(f"{Path(path).name}: holds no mapping of keys; make it again")
     return value
+
+
+def measure_results(folder: Path, results: Results) -> dict[str, Any]:
+    """The content of ladders.json, from the predictions in a scale's results folder."""
+    answers = {key: read_answers(folder, arm) for key, arm in results.arms.items()}
+    return measure_ladders(results.study, answers, {key: arm.scorer for key, arm in results.arms.items()})
+
+
+def read_answers(folder: Path, arm: Arm) -> Answers:
+    """An experiment's predictions by seed; those that cannot be read are left out, and named as the problem."""
+    frames, problems = {}, [arm.problem] if arm.problem else []
+    for run in arm.runs:
+        try:
+            frames[run.seed] = read_predictions(folder / arm.key / f"seed{run.seed}" / "predictions.parquet")
+        except StudyError as error:
+            problems.append(f"seed {run.seed}: {error}")
+    status = arm.status if frames or arm.status != "done" else "failed"
+    return Answers(status, "; ".join(problems), frames, arm.first.run if arm.first else {})
 
 
 def reported_accuracy(

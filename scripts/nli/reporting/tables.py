@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nli.atomic import write_text
-from nli.reporting import prose, tables_data, tables_llama, tables_overview, tables_roberta
+from nli.reporting import prose, reported, tables_data, tables_ladders, tables_llama, tables_overview, tables_roberta
 from nli.reporting.results import Results
 
 FRAGMENTS: dict[str, Callable[[Results], str]] = {
@@ -20,6 +20,9 @@ FRAGMENTS: dict[str, Callable[[Results], str]] = {
     "summary.md": prose.summary,
     "experiments.md": tables_overview.experiments,
     "all-results.md": tables_overview.all_results,
+    # ladders
+    "ladders-summary.md": tables_ladders.summary,
+    "ladders.md": tables_ladders.ladders,
     # data
     "data-source.md": prose.data_source,
     "data-counts.md": tables_data.counts,
@@ -53,6 +56,9 @@ FRAGMENTS: dict[str, Callable[[Results], str]] = {
     # comparison
     "comparison.md": tables_overview.comparison,
     "all-parameters.md": tables_overview.all_parameters,
+    "reported-scores.md": reported.reported_scores,
+    "reported-conclusion.md": reported.reported_conclusion,
+    "pairs-conclusion.md": tables_ladders.pairs,
     "comparison-conclusion.md": prose.comparison,
     # appendix
     "class-scores.md": tables_overview.class_scores,

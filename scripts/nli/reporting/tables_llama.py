@@ -17,12 +17,15 @@ from nli.reporting.markup import (
     table,
     yes_no,
 )
-from nli.reporting.results import Arm, Results, reported_accuracy, reported_prompt, reported_training
+from nli.reporting.reported import explained, reported_cell
+from nli.reporting.results import Arm, Results, reported_prompt, reported_training
 from nli.reporting.tables_roberta import NONE, status_cells
 
 SCORER_TITLES = {
     "classifier": "classifier",
     "parsed": "parsed answer",
+    "label_logp": "label words' probabilities",
+    "calibrated_logp": "the same, calibrated",
     "first_label": "first label",
     "most_frequent_label": "most frequent label",
     "first_word": "first word",
@@ -69,7 +72,7 @@ def icl_summary(results: Results) -> str:
     rows: list[Sequence[str]] = []
     for arm in results.family("icl"):
         printed = reported_prompt(results.reported, arm.key.split("/")[1])
-        theirs = [percent(printed.get("accuracy")), _fraction(printed)]
+        theirs = [reported_cell(results.reported, arm.key), _fraction(printed)]
         shots = str(results.study["prompts"][arm.spec["prompt"]]["shots"])
         scores = arm.scores()
         if scores is None:
@@ -103,7 +106,7 @@ def icl_summary(results: Results) -> str:
         "strictly, an answer that names no label is wrong. The fractions are recovered from the report's "
         "decimals: those with at most 250 answers that give the printed value."
     )
-    return table(columns, rows, caption, "tbl-icl") if rows else NONE
+    return table(columns, rows, explained(caption, rows), "tbl-icl") if rows else NONE
 
 
 def _fraction(printed: Mapping[str, Any]) -> str:
@@ -193,10 +196,10 @@ def linear_head(results: Results) -> str:
 def merge(results: Results) -> str:
     """The merged model beside the adapter that was merged."""
     merged = [arm for arm in results.family("qlora") if arm.spec.get("method") == "merge"]
-    keys = [key for arm in merged for key in (arm.spec["adapter"], arm.key)]
+    keys = dict.fromkeys(key for arm in merged for key in (arm.spec["adapter"], arm.key))
     arms = [results.arms[key] for key in keys if key in results.arms]
     caption = (
-        "Before and after the merge into the 4-bit weights. The report prints no figure for the "
+        "Before and after the merge. The report merged into the 4-bit weights and prints no figure for the "
         "merged model: it calls its outputs ruined and its accuracy very poor."
     )
     return _scorer_table(results, arms, caption, "tbl-merge")
@@ -209,7 +212,7 @@ def _scorer_table(results: Results, arms: Sequence[Arm], caption: str, label: st
         for i, scorer in enumerate(arm.spec.get("scorers") or [arm.scorer]):
             title = escape(arm.title) if i == 0 else ""
             scores = arm.scores("matched", scorer)
-            printed = percent(reported_accuracy(results.reported, arm.key, "matched", scorer))
+            printed = reported_cell(results.reported, arm.key, "matched", scorer)
             name = SCORER_TITLES.get(scorer, escape(scorer))
             if scores is None:
                 rows.append([title, name, *status_cells(arm, 4), printed, MISSING])
@@ -236,7 +239,7 @@ def _scorer_table(results: Results, arms: Sequence[Arm], caption: str, label: st
         f"Accuracy, %{GROUP}reported": "r",
         "One class?": "c",
     }
-    return table(columns, rows, caption, label) if rows else NONE
+    return table(columns, rows, explained(caption, rows), label) if rows else NONE
 
 
 def samples(results: Results) -> str:

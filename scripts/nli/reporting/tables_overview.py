@@ -16,18 +16,18 @@ from nli.reporting.markup import (
     table,
     yes_no,
 )
+from nli.reporting.reported import MARKS, explained, judge, reported_cell
 from nli.reporting.results import (
     FAMILY_TITLES,
     Arm,
     Results,
     find_scores,
-    reported_accuracy,
     reported_parameters,
     reported_training,
 )
 from nli.reporting.tables_roberta import status_cells
 
-ORIGINS = {"reported": "reported", "described": "described", "repaired": "repair (ours)"}
+ORIGINS = {"reported": "reported", "described": "described", "repaired": "repair (ours)", "baseline": "baseline (ours)"}
 # The rows of the printed comparison, in its order, and the experiments that repeat them.
 COMPARISON = ("qlora/attempt1", "qlora/attempt2", "qlora/attempt3", "linear_head/first_token")
 
@@ -61,7 +61,7 @@ def experiments(results: Results) -> str:
         columns.pop("Remark")
     caption = (
         "The experiments. *Reported*: in the earlier report with figures. *Described*: named there without "
-        "figures. *Repair*: ours, one change to a reported experiment that failed."
+        "figures. *Repair*: ours, of a reported experiment that failed. *Baseline*: ours, what chance gives."
     )
     return table(columns, rows, caption, "tbl-experiments")
 
@@ -71,7 +71,7 @@ def all_results(results: Results) -> str:
 
     def row(arm: Arm) -> Sequence[str]:
         scores = arm.scores()
-        printed = percent(reported_accuracy(results.reported, arm.key))
+        printed = reported_cell(results.reported, arm.key)
         if scores is None:
             return [escape(arm.title), *status_cells(arm, 4), printed, MISSING, MISSING]
         return [
@@ -100,7 +100,8 @@ def all_results(results: Results) -> str:
         "such answers are left out, as the report did for its prompts. *Majority*: the share of the most "
         "frequent label."
     )
-    return table(columns, by_family(results, len(columns), row), caption, "tbl-all-results")
+    rows = by_family(results, len(columns), row)
+    return table(columns, rows, explained(caption, rows), "tbl-all-results")
 
 
 def comparison(results: Results) -> str:
@@ -118,14 +119,16 @@ def comparison(results: Results) -> str:
                 percent(scores.get("accuracy")),
                 decimal(train.get("seconds"), 0),
             ]
-        printed = [decimal(loss, 4), decimal(accuracy, 2), integer(seconds)]
+        judged = judge(results.reported, key)
+        mark = MARKS[judged.verdict] if judged else ""
+        printed = [decimal(loss, 4), decimal(accuracy, 2) + mark, integer(seconds)]
         pairs = [cell for pair in zip(ours, printed, strict=True) for cell in pair]
         rows.append([escape(title), *pairs])
     columns = {"Approach": "l"}
     for measure in ("Training loss", "Accuracy, %", "Runtime, s"):
         columns |= {f"{measure}{GROUP}ours": "r", f"{measure}{GROUP}reported": "r"}
     caption = "The report's closing comparison, under its own names, with our figures beside."
-    return table(columns, rows, caption, "tbl-comparison")
+    return table(columns, rows, explained(caption, rows), "tbl-comparison")
 
 
 def all_parameters(results: Results) -> str:
@@ -285,8 +288,7 @@ def provenance(results: Results) -> str:
     for name, digest in (results.description.get("sha256") or {}).items():
         rows.append([f"SHA-256 of {escape(name)}", f"`{digest[:16]}`"])
     models = {}
-    for run in runs:
-        model = run.get("model") or {}
+    for model in (run["model"] for run in runs if run.get("model")):
         models[(str(model.get("id")), model.get("revision"), str(model.get("sha256"))[:16])] = model
     for (name, revision, digest), _ in sorted(models.items(), key=str):
         at = f" at `{revision[:12]}`" if revision else ""

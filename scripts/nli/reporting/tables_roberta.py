@@ -13,7 +13,8 @@ from nli.reporting.markup import (
     table,
     yes_no,
 )
-from nli.reporting.results import Arm, Results, reported_accuracy, reported_parameters, reported_training
+from nli.reporting.reported import epoch_cell, explained, reported_cell
+from nli.reporting.results import Arm, Results, reported_parameters, reported_training
 
 LAYER_TITLES = {
     "word_embeddings": "Word embeddings",
@@ -154,7 +155,7 @@ def _epoch_table(results: Results, arm: Arm) -> str:
         cells = [f"{mine.get('epoch', i + 1):g}"]
         for key, value in zip(("training_loss", "validation_loss"), theirs[:2], strict=True):
             cells += [decimal(mine.get(key)), decimal(value)]
-        rows.append([*cells, percent(mine.get("accuracy")), percent(theirs[2])])
+        rows.append([*cells, percent(mine.get("accuracy")), epoch_cell(results.reported, theirs[2])])
     if not ours:
         note = f"*{arm.status}*: no figures of ours."
         if not rows:
@@ -181,7 +182,7 @@ def accuracy(results: Results) -> str:
         for split in ("matched", "mismatched"):
             scores = arm.scores(split)
             title = escape(arm.title) if split == "matched" else ""
-            printed = percent(reported_accuracy(results.reported, arm.key, split))
+            printed = reported_cell(results.reported, arm.key, split)
             if scores is None:
                 if split == "matched" or printed != MISSING:
                     rows.append([title, split, *status_cells(arm, 2), printed, *[MISSING] * 3])
@@ -209,7 +210,7 @@ def accuracy(results: Results) -> str:
         "One class?": "c",
     }
     caption = "Accuracy of the RoBERTa experiments on both validation splits, after the last epoch."
-    return table(columns, rows, caption, "tbl-roberta-accuracy") if rows else NONE
+    return table(columns, rows, explained(caption, rows), "tbl-roberta-accuracy") if rows else NONE
 
 
 def train_seconds(results: Results, arm: Arm) -> tuple[float | None, float | None]:

@@ -1,0 +1,22 @@
+"""Hash a model that lies in a folder of the user's own, once, and make a folder of links to it.
+
+By hand: python scripts/link_model.py --folder FOLDER --output-dir DIR
+"""
+
+import argparse
+from pathlib import Path
+
+from nli.errors import run_main
+from nli.model_files import link_user_model
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", required=True, help="folder with the configuration, tokenizer and safetensors")
+    parser.add_argument("--output-dir", type=Path, required=True)
+    args = parser.parse_args()
+    link_user_model(args.folder, args.output_dir)
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,35 @@
+"""Make a model of a published architecture with random weights, and a tokenizer from the corpus: nothing is fetched.
+
+By hand:
+    python scripts/make_random_model.py --role encoder --architecture scripts/nli/architectures/OWNER/NAME.json \
+        --corpus corpus.parquet --seed 42 --output-dir DIR
+"""
+
+import argparse
+from pathlib import Path
+
+from nli import runtime
+from nli.atomic import write_json
+from nli.data import read_split
+from nli.errors import run_main
+from nli.files import model_source
+from nli.random_models import read_architecture, save_random_model
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--role", choices=["encoder", "decoder"], required=True)
+    parser.add_argument("--architecture", type=Path, required=True, help="the configuration (JSON)")
+    parser.add_argument("--corpus", type=Path, required=True, help="pairs that the tokenizer is trained on (Parquet)")
+    parser.add_argument("--output-dir", type=Path, required=True)
+    runtime.add_common_arguments(parser)
+    args = parser.parse_args()
+
+    runtime.start(args.seed, args.threads)
+    save_random_model(args.role, read_architecture(args.architecture), read_split(args.corpus), args.output_dir)
+    name = f"random/{args.architecture.stem}"
+    write_json(args.output_dir / "source.json", model_source(args.output_dir, name, None))
+
+
+if __name__ == "__main__":
+    run_main(main)

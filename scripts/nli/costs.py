@@ -1,0 +1,142 @@
+"""What the study will cost: wall time, GPU-hours and energy, from the rehearsals of its experiments."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from nli.budget import training_budget, training_examples
+from nli.config import training_spec, trains
+from nli.reporting.markup import MISSING, decimal, table
+from nli.schema import Study
+from nli.schema_experiments import Experiment
+
+HOUR = 3600.0
+SMALL_GPU_GIB = 16.0  # the class of GPU that the study is written for
+
+
+def predict_costs(study: Study, rehearsals: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Extend measured steps to the whole study.
+
+    Args:
+        rehearsals: key -> what rehearse.py wrote.
+
+    Returns:
+        {"device", "seeds", "experiments": {key: measurement with "predicted"}, "jobs": [{"name", "hours", "needs"}],
+        "total": {"gpu_hours", "kwh", "complete"}}. Hours are of one device, without loading and start-up.
+    """
+    experiments = {
+        key: {**measured, "predicted": predict(study, key, measured)} for key, measured in rehearsals.items()
+    }
+    predicted = [entry["predicted"] for entry in experiments.values() if entry["predicted"]]
+    watts_known = predicted and all(p["kwh"] is not None for p in predicted)
+    return {
+        "scale": study.scale,
+        "device": next((entry["device"] for entry in experiments.values()), None),
+        "seeds": len(study.seeds),
+        "experiments": experiments,
+        "jobs": jobs(study, experiments),
+        "total": {
+            "gpu_hours": len(study.seeds) * sum(p["train_hours"] + p["answer_hours"] for p in predicted),
+            "kwh": len(study.seeds) * sum(p["kwh"] for p in predicted) if watts_known else None,
+            "complete": len(predicted) == len(experiments),
+        },
+    }
+
+
+def predict(study: Study, key: str, measured: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Hours and energy of one experiment and seed; None where it was not measured or the data's size is unknown."""
+    examples, rows = training_examples(study.data), evaluation_rows(study, study.experiments[key])
+    if measured["status"] != "measured" or rows is None or examples is None:
+        return None
+    training, answering = measured["training"], measured["answering"]
+    answer = rows / answering["examples_per_second"]
+    train = 0.0
+    if training:
+        budget = training_budget(training_spec(study, key)["training"], examples)
+        train = budget["steps"] * training["seconds_per_step"]
+        if study.experiments[key].family == "roberta":  # the matched split is evaluated after every epoch
+            train += round(budget["epoch"]) * split_rows(study, "matched") / answering["examples_per_second"]
+    parts = [(train, training and training["watts"]), (answer, answering["watts"])]
+    known = all(watts is not None for seconds, watts in parts if seconds)
+    return {
+        "train_hours": train / HOUR,
+        "answer_hours": answer / HOUR,
+        "kwh": sum(seconds * watts for seconds, watts in parts if seconds) / HOUR / 1000 if known else None,
+    }
+
+
+def evaluation_rows(study: Study, experiment: Experiment) -> int | None:
+    """Rows that an experiment answers, over its splits; None where the data's size is unknown."""
+    sizes = [split_rows(study, split) for split in experiment.evaluation.splits]
+    if None in sizes:
+        return None
+    cap = experiment.evaluation.examples
+    return sum(size if cap is None else min(size, cap) for size in sizes)
+
+
+def split_rows(study: Study, split: str) -> int | None:
+    """Rows of a validation split after the study's cap; None for `files`, which are not read here."""
+    data = study.data
+    if data.source == "hub" and data.rows:
+        size = getattr(data.rows, f"validation_{split}")
+    elif data.source == "synthetic":
+        size = getattr(data.synthetic, split)
+    else:
+        return None
+    return size if data.evaluation_examples is None else min(size, data.evaluation_examples)
+
+
+def jobs(study: Study, experiments: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every GPU job of the study with its hours and the names of the jobs that it waits for."""
+    planned = []
+    for seed in study.seeds:
+        for key, entry in experiments.items():
+            experiment, predicted = study.experiments[key], entry["predicted"]
+            if not predicted:
+                continue
+            source = getattr(experiment, "adapter", None) or key
+            train = f"train {source} seed {seed}"
+            if trains(experiment):
+                planned.append({"name": train, "hours": predicted["train_hours"], "needs": []})
+            needs = [train] if experiment.trains and source in experiments else []
+            planned.append({"name": f"answer {key} seed {seed}", "hours": predicted["answer_hours"], "needs": needs})
+    return planned
+
+
+def rehearsal_table(costs: Mapping[str, Any]) -> str:
+    """The measurements and predictions as Markdown."""
+    columns = {"Experiment": "l", "Fits": "l", "Peak, GiB": "r", "Steps/s": "r", "Answers/s": "r"}
+    columns |= {"Training, h": "r", "Answering, h": "r", "Energy, kWh": "r"}
+    rows = [_row(key, entry) for key, entry in costs["experiments"].items()]
+    total = costs["total"]
+    reasons = {entry["reason"] for entry in costs["experiments"].values() if entry["status"] == "not measured"}
+    lines = [
+        f"# Rehearsal, {costs['scale']} scale, on {costs['device']}\n",
+        "Measured steps at true size with random weights, extended to the whole study; loading is not counted.\n",
+        *(f"Not measured: {reason}.\n" for reason in sorted(reasons)),
+        table(columns, rows, "Rehearsal of every experiment, one seed.", "tbl-rehearsal"),
+    ]
+    if total["gpu_hours"]:
+        part = "The study" if total["complete"] else "What was measured of the study"
+        energy = f", {total['kwh']:.1f} kWh" if total["kwh"] is not None else ""
+        lines.append(f"{part}, {costs['seeds']} seed(s): {total['gpu_hours']:.2f} device-hours{energy}.")
+    return "\n".join(lines)
+
+
+def _row(key: str, entry: Mapping[str, Any]) -> list[str]:
+    if entry["status"] != "measured":
+        verdict = entry["reason"] if entry["status"] == "does not fit" else entry["status"]
+        return [f"`{key}`", verdict, *[MISSING] * 6]
+    training, answering, predicted = entry["training"], entry["answering"], entry["predicted"]
+    peak = max(part["peak_memory_gib"][entry["memory"]] for part in (training, answering) if part)
+    fits = "yes" if peak <= SMALL_GPU_GIB else f"yes, but not in {SMALL_GPU_GIB:.0f} GiB"
+    hours = [predicted and predicted[part] for part in ("train_hours", "answer_hours", "kwh")]
+    return [
+        f"`{key}`",
+        fits,
+        decimal(peak, 2),
+        decimal(1 / training["seconds_per_step"] if training else None, 3),
+        decimal(answering["examples_per_second"], 2),
+        decimal(hours[0] if training else None, 2),
+        decimal(hours[1], 2),
+        decimal(hours[2], 3),
+    ]

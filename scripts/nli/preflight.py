@@ -1,0 +1,400 @@
+"""Know before you launch: whether this machine has what the study needs, in seconds and without torch.
+
+Each `check_...` function looks at one thing and returns a `Check`. Nothing here changes the machine, and neither a
+token nor the home folder's name reaches a line or the record.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+from packaging.requirements import Requirement
+from packaging.version import InvalidVersion, Version
+
+from nli import disk, fetched, gpus, hub
+from nli.atomic import write_json
+from nli.errors import StudyError
+from nli.fetched import HubItem
+from nli.gpus import Gpu
+from nli.schema import Study
+
+GIB = 2**30
+Status = Literal["ok", "warn", "fail", "skipped"]
+COLOURS = {"ok": "32", "warn": "33", "fail": "31", "skipped": "2"}  # ANSI: green, yellow, red, dim
+
+# GPU memory that a family's largest experiment takes at paper scale, in GiB, and what takes it.
+GPU_MEMORY = {
+    # 355M float32 parameters with gradients and two Adam moments: 5.3; activations of 16 x 128 tokens: some 5
+    "roberta": 12,
+    # NF4 weights 3.7, embeddings and output layer in float16 2.0; keys, values and logits of 16 prompts: some 2
+    "icl": 8,
+    # NF4 weights 3.7, embeddings and output layer cast to float32 3.9, adapter and its optimizer 0.4; logits of 2,048
+    # tokens over 128,256 words in float32, with gradient and softmax 4; checkpointed activations 1, one layer's 1
+    "qlora": 15,
+    # as qlora without the logits over the vocabulary, but with twice the tokens in a batch
+    "linear_head": 15,
+}
+RESERVED_GIB = 0.5  # what driver, ECC or firmware keep of a nominal size: a 16 GB T4 reports 14.6 to 15.0 GiB
+MACHINE_MEMORY = {"paper": 12, "demo": 4}  # GiB: one shard of the decoder (5) in two copies and the libraries (2)
+CORES = {"paper": 4, "demo": 1}  # threads of a job
+
+MIN_RUNTIME = {"apptainer": Version("1.2"), "singularity-ce": Version("3.11"), "singularity": Version("3.8")}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line: what was looked at, the verdict, what was found and, if it is not well, what to do."""
+
+    name: str
+    status: Status
+    found: str
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How the study is started, as Snakemake knows it.
+
+    Args:
+        remote: jobs go to other machines (SLURM), so this one needs no GPU.
+        containers: jobs run in containers.
+        gpu_jobs: a job of this run asks for a GPU.
+        fetches: a job of this run fetches from the hub, if something is missing.
+    """
+
+    remote: bool = False
+    containers: bool = False
+    gpu_jobs: bool = True
+    fetches: bool = True
+
+
+# ---------------------------------------------------------------------------------------------- device
+
+
+def check_gpu(study: Study, launch: Launch, devices: Sequence[Gpu], problem: str) -> Check:
+    """A GPU, and its memory against what the selected experiments need. `problem`: why `devices` is empty."""
+    if launch.remote:
+        return Check("gpu", "skipped", "checked on the node: the scheduler gives each GPU job its own")
+    if study.scale != "paper" or not launch.gpu_jobs:
+        why = "the demo needs none" if study.scale != "paper" else "no job of this run asks for one"
+        return Check("gpu", "ok", f"{devices[0].name}, though {why}" if devices else why)
+    need, family = max((GPU_MEMORY[experiment.family], experiment.family) for experiment in study.using_models())
+    if not devices:
+        advice = f"start the study where there is an NVIDIA GPU with {need} GiB, or submit it to one (--executor slurm)"
+        return Check("gpu", "fail", f"none: {problem}", advice)
+    gpu = devices[0]  # the jobs use the first one
+    if gpu.total is None:
+        return Check("gpu", "warn", f"{gpu.name}: memory not reported", f"make sure that it has {need} GiB")
+    found = f"{gpu.name}, {gpu.total:.1f} GiB, {gpu.free:.1f} free, driver {gpu.driver}; {family} needs {need} GiB"
+    if gpu.total + RESERVED_GIB < need:
+        return Check("gpu", "fail", found, "take a larger GPU, or leave those experiments out with only=[...]")
+    if gpu.free + RESERVED_GIB < need:
+        return Check("gpu", "warn", found, "end the other programs that use this GPU, or jobs may run out of memory")
+    return Check("gpu", "ok", found)
+
+
+def check_bf16(study: Study, launch: Launch, devices: Sequence[Gpu]) -> Check:
+    """Whether the decoder can compute in the type that the config asks for."""
+    if not any(experiment.model == "decoder" for experiment in study.selected()):
+        return Check("bf16", "skipped", "no selected experiment uses the decoder")
+    asked = study.models.decoder.quantization.compute_dtype
+    if launch.remote:
+        return Check("bf16", "skipped", f"checked on the node; the config asks for {asked}")
+    if not devices or devices[0].capability is None:
+        return Check("bf16", "skipped", f"no GPU to ask; the config asks for {asked}")
+    has = devices[0].capability >= gpus.BF16_CAPABILITY
+    found = f"compute capability {devices[0].capability}, bfloat16 {'supported' if has else 'not supported'}"
+    if asked == "bfloat16" and not has:
+        return Check("bf16", "warn", f"{found}: the decoder falls back to float16, as the report used")
+    return Check("bf16", "ok", f"{found}; the config asks for {asked}")
+
+
+def check_machine(study: Study, launch: Launch) -> Check:
+    """CPU cores and memory of this machine, or of the container that it runs in."""
+    if launch.remote:
+        return Check("machine", "skipped", "checked on the node: each job asks for its cores and memory")
+    if not launch.gpu_jobs:
+        return Check("machine", "skipped", "no job of this run trains or answers")
+    cores, memory, need = available_cores(), machine_memory(), MACHINE_MEMORY[study.scale]
+    size = "memory unknown" if memory is None else f"{memory:.1f} GiB of memory"
+    found = f"{cores} core{'s' if cores > 1 else ''}, {size}"
+    if memory is not None and memory + RESERVED_GIB < need:
+        return Check("machine", "fail", found, f"the {study.scale} scale needs {need} GiB")
+    if cores < CORES[study.scale]:
+        return Check("machine", "warn", found, f"{CORES[study.scale]} cores keep the GPU busy; with fewer it waits")
+    return Check("machine", "ok", found)
+
+
+def available_cores() -> int:
+    """The CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def machine_memory() -> float | None:
+    """Memory in GiB: the machine's, or the control group's limit if that is lower; None if the system does not say."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        return None
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+    except OSError:
+        limit = "max"
+    return min(memory, int(limit)) / GIB if limit.isdigit() else memory / GIB
+
+
+# ---------------------------------------------------------------------------------------------- files
+
+
+def check_results(study: Study) -> Check:
+    """That the results folder can be written to."""
+    problem = disk.unwritable(Path(study.results))
+    if problem:
+        return Check("results", "fail", problem, "give another folder: --config results=DIR")
+    return Check("results", "ok", f"{study.results}/{study.scale}")
+
+
+def check_disk(study: Study, launch: Launch, missing: Sequence[HubItem]) -> Check:
+    """Free space where results, cache and temporary files go; folders of one file system are added up.
+
+    A quota is not seen here: only the file system's own free space is.
+    """
+    shared: dict[int, list[tuple[str, Path, float]]] = {}
+    for name, path, need in disk.disk_needs(study, missing, trains=launch.gpu_jobs, at_once=launch.remote):
+        existing = disk.nearest_folder(path)
+        shared.setdefault(existing.stat().st_dev, []).append((name, existing, need))
+    lines, short = [], False
+    for places in shared.values():
+        need = sum(place[2] for place in places)
+        free = shutil.disk_usage(places[0][1]).free / 1e9
+        short = short or free < need
+        names = ", ".join(place[0] for place in places)
+        lines.append(f"{names}: {need:.1f} GB needed, {free:.1f} GB free")
+    advice = "make room, or give other folders: --config results=DIR cache=DIR, and TMPDIR in the environment"
+    return Check("disk", "fail" if short else "ok", "; ".join(lines), advice if short else "")
+
+
+# ---------------------------------------------------------------------------------------------- hub
+
+
+def check_cache(study: Study, missing: Sequence[HubItem]) -> Check:
+    """What of the hub's models and data is there already, and that the rest can be written."""
+    items = fetched.hub_items(study)
+    if not items:
+        return Check("cache", "skipped", "nothing comes from the hub")
+    there = ", ".join(item.name for item in items if item not in missing) or "nothing"
+    found = f"{study.cache}: {there} fetched"
+    if not missing:
+        return Check("cache", "ok", found)
+    found += f", to fetch: {', '.join(item.name for item in missing)}"
+    problem = disk.unwritable(Path(study.cache))
+    if problem:
+        return Check("cache", "fail", f"{found}; {problem}", "give another folder: --config cache=DIR")
+    return Check("cache", "ok", found)
+
+
+def check_token(missing: Sequence[HubItem], environment: Mapping[str, str]) -> Check:
+    """Whether there is a hub token, never its value. Only the hub knows which model is gated: none is a warning."""
+    wanted = [item.name for item in missing if item.kind == "model"]
+    if not wanted:
+        return Check("token", "skipped", "no model has to be fetched")
+    try:
+        token = hub.find_token(environment)
+    except StudyError as error:
+        return Check("token", "fail", str(error), "set HF_TOKEN to the token alone")
+    if token:
+        return Check("token", "ok", f"found in {token[0]}")
+    return Check(
+        "token",
+        "warn",
+        f"none found, and to fetch: {', '.join(wanted)}",
+        "a gated model (Llama 3 is one) needs it: accept its licence on the hub and set HF_TOKEN",
+    )
+
+
+def check_network(study: Study, missing: Sequence[HubItem], environment: Mapping[str, str]) -> Check:
+    """That the hub answers, if something has to be fetched from it."""
+    if not missing:
+        return Check("network", "skipped", "nothing has to be fetched")
+    if hub.is_offline(environment):
+        found = "offline mode is set (HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE), and there is something to fetch"
+        return Check("network", "fail", found, "unset it for the fetch")
+    host, problem = fetched.reach_hub(environment)
+    if not problem:
+        return Check("network", "ok", f"{host} answers")
+    return Check(
+        "network",
+        "fail",
+        f"{host}: {problem}",
+        f"start where there is a network, set HF_ENDPOINT to a mirror, or copy a filled cache to {study.cache}",
+    )
+
+
+def check_data(study: Study, missing: Sequence[HubItem]) -> Check:
+    """That the source files are there and can be read, or where else the data comes from."""
+    data = study.data
+    if data.source == "synthetic":
+        return Check("data", "ok", "synthetic, made here")
+    if data.source == "hub":
+        here = not any(item.kind == "dataset" for item in missing)
+        return Check("data", "ok", f"{data.name}, {'fetched' if here else 'to fetch'}")
+    from nli.data import input_files  # pyarrow takes half a second, and only this source needs it
+
+    advice = "mend data.path in config.yaml"
+    try:
+        files = input_files(data.path)
+    except StudyError as error:
+        return Check("data", "fail", str(error), advice)
+    locked = [path.name for path in files if not os.access(path, os.R_OK)]
+    if locked:
+        return Check("data", "fail", f"{data.path}: cannot be read: {', '.join(locked)}", "mend the files' permissions")
+    return Check("data", "ok", f"{data.path}: {', '.join(path.name for path in files)}")
+
+
+# ---------------------------------------------------------------------------------------------- software
+
+
+def check_runtime(launch: Launch) -> Check:
+    """The container runtime and its version, if jobs run in containers."""
+    if not launch.containers:
+        return Check("containers", "skipped", "not in use")
+    advice = "install Apptainer 1.2 or newer, or load its module"
+    program = shutil.which("apptainer") or shutil.which("singularity")
+    if program is None:
+        return Check("containers", "fail", "neither apptainer nor singularity is on PATH", advice)
+    try:
+        done = gpus.run_briefly([program, "--version"], 2, os.environ)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Check("containers", "fail", f"{Path(program).name} --version: {type(error).__name__}", advice)
+    found = done.stdout.strip()
+    match = re.match(r"([\w-]+) version v?(\d+(?:\.\d+)*)", found)
+    if done.returncode != 0 or match is None or match[1] not in MIN_RUNTIME:
+        said = (found or done.stderr.strip() or "nothing").splitlines()[0]
+        return Check("containers", "fail", f"{Path(program).name} --version said: {said}", advice)
+    old = Version(match[2]) < MIN_RUNTIME[match[1]]
+    return Check("containers", "fail" if old else "ok", found, advice if old else "")
+
+
+def check_versions(study: Study, launch: Launch, locks: Sequence[Path]) -> Check:
+    """The installed packages against the lock files, and torch's build; a container has its own."""
+    if launch.containers:
+        return Check("versions", "skipped", "the containers bring their own")
+    pins = {pin.name: pin for lock in locks for pin in locked_packages(lock)}
+    missing, other = [], []
+    for name, pin in sorted(pins.items()):
+        try:
+            installed = Version(metadata.version(name))
+        except (metadata.PackageNotFoundError, InvalidVersion):
+            missing.append(name)
+            continue
+        if Version(installed.public) not in pin.specifier:  # 2.13.0+cpu is torch 2.13.0
+            other.append(f"{name} {installed} ({pin.specifier})")
+    advice = "install what the locks say: make .venv/installed"
+    if missing:
+        return Check("versions", "fail", f"not installed: {some(missing)}", advice)
+    torch = metadata.version("torch") if "torch" in pins else ""
+    if torch.endswith("+cpu") and study.scale == "paper" and launch.gpu_jobs:
+        found = f"torch {torch} is the build without CUDA, with which every job runs on the CPU"
+        pinned = torch.removesuffix("+cpu")
+        advice = f"install PyPI's, which has CUDA on Linux: pip install --force-reinstall torch=={pinned}"
+        return Check("versions", "fail", found, advice)
+    if other:
+        return Check("versions", "warn", f"not as locked: {some(other)}", advice)
+    return Check("versions", "ok", f"{len(pins)} packages as in {', '.join(path.name for path in locks)}")
+
+
+def locked_packages(lock: Path) -> list[Requirement]:
+    """The pins of a lock file that apply to this Python and system."""
+    lines = (line.split("#")[0].strip() for line in lock.read_text(encoding="utf-8").splitlines())
+    pins = [Requirement(line) for line in lines if line and not line.startswith("-")]
+    return [pin for pin in pins if pin.marker is None or pin.marker.evaluate()]
+
+
+def some(names: Sequence[str], most: int = 5) -> str:
+    """The names, or the first few and how many more."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+# ---------------------------------------------------------------------------------------------- all of them
+
+
+def run_checks(study: Study, launch: Launch, locks: Sequence[Path]) -> list[Check]:
+    """Every check, in the order in which a person would mend them.
+
+    What waits on something outside (driver, hub, container runtime) has a timeout, and they wait side by side.
+    """
+    missing = fetched.missing(study) if launch.fetches else []
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(gpus.visible_gpus, os.environ)
+        network = pool.submit(check_network, study, missing, os.environ)
+        runtime = pool.submit(check_runtime, launch)
+        devices, problem = asked.result()
+        checks = [
+            check_gpu(study, launch, devices, problem),
+            check_bf16(study, launch, devices),
+            check_machine(study, launch),
+            check_results(study),
+            check_disk(study, launch, missing),
+            check_cache(study, missing),
+            check_token(missing, os.environ),
+            network.result(),
+            check_data(study, missing),
+            runtime.result(),
+            check_versions(study, launch, locks),
+        ]
+    return [Check(check.name, check.status, public(check.found), public(check.advice)) for check in checks]
+
+
+def public(text: str) -> str:
+    """The text with the home folder as ~ and without a token, should a program have printed one."""
+    home = str(Path.home())
+    if len(home) > 1:
+        text = re.sub(rf"{re.escape(home)}(?!\w)", "~", text)
+    return re.sub(r"\bhf_\w{8,}", "(token)", text)
+
+
+def report(checks: Sequence[Check], stream: TextIO) -> None:
+    """Write a line per check, and what to do below those that are not well; in colour on a terminal only."""
+    colour = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    for check in checks:
+        word = f"{check.status:<7}"
+        if colour:
+            word = f"\033[{COLOURS[check.status]}m{word}\033[0m"
+        print(f"{word}  {check.name:<10}  {check.found}", file=stream)
+        if check.advice:
+            print(f"{'':<21}{check.advice}", file=stream)
+    stream.flush()
+
+
+def record(checks: Sequence[Check], study: Study) -> dict[str, Any]:
+    """The checks as preflight.json holds them, with the worst verdict first."""
+    worst = max((check.status for check in checks), key=["skipped", "ok", "warn", "fail"].index)
+    time = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"scale": study.scale, "verdict": worst, "time": time, "checks": [asdict(check) for check in checks]}
+
+
+def preflight(study: Study, launch: Launch, locks: Sequence[Path], stream: TextIO | None = None) -> None:
+    """Run every check, show the lines, and leave the record beside the results.
+
+    Raises:
+        StudyError: a line is red. It names the red ones.
+    """
+    checks = run_checks(study, launch, locks)
+    report(checks, stream or sys.stdout)
+    red = [check.name for check in checks if check.status == "fail"]
+    if "results" not in red:
+        write_json(Path(study.results, study.scale, "preflight.json"), record(checks, study))
+    if red:
+        raise StudyError(
+            f"preflight: {', '.join(red)} failed; nothing was started. What to do stands in the lines above"
+        )

@@ -1,0 +1,279 @@
+"""A rehearsal: some measured steps of an experiment at its true size, with random weights and no data.
+
+The model has the published architecture, the texts have MultiNLI's lengths, and the trainer is the one that the
+experiment trains with, so speed and memory are those of the real run. What the model answers means nothing.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from torch import nn
+from transformers import (
+    DataCollatorWithPadding,
+    PretrainedConfig,
+    PreTrainedTokenizerFast,
+    Trainer,
+    TrainerCallback,
+)
+
+from nli import encoder, linear_head, qlora
+from nli.answering import answer_pairs
+from nli.classification import classify
+from nli.decoder import add_adapter
+from nli.labels import LABELS
+from nli.language_modeling import encode_texts, training_dataset
+from nli.power import PowerMeter
+from nli.random_models import random_decoder, random_encoder, skeleton_decoder, skeleton_encoder
+from nli.records import GIB, device_name, peak_memory
+
+# Words and punctuation marks of MultiNLI's sentences, at the 5th, 15th, ... 95th percentile of its training set
+# (Williams et al. 2018; counted over 39,270 rows).
+PREMISE_LENGTHS = (6, 9, 12, 15, 19, 22, 26, 30, 37, 51)
+HYPOTHESIS_LENGTHS = (5, 7, 8, 9, 10, 11, 13, 14, 16, 20)
+VOCABULARY = [f"w{i}" for i in range(200)]
+
+
+@dataclass
+class Measurement:
+    """Seconds of each measured part, in order, and the mean power in watts (None where it cannot be read)."""
+
+    seconds: list[float] = field(default_factory=list)
+    watts: float | None = None
+
+    @property
+    def typical(self) -> float:
+        """The median: one slow part (a first kernel, a page fault) does not count."""
+        return float(np.median(self.seconds))
+
+
+class StepTimer(TrainerCallback):
+    """Wall seconds of each optimizer step, with the device's queue emptied before each reading of the clock."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def on_step_begin(self, args, state, control, **kwargs) -> None:
+        """Start the clock."""
+        self.started = clock()
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        """Stop it."""
+        self.seconds.append(clock() - self.started)
+
+
+def clock() -> float:
+    """Seconds, once the GPU has done all that it was given."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def typical_pairs(n: int, seed: int) -> pd.DataFrame:
+    """n pairs of meaningless words with MultiNLI's lengths, each word one token; columns of a split."""
+    rng = np.random.default_rng(seed)
+
+    def text(length: int) -> str:
+        return " ".join(rng.choice(VOCABULARY, size=length))
+
+    return pd.DataFrame(
+        {
+            "pair_id": [str(i) for i in range(n)],
+            "genre": "rehearsal",
+            "premise": [text(rng.choice(PREMISE_LENGTHS)) for _ in range(n)],
+            "hypothesis": [text(rng.choice(HYPOTHESIS_LENGTHS)) for _ in range(n)],
+            "label": np.arange(n, dtype="int8") % len(LABELS),
+        }
+    )
+
+
+def word_tokenizer(role: str, words: Iterable[str] = ()) -> PreTrainedTokenizerFast:
+    """A tokenizer that needs no download: one token a word or mark, in the layout of RoBERTa or of Llama.
+
+    Args:
+        words: further words that it knows.
+    """
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    vocabulary = {word: index for index, word in enumerate([*special, *VOCABULARY, *words])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    ends = [("<s>", vocabulary["<s>"]), ("</s>", vocabulary["</s>"])]
+    layout = {"encoder": ("<s> $A </s>", "<s> $A </s> </s> $B </s>"), "decoder": ("<s> $A", "<s> $A $B")}[role]
+    tokenizer.post_processor = processors.TemplateProcessing(single=layout[0], pair=layout[1], special_tokens=ends)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        mask_token="<mask>",
+        model_input_names=["input_ids", "attention_mask"],
+    )
+
+
+def rehearse_where_it_fits(
+    spec: dict[str, Any], config: PretrainedConfig, device: torch.device, seed: int
+) -> dict[str, Any]:
+    """`rehearse`, or why not: not enough memory.
+
+    Returns:
+        {"status": "measured" | "does not fit", "reason", "device", "memory": which of the peaks
+        counts, "training", "answering"}.
+    """
+    on_gpu = device.type == "cuda"
+    result = {"device": device_name(), "memory": "device" if on_gpu else "process", "training": None, "answering": None}
+    if not on_gpu:
+        needed, free = least_memory(spec, config), available_memory()
+        if needed > free:
+            return {**result, "status": "does not fit", "reason": f"no: {needed:.1f} GiB at least, {free:.1f} are free"}
+    try:
+        return {**result, "status": "measured", "reason": "", **rehearse(spec, config, device, seed)}
+    except torch.OutOfMemoryError:
+        total = torch.cuda.get_device_properties(0).total_memory / GIB
+        return {**result, "status": "does not fit", "reason": f"no: more than the {total:.1f} GiB of this GPU"}
+
+
+def least_memory(spec: dict[str, Any], config: PretrainedConfig) -> float:
+    """GiB that weights, gradients and the optimizer's states take; activations come on top.
+
+    AdamW keeps two float32 states a trainable parameter, its 8-bit form two bytes.
+    """
+    family = spec["predict"]["family"]
+    if family == "roberta":
+        own = spec["train"] or spec["predict"]  # a zero-shot cloze has no training
+        model = encoder.prepare_encoder(skeleton_encoder(config, encoder.encoder_class(own)), own)
+    else:
+        model = skeleton_decoder(config, spec["predict"]["quantization"], linear_head.decoder_class(spec["predict"]))
+        if spec["train"]:
+            model = (linear_head.add_head if family == "linear_head" else add_adapter)(model, spec["train"])
+    total = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    if spec["train"]:
+        states = 2 if spec["train"]["training"]["optimizer"] == "paged_adamw_8bit" else 8
+        total += sum(p.numel() * (p.element_size() + states) for p in model.parameters() if p.requires_grad)
+    return total / GIB
+
+
+def available_memory() -> float:
+    """GiB of memory that this machine can still give."""
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GIB
+
+
+def rehearse(spec: dict[str, Any], config: PretrainedConfig, device: torch.device, seed: int) -> dict[str, Any]:
+    """Measure an experiment's training steps and its answering.
+
+    Args:
+        spec: a rehearsal spec (`nli.config.rehearsal_spec`).
+        config: the architecture.
+        device: where to run.
+
+    Returns:
+        {"training": {"seconds_per_step", "watts", "peak_memory_gib"} or None, "answering": {"examples_per_second",
+        "watts", "peak_memory_gib"}}.
+
+    Raises:
+        torch.OutOfMemoryError, or RuntimeError on a CPU: it does not fit.
+    """
+    family, training = spec["predict"]["family"], None
+    cloze = spec["predict"].get("cloze") or {"words": {}}
+    words = [word.strip() for word in cloze["words"].values()]
+    tokenizer = word_tokenizer("encoder" if family == "roberta" else "decoder", words)
+    model = base_model(family, spec["predict"], config, device)
+    model.config.pad_token_id = tokenizer.pad_token_id
+    if spec["train"]:
+        model, measured = rehearse_training(family, model, tokenizer, spec["train"], spec["steps"], seed)
+        training = {"seconds_per_step": measured.typical, "watts": measured.watts, "peak_memory_gib": peak_memory()}
+        forget_peak()
+    elif family == "roberta":
+        model = encoder.prepare_encoder(model, spec["predict"], tokenizer)  # a cloze that nobody trains
+    batch = spec["predict"]["evaluation"]["batch_size"]
+    rows = typical_pairs(spec["steps"]["answering_batches"] * batch, seed + 1)
+    measured = rehearse_answering(family, model, tokenizer, spec["predict"], rows, seed)
+    answering = {"examples_per_second": len(rows) / sum(measured.seconds), "watts": measured.watts}
+    return {"training": training, "answering": {**answering, "peak_memory_gib": peak_memory()}}
+
+
+def base_model(family: str, spec: dict[str, Any], config: PretrainedConfig, device: torch.device) -> nn.Module:
+    """The family's base model with random weights."""
+    if family == "roberta":
+        return random_encoder(config, spec["dtype"], device, encoder.encoder_class(spec))
+    return random_decoder(config, spec["quantization"], device, linear_head.decoder_class(spec))
+
+
+def rehearse_training(
+    family: str, model: nn.Module, tokenizer: PreTrainedTokenizerFast, spec: dict[str, Any], steps: dict, seed: int
+) -> tuple[nn.Module, Measurement]:
+    """Train for the warm-up and the measured steps; the trained model and the seconds of the measured ones."""
+    n_steps = steps["warmup"] + steps["measured"]
+    training = {**spec["training"], "max_steps": n_steps, "epochs": None, "checkpoint_steps": n_steps + 1}
+    spec = {**spec, "training": training}
+    rows = typical_pairs(n_steps * training["batch_size"] * training["gradient_accumulation"], seed)
+    with tempfile.TemporaryDirectory(prefix="rehearsal-") as folder:
+        model, trainer = TRAINERS[family](model, tokenizer, rows, spec, Path(folder), seed)
+        timer = StepTimer()
+        trainer.add_callback(timer)
+        with PowerMeter() as meter:
+            trainer.train()
+    return model, Measurement(timer.seconds[steps["warmup"] :], meter.watts)
+
+
+def encoder_trainer(model: nn.Module, tokenizer: Any, rows: pd.DataFrame, spec: dict, folder: Path, seed: int):
+    """RoBERTa prepared for the method, and its trainer."""
+    model = encoder.prepare_encoder(model, spec, tokenizer)
+    dataset = encoder.tokenize_pairs(rows, tokenizer, spec["tokenization"], spec["cloze"])
+    return model, encoder.make_trainer(model, tokenizer, dataset, None, spec["training"], folder, seed)
+
+
+def qlora_trainer(model: nn.Module, tokenizer: Any, rows: pd.DataFrame, spec: dict, folder: Path, seed: int):
+    """The decoder with its adapter, and its trainer."""
+    model = add_adapter(model, spec)
+    encoded = encode_texts(rows, tokenizer, spec)
+    dataset = training_dataset(encoded, spec["tokenization"]["max_length"], spec["loss_on"])
+    return model, qlora.make_trainer(model, tokenizer, dataset, spec, folder, seed)
+
+
+def linear_head_trainer(model: nn.Module, tokenizer: Any, rows: pd.DataFrame, spec: dict, folder: Path, seed: int):
+    """The decoder with its adapter and head, and its trainer."""
+    model = linear_head.add_head(model, spec)
+    dataset = linear_head.tokenize_texts(rows, tokenizer, spec)
+    return model, linear_head.make_trainer(model, tokenizer, dataset, spec["training"], folder, seed)
+
+
+TRAINERS: dict[str, Callable[..., tuple[nn.Module, Trainer]]] = {
+    "roberta": encoder_trainer,
+    "qlora": qlora_trainer,
+    "linear_head": linear_head_trainer,
+}
+
+
+def rehearse_answering(
+    family: str, model: nn.Module, tokenizer: Any, spec: dict[str, Any], rows: pd.DataFrame, seed: int
+) -> Measurement:
+    """Answer the rows as the experiment answers its validation rows."""
+    batch_size = spec["evaluation"]["batch_size"]
+    with PowerMeter() as meter:
+        started = clock()
+        if family in ("roberta", "linear_head"):
+            if family == "roberta":
+                dataset = encoder.tokenize_pairs(rows, tokenizer, spec["tokenization"], spec["cloze"])
+            else:
+                dataset = linear_head.tokenize_texts(rows, tokenizer, spec)
+            classify(model, dataset, DataCollatorWithPadding(tokenizer), batch_size)
+        else:
+            answer_pairs(model, tokenizer, rows, "matched", spec, seed, examples=typical_pairs(12, seed + 2))
+        seconds = clock() - started
+    return Measurement([seconds], meter.watts)
+
+
+def forget_peak() -> None:
+    """Start the device's peak of memory anew."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()

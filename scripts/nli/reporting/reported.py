@@ -1,0 +1,197 @@
+"""What the earlier report's accuracies can carry: their intervals, and which do not differ from chance.
+
+The report printed accuracies without the number of examples. For RoBERTa that number is the split's size. For the
+prompts the printed digits leave one fraction or a few (`fits` in reported.yaml). For the rest, printed to four digits
+or two, every fraction of at most 250 examples that rounds to the printed value is tried. Of several fractions the one
+of the fewest examples is shown, which gives the widest interval; the verdict is that of all of them, or is left open.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from scipy.stats import binomtest
+
+from nli.metrics import wilson_interval
+from nli.paired import LEVEL
+from nli.reporting.markup import counted, escape, integer, interval, listing, percent, table
+from nli.reporting.results import Arm, Results, reported_accuracy
+
+MOST_EXAMPLES = 250  # reported.yaml: the report's samples of Llama's answers held at most some 250 rows
+MARKS = {"same as chance": "†", "open": "‡", "differs": ""}
+MEANING = "†: does not differ from chance. ‡: whether it does depends on the unknown number of examples."
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A printed accuracy: the fractions (right, examples) that it can be, smallest first, and what they say.
+
+    `interval` (95%, Wilson) and `p` (exact, against the chance level nearest to the printed value) are those of the
+    first fraction.
+    """
+
+    fractions: tuple[tuple[int, int], ...]
+    interval: tuple[float, float]
+    p: float
+    verdict: str  # a key of MARKS
+
+
+def judge(reported: Mapping[str, Any], key: str, split: str = "matched", scorer: str | None = None) -> Judged | None:
+    """What a reported accuracy can carry; None where nothing was printed, or no fraction gives what was printed."""
+    printed = reported_accuracy(reported, key, split, scorer)
+    if printed is None:
+        return None
+    fractions = possible_fractions(reported, key, split, printed)
+    if not fractions:
+        return None
+    levels = chance_levels(reported)
+    verdicts = {verdict(right, n, levels) for right, n in fractions}
+    right, n = fractions[0]
+    nearest = min(levels, key=lambda level: abs(right / n - level))
+    return Judged(
+        tuple(fractions),
+        tuple(wilson_interval(right, n)),
+        float(binomtest(right, n, nearest).pvalue),
+        verdicts.pop() if len(verdicts) == 1 else "open",
+    )
+
+
+def chance_levels(reported: Mapping[str, Any]) -> tuple[float, float]:
+    """The share of the most frequent label of the matched split, and a third."""
+    counts = reported["data"]["matched_label_counts"]["derived"]
+    return max(counts.values()) / sum(counts.values()), 1 / 3
+
+
+def verdict(right: int, n: int, levels: Sequence[float]) -> str:
+    """Whether `right` of `n` differs from every chance level, by interval and by exact test alike; a key of MARKS."""
+    low, high = wilson_interval(right, n)
+    by_interval = any(low <= level <= high for level in levels)
+    by_test = any(binomtest(right, n, level).pvalue >= LEVEL for level in levels)
+    if by_interval != by_test:
+        return "open"
+    return "same as chance" if by_interval else "differs"
+
+
+def possible_fractions(
+    reported: Mapping[str, Any], key: str, split: str, printed: float | str
+) -> list[tuple[int, int]]:
+    """The fractions (right, examples) that a printed accuracy can be, smallest number of examples first."""
+    family, name = key.split("/")
+    if family == "roberta":
+        n = reported["data"]["splits"][f"validation_{split}"]
+        return rounding_to(printed, n, n)
+    if family == "icl":
+        fits = reported["llama"]["icl"]["prompts"][int(name.removeprefix("prompt"))]["fits"]
+        return sorted((tuple(map(int, fit.split("/"))) for fit in fits), key=lambda fit: fit[1])
+    return rounding_to(printed, 1, MOST_EXAMPLES)
+
+
+def rounding_to(printed: float | str, fewest: int, most: int) -> list[tuple[int, int]]:
+    """Fractions of `fewest` to `most` examples that give `printed` when rounded to its digits.
+
+    A text such as "about 0.30" is taken by its number. Figures to the last digit of a float are compared as floats.
+    """
+    text = str(printed).split()[-1]
+    value, half = Fraction(text), Fraction(1, 2 * 10 ** len(text.partition(".")[2]))
+    tolerance = max(half, Fraction(1, 10**12))
+    found = []
+    for n in range(fewest, most + 1):
+        right = round(value * n)
+        if abs(Fraction(right, n) - value) <= tolerance:
+            found.append((right, n))
+    return found
+
+
+# ------------------------------------------------------------------------------------------------ report
+
+
+def reported_cell(reported: Mapping[str, Any], key: str, split: str = "matched", scorer: str | None = None) -> str:
+    """A reported accuracy in percent, with the mark of one that chance could have given."""
+    judged = judge(reported, key, split, scorer)
+    return percent(reported_accuracy(reported, key, split, scorer)) + (MARKS[judged.verdict] if judged else "")
+
+
+def epoch_cell(reported: Mapping[str, Any], accuracy: float | None) -> str:
+    """RoBERTa's accuracy on the matched split after an epoch, with the mark of one that chance could have given."""
+    if accuracy is None:
+        return percent(None)
+    n = reported["data"]["splits"]["validation_matched"]
+    levels = chance_levels(reported)
+    marks = {MARKS[verdict(right, n, levels)] for right, n in rounding_to(accuracy, n, n)}
+    return percent(accuracy) + (marks.pop() if len(marks) == 1 else "")
+
+
+def explained(caption: str, rows: Sequence[Sequence[str]]) -> str:
+    """The caption, with what the marks mean if a row holds one."""
+    marked = any(mark and mark in cell for row in rows for cell in row for mark in MARKS.values())
+    return f"{caption} {MEANING}" if marked else caption
+
+
+def printed_scores(results: Results) -> list[tuple[str, str, str | None]]:
+    """(experiment, split, scorer or None) of every accuracy that the report printed, in the study's order."""
+    every = (
+        (key, split, scorer)
+        for key, arm in results.arms.items()
+        for split in arm.spec["evaluation"]["splits"]
+        for scorer in (arm.spec.get("scorers") or [None])
+    )
+    return [score for score in every if reported_accuracy(results.reported, *score) is not None]
+
+
+def titled(arm: Arm, scorer: str | None) -> str:
+    """The experiment's title, with the scorer where its answers are judged in several ways."""
+    several = len(arm.spec.get("scorers") or ()) > 1
+    return f"{arm.title}, {scorer.replace('_', ' ')}" if several and scorer else arm.title
+
+
+def reported_scores(results: Results) -> str:
+    """Every printed accuracy with the fractions that it can be, its interval, and whether it differs from chance."""
+    rows = []
+    for key, split, scorer in printed_scores(results):
+        judged = judge(results.reported, key, split, scorer)
+        title = escape(titled(results.arms[key], scorer))
+        printed = percent(reported_accuracy(results.reported, key, split, scorer))
+        if judged is None:
+            rows.append([title, split, printed, "no fraction fits", "–", "–", "–"])
+            continue
+        right, n = judged.fractions[0]
+        more = len(judged.fractions) - 1
+        fraction = f"{integer(right)}/{integer(n)}" + (f" (or {more} more)" if more else "")
+        p = "\\< 0.001" if judged.p < 0.001 else f"{judged.p:.3f}"
+        differs = {"differs": "yes", "same as chance": "no †", "open": "depends ‡"}[judged.verdict]
+        rows.append([title, split, printed, fraction, interval(judged.interval), p, differs])
+    columns = {
+        "Experiment": "l",
+        "Split": "l",
+        "reported": "r",
+        "Right/examples": "r",
+        "95% interval": "r",
+        "Exact p": "r",
+        "Differs from chance?": "l",
+    }
+    majority, third = (percent(level, 1) for level in chance_levels(results.reported))
+    caption = (
+        "The earlier report's accuracies, in percent. *Right/examples*: the fraction that the printed digits leave, "
+        "of several the one of the fewest examples, which gives the widest interval; the last column holds for all of "
+        f"them. Chance: the majority share of {majority}% or one third ({third}%); p against the nearer one. {MEANING}"
+    )
+    return table(columns, rows, caption, "tbl-reported-scores")
+
+
+def reported_conclusion(results: Results) -> str:
+    """Which of the report's accuracies chance could have given, and which cannot be judged."""
+    scores = printed_scores(results)
+    said = {name: [] for name in MARKS}
+    for key, split, scorer in scores:
+        judged = judge(results.reported, key, split, scorer)
+        suffix = f" ({split})" if split != "matched" else ""
+        if judged:
+            said[judged.verdict].append(f"**{escape(titled(results.arms[key], scorer))}**{suffix}")
+    known = sum(map(len, said.values()))
+    lines = [
+        f"Of {counted(known, 'reported accuracy', 'reported accuracies')}, {len(said['differs'])} differ from chance.",
+        f"Not different from chance: {listing(said['same as chance']) or 'none'}.",
+        f"Open, as it depends on the number of examples, which was not printed: {listing(said['open']) or 'none'}.",
+    ]
+    return "\n".join(f"- {line}" for line in lines)

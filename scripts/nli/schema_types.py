@@ -1,0 +1,56 @@
+"""What the typed definition is made of: numbers with their bounds, and sections that take no key but their own."""
+
+import difflib
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+Label = Literal["entailment", "neutral", "contradiction"]
+Split = Literal["matched", "mismatched"]
+Positive = Annotated[int, Field(gt=0)]
+NonNegative = Annotated[int, Field(ge=0)]
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 reads 1e-3 (no dot) as text: take it as the number that was meant."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+Real = Annotated[float, BeforeValidator(_number)]
+PositiveFloat = Annotated[Real, Field(gt=0)]
+NonNegativeFloat = Annotated[Real, Field(ge=0)]
+Probability = Annotated[Real, Field(ge=0, lt=1)]
+
+
+class Strict(BaseModel):
+    """A section that takes its own keys only; an unknown key is an error that names the nearest known one."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reject_unknown_keys(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            for key in values:
+                if key not in cls.model_fields:
+                    raise ValueError(unknown(str(key), cls.model_fields))
+        return values
+
+
+def unknown(key: str, known: Any) -> str:
+    """The message for a name that is not among `known`, with the nearest one where there is one."""
+    near = difflib.get_close_matches(key, list(known), n=1, cutoff=0.6)
+    hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
+    return f"unknown name '{key}'; {hint}"
+
+
+def require_fields(text: str, *fields: str, where: str = "text") -> None:
+    """Raise ValueError if a template lacks one of the `{fields}` that it must have."""
+    for field in fields:
+        if "{" + field + "}" not in text:
+            raise ValueError(f"'{where}' must hold {{{field}}}")

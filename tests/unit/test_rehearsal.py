@@ -1,0 +1,208 @@
+"""The rehearsal measures every family at its configuration's size, and its predictions are plain arithmetic."""
+
+import os
+
+import pytest
+import torch
+from unit.test_decoder import QUANTIZATION, SPEC
+from unit.test_encoder import spec as encoder_spec
+from unit.test_linear_head import HEAD
+from unit.test_prompts_of_encoders import CLOZE
+from unit.test_training import TRAINING
+
+from nli import rehearsal
+from nli.config import load_study, rehearsal_spec
+from nli.costs import predict_costs, rehearsal_table
+from nli.power import PowerMeter
+from nli.random_models import read_architecture
+from nli.rehearsal import HYPOTHESIS_LENGTHS, PREMISE_LENGTHS, rehearse_where_it_fits, typical_pairs, word_tokenizer
+
+CPU = torch.device("cpu")
+STEPS = {"measured": 2, "warmup": 1, "answering_batches": 2, "on_cpu": True}
+SMALL = {"batch_size": 2, "gradient_accumulation": 2, "eval_batch_size": 4, "max_steps": 1000, "epochs": None}
+EVALUATION = {"splits": ["matched"], "batch_size": 3, "examples": None}
+GENERATION = {"temperature": 0.0, "max_new_tokens": 2}
+ANSWERS = {"Yes": "entailment", "Maybe": "neutral", "No": "contradiction"}
+PROMPT = {"text": "{premise} {hypothesis} Answer:", "example": None, "answers": ANSWERS}
+
+
+def spec_of(family):
+    own = {
+        "roberta": {**encoder_spec("lora"), "tokenization": {"max_length": 24, "padding": "max_length"}},
+        "icl": {"prompt": PROMPT, "generation": GENERATION, "scorers": ["parsed", "label_logp"], "order": 0},
+        "qlora": {**SPEC, "generation": GENERATION, "scorers": ["first_label"]},
+        "linear_head": HEAD,
+    }[family]
+    common = {"family": family, "quantization": QUANTIZATION, "evaluation": EVALUATION}
+    train = None if family == "icl" else {**own, "training": {**own.get("training", TRAINING), **SMALL}}
+    return {"train": train, "predict": {**own, **common}, "steps": STEPS}
+
+
+@pytest.mark.parametrize("family", ["roberta", "icl", "qlora", "linear_head"])
+def test_every_family_is_measured(encoder_folder, decoder_folder, family):
+    config = read_architecture(encoder_folder if family == "roberta" else decoder_folder)
+    result = rehearse_where_it_fits(spec_of(family), config, CPU, seed=0)
+    assert result["status"] == "measured"
+    assert result["answering"]["examples_per_second"] > 0
+    assert result["answering"]["peak_memory_gib"]["process"] > 0
+    assert (result["training"] is None) == (family == "icl")
+    if result["training"]:
+        assert result["training"]["seconds_per_step"] > 0
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_cloze_is_measured_trained_and_zero_shot(encoder_folder, trained):
+    spec = spec_of("roberta")
+    cloze = {"method": "cloze", "cloze": {**CLOZE, "trained": trained}}
+    train = {**spec["train"], **cloze} if trained else None
+    spec = {**spec, "train": train, "predict": {**spec["predict"], **cloze}}
+    result = rehearse_where_it_fits(spec, read_architecture(encoder_folder), CPU, seed=0)
+    assert (result["status"], result["training"] is not None) == ("measured", trained)
+
+
+def test_only_the_steps_after_the_warm_up_are_measured(encoder_folder):
+    spec = spec_of("roberta")["train"]
+    model = rehearsal.random_encoder(read_architecture(encoder_folder), "float32", CPU)
+    steps = {**STEPS, "measured": 3, "warmup": 2}
+    _, measured = rehearsal.rehearse_training("roberta", model, word_tokenizer("encoder"), spec, steps, 0)
+    assert len(measured.seconds) == 3
+
+
+def test_what_does_not_fit_is_said_and_not_tried(encoder_folder, monkeypatch):
+    monkeypatch.setattr(rehearsal, "available_memory", lambda: 1e-6)
+    monkeypatch.setattr(rehearsal, "rehearse", None)
+    result = rehearse_where_it_fits(spec_of("roberta"), read_architecture(encoder_folder), CPU, seed=0)
+    assert result["status"] == "does not fit"
+    assert "0.0 are free" in result["reason"]
+
+
+def test_full_fine_tuning_needs_weights_gradients_and_two_states(encoder_folder):
+    config = read_architecture(encoder_folder)
+    spec = spec_of("roberta")
+    spec["train"] |= encoder_spec("full")
+    spec["train"]["training"]["optimizer"] = "adamw_torch"
+    parameters = rehearsal.skeleton_encoder(config).num_parameters()
+    assert rehearsal.least_memory(spec, config) == pytest.approx(parameters * (4 + 4 + 8) / 2**30)
+
+
+def test_pairs_have_multinlis_lengths():
+    rows = typical_pairs(4000, seed=0)
+    words = rows["premise"].str.split().str.len()
+    assert set(words) == set(PREMISE_LENGTHS)
+    assert words.mean() == pytest.approx(sum(PREMISE_LENGTHS) / 10, rel=0.05)
+    assert set(rows["hypothesis"].str.split().str.len()) == set(HYPOTHESIS_LENGTHS)
+
+
+def test_a_word_is_a_token_in_the_models_layout():
+    rows = typical_pairs(1, seed=1)
+    premise, hypothesis = rows.premise[0], rows.hypothesis[0]
+    n = len(premise.split()) + len(hypothesis.split())
+    assert len(word_tokenizer("encoder")(premise, hypothesis)["input_ids"]) == n + 4
+    assert len(word_tokenizer("decoder")(f"{premise} {hypothesis}")["input_ids"]) == n + 1
+
+
+# ------------------------------------------------------------------------------------------------- predictions
+
+
+def measured(steps=2.0, rate=10.0, watts=200.0):
+    peak = {"process": 4.0, "device": 10.0}
+    return {
+        "status": "measured",
+        "reason": "",
+        "device": "a GPU",
+        "memory": "device",
+        "training": {"seconds_per_step": steps, "watts": watts, "peak_memory_gib": peak},
+        "answering": {"examples_per_second": rate, "watts": watts, "peak_memory_gib": peak},
+    }
+
+
+@pytest.fixture
+def study(config):
+    only = ["roberta/full", "icl/prompt1", "qlora/attempt2", "qlora/attempt2_merged"]
+    return load_study(config, {"scale": "paper", "only": only, "seeds": [1, 2]})
+
+
+@pytest.fixture
+def rehearsals(study):
+    prompting = {**measured(), "training": None}
+    return {e.key: measured() if e.key in ("roberta/full", "qlora/attempt2") else prompting for e in study.selected()}
+
+
+def test_costs_are_steps_and_rows_at_the_measured_speed(study, rehearsals):
+    costs = predict_costs(study, rehearsals)
+    full = costs["experiments"]["roberta/full"]["predicted"]
+    assert full["train_hours"] == pytest.approx((7365 * 2.0 + 3 * 9815 / 10) / 3600)
+    assert full["answer_hours"] == pytest.approx((9815 + 9832) / 10 / 3600)
+    assert full["kwh"] == pytest.approx((full["train_hours"] + full["answer_hours"]) * 0.2)
+    prompt = costs["experiments"]["icl/prompt1"]["predicted"]
+    assert prompt["train_hours"] == 0
+    assert prompt["answer_hours"] == pytest.approx(2000 / 10 / 3600)
+    attempt = costs["experiments"]["qlora/attempt2"]["predicted"]
+    assert attempt["train_hours"] == pytest.approx(250 * 2.0 / 3600)
+    one_seed = sum(
+        e["predicted"]["train_hours"] + e["predicted"]["answer_hours"] for e in costs["experiments"].values()
+    )
+    assert costs["total"] == {
+        "gpu_hours": pytest.approx(2 * one_seed),
+        "kwh": pytest.approx(2 * one_seed * 0.2),
+        "complete": True,
+    }
+
+
+def test_jobs_wait_for_the_training_whose_adapter_they_use(study, rehearsals):
+    jobs = {job["name"]: job["needs"] for job in predict_costs(study, rehearsals)["jobs"]}
+    assert len(jobs) == 2 * (2 + 1 + 2 + 1)
+    assert jobs["train qlora/attempt2 seed 1"] == []
+    assert jobs["answer qlora/attempt2_merged seed 1"] == ["train qlora/attempt2 seed 1"]
+    assert jobs["answer icl/prompt1 seed 2"] == []
+
+
+def test_what_was_not_measured_is_named_and_not_counted(study, rehearsals):
+    rehearsals["roberta/full"] = {"status": "does not fit", "reason": "no: 30.0 GiB at least", "device": "a GPU"}
+    costs = predict_costs(study, rehearsals)
+    assert costs["experiments"]["roberta/full"]["predicted"] is None
+    assert costs["total"]["complete"] is False
+    table = rehearsal_table(costs)
+    assert "| `roberta/full` | no: 30.0 GiB at least |" in table
+    assert "What was measured of the study, 2 seed(s)" in table
+
+
+def test_peak_above_16_gib_is_marked(study, rehearsals):
+    rehearsals["roberta/full"]["training"]["peak_memory_gib"] = {"process": 1.0, "device": 17.0}
+    row = next(
+        line for line in rehearsal_table(predict_costs(study, rehearsals)).splitlines() if "roberta/full" in line
+    )
+    assert row.split(" | ")[1:4] == ["yes, but not in 16 GiB", "17.00", "0.500"]
+
+
+def test_rehearsal_spec_of_a_merge_trains_nothing(paper_study):
+    assert rehearsal_spec(paper_study, "qlora/attempt2_merged")["train"] is None
+    assert rehearsal_spec(paper_study, "qlora/attempt2")["train"]["training"]["max_steps"] == 250
+
+
+# ------------------------------------------------------------------------------------------------- power
+
+
+def test_power_is_the_mean_of_the_drivers_readings(tmp_path, monkeypatch):
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(
+        f"#!/bin/sh\necho x >> {tmp_path}/calls\n[ $(wc -l < {tmp_path}/calls) -gt 1 ] && echo 300 || echo 100\n"
+    )
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with PowerMeter(interval=0.01) as meter:
+        while len(meter.readings) < 3:
+            assert not meter._stop.wait(0.01)
+    assert meter.readings[:3] == [100.0, 300.0, 300.0]
+    assert meter.watts == pytest.approx(sum(meter.readings) / len(meter.readings))
+
+
+@pytest.mark.parametrize("body", ["echo '[N/A]'", "exit 9"])
+def test_card_that_does_not_tell_gives_no_power(tmp_path, monkeypatch, body):
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(f"#!/bin/sh\n{body}\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with PowerMeter(interval=0.01) as meter:
+        meter._thread.join(timeout=10)
+    assert meter.watts is None
