@@ -121,7 +121,9 @@ def jobs_of_rehearsal(rehearsal: Mapping[str, Any]) -> dict[str, Job]:
     return {job["name"]: Job(HOUR * job["hours"], tuple(job["needs"])) for job in planned}
 
 
-def jobs_of_report(reported: Mapping[str, Any], experiments: Mapping[str, Any], seeds: int) -> dict[str, Job]:
+def jobs_of_report(
+    reported: Mapping[str, Any], experiments: Mapping[str, Any], seeds: int, rungs: str = "core"
+) -> dict[str, Job]:
     """The trainings with the times that the earlier report printed; it printed none for answering.
 
     Args:
@@ -129,9 +131,12 @@ def jobs_of_report(reported: Mapping[str, Any], experiments: Mapping[str, Any], 
         experiments: config.yaml's `experiments`; one that the report did not run takes the time of what it extends,
             and an encoder's method that extends nothing that of full fine-tuning, which is the longest.
         seeds: how often each is run.
+        rungs: "core" or "all", as config.yaml's key `rungs`: whether experiments marked `rung: true` are left out.
     """
     jobs = {}
     for key, spec in experiments.items():
+        if spec.get("rung") and rungs == "core":
+            continue
         source = key
         while source and "seconds" not in reported_training(reported, source):
             source = experiments[source].get("extends")
