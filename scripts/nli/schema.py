@@ -5,6 +5,7 @@ resolves a file into a `Study`; the JSON schema that editors use and the referen
 these classes (`make schema`), and a test fails when they drift. Imports nothing heavy: Snakemake loads it at a start.
 """
 
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -64,7 +65,12 @@ class Rung(Strict):
     )
 
 
-COMPARING = ("higher", "lower", "no_difference")  # claims about the difference from another rung
+# Claims about the difference from another rung, and what each says once steps between the two are left out.
+COMPARING = {
+    "higher": "Together, these changes raise the accuracy.",
+    "lower": "Together, these changes lower the accuracy.",
+    "no_difference": "Together, these changes leave the accuracy as it was.",
+}
 
 
 class Ladder(Strict):
@@ -90,6 +96,33 @@ class Ladder(Strict):
             if any(_measured(rung) == _measured(other) for other in earlier):
                 raise ValueError(f"rungs.{i}: the same experiment, scorer and counting as an earlier rung")
         return self
+
+    def without(self, left_out: Collection[str]) -> "Ladder":
+        """The ladder without the steps of some experiments.
+
+        A step that was compared with one of them is compared with what that one was compared with. A claim about the
+        rung before, which spoke of one change, then speaks of all the changes together.
+        """
+        steps = []
+        for i, rung in enumerate(self.rungs):
+            below = self._below(i)
+            while below is not None and self.rungs[below].experiment in left_out:
+                below = self._below(below)
+            if rung.experiment in left_out:
+                continue
+            if below != self._below(i):
+                claim = rung.claim if rung.against else COMPARING.get(rung.expects, rung.claim)
+                against = None if below is None else self.rungs[below].experiment
+                rung = rung.model_copy(update={"against": against, "claim": claim})
+            steps.append(rung)
+        return self.model_copy(update={"rungs": steps})
+
+    def _below(self, i: int) -> int | None:
+        """Place of the rung that rung i is compared with."""
+        against = self.rungs[i].against
+        if i == 0 or against is None:
+            return i - 1 if i else None
+        return max(j for j in range(i) if self.rungs[j].experiment == against)
 
 
 def _measured(rung: Rung) -> tuple[str, str | None, str]:
@@ -153,21 +186,17 @@ class Study(Strict):
     def without_rungs(self) -> "Study":
         """With `rungs: core` the study without the experiments marked as rungs, unless `only` names one of them.
 
-        A ladder loses their steps; what was compared with one of them is compared with the rung before. A ladder that
-        then compares nothing goes as a whole.
+        A ladder loses their steps (`Ladder.without`); one that then compares nothing goes as a whole.
         """
         if self.rungs == "all":
             return self
         kept = {key: e for key, e in self.experiments.items() if not e.rung or key in self.only}
-        ladders = {}
-        for name, ladder in self.ladders.items():
-            steps = [rung for rung in ladder.rungs if rung.experiment in kept]
-            steps = [
-                rung if rung.against is None or rung.against in kept else rung.model_copy(update={"against": None})
-                for rung in steps
-            ]
-            if any(rung.expects in COMPARING for rung in steps[1:]):
-                ladders[name] = ladder.model_copy(update={"rungs": steps})
+        shorter = {name: ladder.without(self.experiments.keys() - kept) for name, ladder in self.ladders.items()}
+        ladders = {
+            name: ladder
+            for name, ladder in shorter.items()
+            if any(rung.expects in COMPARING for rung in ladder.rungs[1:])
+        }
         return self.model_copy(update={"experiments": kept, "ladders": ladders})
 
     def selected(self) -> list[Experiment]:

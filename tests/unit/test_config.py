@@ -222,6 +222,23 @@ def test_core_leaves_the_rungs_out_of_study_and_ladders(config):
         assert all(rung.against in {None, *(r.experiment for r in ladder.rungs)} for rung in ladder.rungs)
 
 
+@pytest.mark.parametrize(
+    ("name", "experiment", "against", "claim"),
+    [
+        ("prompt_tuning", "roberta/prompt_tuning_repaired", "roberta/prompt_tuning", "Together, these changes raise"),
+        ("attempts_2_and_3", "qlora/attempt2_label_loss", "qlora/attempt2", "Together, these changes raise"),
+        ("attempt1", "qlora/attempt1_rate", "qlora/attempt1_label_loss", "Together, these changes raise"),
+        ("lora", "roberta/head_only", "roberta/lora", "Training the head alone learns less than LoRA."),
+        ("linear_head", "linear_head/last_token", None, "The last token has seen the whole pair"),
+    ],
+)
+def test_step_over_left_out_rungs_is_compared_with_what_they_were(config, name, experiment, against, claim):
+    rungs = resolve(config).ladders[name].rungs
+    (rung,) = [rung for rung in rungs if rung.experiment == experiment]
+    assert rung.against == against
+    assert rung.claim.startswith(claim)
+
+
 def test_rung_that_is_asked_for_by_name_runs(config):
     study = resolve(config, {"only": ["roberta/lora_rate"]})
     assert [experiment.key for experiment in study.selected()] == ["roberta/lora_rate"]
