@@ -9,6 +9,7 @@ configfile: "config.yaml"
 
 
 include: "rules/common.smk"
+include: "rules/launch.smk"
 include: "rules/specs.smk"
 include: "rules/preflight.smk"
 include: "rules/data.smk"

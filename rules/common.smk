@@ -151,52 +151,6 @@ def resource(kind, of):
     return scaled
 
 
-# ---------------------------------------------------------------------------------------------- preflight
-
-LOCKS = [f"containers/{name}.lock" for name in ("workflow", "study", "report")]
-
-
-def jobs_run_remotely():
-    """Whether jobs go to other machines. Known once Snakemake has its executor: not while this file is read."""
-    return workflow.non_local_exec
-
-
-def image_unless_in_use(image):
-    """No container for what preflight looks at and from; `snakemake --lint` wants one named all the same."""
-    return None if USES_CONTAINERS else image
-
-
-def preflight_arguments(wildcards):
-    """The arguments of preflight.py that only Snakemake knows."""
-    return [
-        *(["--remote"] if jobs_run_remotely() else []),
-        *(["--containers"] if USES_CONTAINERS else []),
-        *["--locks", *LOCKS],
-    ]
-
-
-def check_before_launch():
-    """Before the first job of a paper-scale run: every check of preflight, and no start if one fails.
-
-    Snakemake calls this in its main process only, after planning, and not in a dry run or when nothing is to do.
-    Jobs that need neither a GPU nor the hub (a report, the parameter counts) start anywhere, and so does a rehearsal.
-    """
-    if STUDY.scale != "paper" or workflow.touch:
-        return
-    pending = [job for job in workflow.dag.needrun_jobs() if job.rule.name != "rehearse_experiment"]
-    gpu_jobs = any(job.resources.get("gpu", 0) for job in pending)
-    fetches = any(job.rule.name.startswith("fetch_") for job in pending)
-    if not gpu_jobs and not fetches:
-        return
-    from nli.preflight import Launch, preflight
-
-    launch = Launch(jobs_run_remotely(), USES_CONTAINERS, gpu_jobs, fetches)
-    try:
-        preflight(STUDY, launch, [Path(lock) for lock in LOCKS])
-    except StudyError as error:
-        sys.exit(f"error: {error}")
-
-
 # ---------------------------------------------------------------------------------------------- specs
 
 
@@ -440,37 +394,3 @@ def files_of_reported_runs(wildcards):
 def report_sources():
     """Every source file of the report."""
     return sorted(str(path) for path in Path("report").rglob("*") if path.is_file())
-
-
-def check_before_submission():
-    """End Snakemake with one line if jobs would go to a SLURM account or partition that does not exist."""
-    if workflow.executor_plugin.name != "slurm":
-        return
-    from nli.cluster import check_cluster
-
-    jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
-    named = {
-        kind: {str(job.resources[kind]) for job in jobs if job.resources.get(kind)}
-        for kind in ("slurm_account", "slurm_partition")
-    }
-    try:
-        check_cluster(named["slurm_account"], named["slurm_partition"])
-    except StudyError as error:
-        sys.exit(f"error: {error}")
-
-
-def announce_report():
-    """Say where the report lies, if this run made one."""
-    for name in ("report.html", "report.pdf"):
-        if Path(study_path(name)).exists():
-            print(study_path(name))
-
-
-def explain_failure():
-    """Say how to get a report of the arms that did not fail, if there were any."""
-    if {job.rule.name for job in workflow.dag.needrun_jobs()} == {"preflight"}:
-        return
-    print(
-        "Some jobs failed: their logs are above. For a report of all that finished:\n"
-        "  snakemake --cores 1 --config finished_only=true"
-    )
