@@ -74,15 +74,18 @@ def evaluation_rows(study: Study, experiment: Experiment) -> int | None:
 
 
 def split_rows(study: Study, split: str) -> int | None:
-    """Rows of a validation split after the study's cap; None for `files`, which are not read here."""
+    """Rows of a split that is answered, after the study's cap; None for `files`, which are not read here."""
     data = study.data
-    if data.source == "hub" and data.rows:
+    cap = data.tune_examples if split == "tune" else data.evaluation_examples
+    if data.source == "hub" and split == "tune":
+        size = cap  # of the training rows that train leaves: most of them
+    elif data.source == "hub" and data.rows:
         size = getattr(data.rows, f"validation_{split}")
     elif data.source == "synthetic":
         size = getattr(data.synthetic, split)
     else:
         return None
-    return size if data.evaluation_examples is None else min(size, data.evaluation_examples)
+    return size if cap is None else min(size, cap)
 
 
 def jobs(study: Study, experiments: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ One row per example and scorer, in the order of the data:
 =================  ========  ==============================================================
 column             type      meaning
 =================  ========  ==============================================================
-split              string    "matched" or "mismatched"
+split              string    "matched", "mismatched" or "tune"
 scorer             string    how an answer became a label: "classifier", "parsed", ...
 pair_id            string    the example, unique within its split and scorer
 genre              string    "" where the source has none
@@ -29,7 +29,7 @@ from nli.atomic import whole_file
 from nli.errors import StudyError
 from nli.labels import LABELS
 
-SPLITS = ("matched", "mismatched")
+SPLITS = ("matched", "mismatched", "tune")
 LOGP_COLUMNS = tuple(f"logp_{label}" for label in LABELS)
 SCHEMA = pa.schema(
     [

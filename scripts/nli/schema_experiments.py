@@ -53,7 +53,9 @@ class HeadTraining(Training):
 
 
 class Rows(Strict):
-    splits: list[Split] = Field(min_length=1)
+    splits: list[Split] = Field(
+        min_length=1, description="what is answered; on `tune` one chooses, and reports nothing"
+    )
     examples: Positive | None = Field(None, description="fixed sample of each split; null: all of it")
 
 

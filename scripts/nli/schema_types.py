@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Label = Literal["entailment", "neutral", "contradiction"]
-Split = Literal["matched", "mismatched"]
+Split = Literal["matched", "mismatched", "tune"]
 Positive = Annotated[int, Field(gt=0)]
 NonNegative = Annotated[int, Field(ge=0)]
 

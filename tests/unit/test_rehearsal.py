@@ -12,7 +12,7 @@ from unit.test_training import TRAINING
 
 from nli import rehearsal
 from nli.config import load_study, rehearsal_spec
-from nli.costs import predict_costs, rehearsal_table
+from nli.costs import predict_costs, rehearsal_table, split_rows
 from nli.power import PowerMeter
 from nli.random_models import read_architecture
 from nli.rehearsal import HYPOTHESIS_LENGTHS, PREMISE_LENGTHS, rehearse_where_it_fits, typical_pairs, word_tokenizer
@@ -126,6 +126,16 @@ def study(config):
 def rehearsals(study):
     prompting = {**measured(), "training": None}
     return {e.key: measured() if e.key in ("roberta/full", "qlora/attempt2") else prompting for e in study.selected()}
+
+
+def test_rows_of_a_split_are_those_after_its_cap(config):
+    paper = load_study({**config, "scale": "paper"})
+    assert [split_rows(paper, split) for split in ("matched", "mismatched", "tune")] == [9815, 9832, 2000]
+    capped = {"data": {"evaluation_examples": 100, "tune_examples": 50}}
+    demo = load_study(config, capped)
+    assert [split_rows(demo, split) for split in ("matched", "tune")] == [100, 50]
+    files = load_study(config, {"data": {"source": "files", "path": "."}})
+    assert [split_rows(files, split) for split in ("matched", "tune")] == [None, None]
 
 
 def test_costs_are_steps_and_rows_at_the_measured_speed(study, rehearsals):

@@ -135,6 +135,17 @@ def test_report_of_what_finished_shows_a_missing_arm_as_such(smoke):
         away.rename(folder)
 
 
+def test_runs_are_scored_on_tune_where_one_chooses(tmp_path):
+    splits = "families={baseline: {evaluation: {splits: [matched, tune]}}}"
+    config = [f"results={tmp_path}", "only=[baseline/hypothesis_only]", splits]
+    snakemake("metrics", "--cores", "2", "--configfile", str(SMOKE), "--config", *config)
+    metrics = json.loads((tmp_path / "demo/baseline/hypothesis_only/seed42/metrics.json").read_text())
+    assert {split: scored["classifier"]["n"] for split, scored in metrics["results"].items()} == {
+        "matched": 96,
+        "tune": 48,
+    }
+
+
 @pytest.mark.skipif(not REAL.exists(), reason="the shared MultiNLI rows are not here")
 def test_real_rows_take_the_same_path(tmp_path):
     folder = tmp_path / "multinli"
