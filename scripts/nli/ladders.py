@@ -4,9 +4,10 @@ Pure functions from the resolved study and the runs' predictions to `report/ladd
 and sentences are made. All rungs of a ladder, and the chance baselines beside it, are measured on the pairs that all of
 them answered. p-values are adjusted (Holm) over the comparisons of their ladder.
 
-Several seeds: the test is that of the first seed which both experiments ran with, because pooling the seeds' answers
-would count each pair several times; mean and standard deviation over the seeds stand beside it, and a claim about a
-difference holds only if the difference has the same sign under every seed.
+Several seeds: figures and tests are those of the first seed that all rungs of the ladder ran with, because pooling the
+seeds' answers would count each pair several times; mean and standard deviation over the seeds stand beside them, and a
+claim holds only if every seed says the same. Where the rungs share no seed, a step's own seed and its two accuracies
+are stated with it.
 """
 
 import re
@@ -26,7 +27,7 @@ from nli.paired import compare, holm
 from nli.verdicts import above_chance, verdict
 
 # Keys of an experiment that name it, or decide nothing about its answers.
-NAMES = ("family", "name", "title", "origin", "adapter")
+NAMES = ("family", "name", "title", "origin", "rung", "adapter")
 WITHOUT_EFFECT = ("training.logging_steps", "training.checkpoint_steps", "evaluation.batch_size")
 # Parts of a model by the names of their tensors; the first that fits.
 PARTS = {
@@ -84,6 +85,7 @@ def measure_ladder(
     require_same_gold(
         [(rung["experiment"], frame) for rung, frames in zip(stated, found, strict=True) for frame in frames.values()]
     )
+    found = first_shared_seed_first(found)
     measured = [
         measure_rung(rung, frames, answers[rung["experiment"]], experiments[rung["experiment"]])
         for rung, frames in zip(stated, found, strict=True)
@@ -91,8 +93,8 @@ def measure_ladder(
     count = len(plain)
     baselines, rungs = measured[:count], measured[count:]
     for i, rung in enumerate(rungs):
-        below = compared_with(ladder["rungs"], i)
-        if below is not None:
+        if ladder["rungs"][i].get("against"):
+            below = ladder["rungs"][i]["against"] - 1
             rung["changed"] = changes(ladder["rungs"][below], ladder["rungs"][i], experiments, scorers)
             rung["step"] = compare_rungs(below, ladder["rungs"], i, found[count:])
         rung["baselines"] = {
@@ -147,29 +149,31 @@ def require_same_gold(frames: Sequence[tuple[str, pd.DataFrame]]) -> None:
             )
 
 
+def first_shared_seed_first(found: Sequence[Mapping[int, pd.DataFrame]]) -> list[dict[int, pd.DataFrame]]:
+    """Each rung's answers by seed, the first seed that all rungs with answers share put first."""
+    ran = [frames for frames in found if frames]
+    lead = [seed for seed in (ran[0] if ran else ()) if all(seed in frames for frames in ran)][:1]
+    return [{**{seed: frames[seed] for seed in lead if frames}, **frames} for frames in found]
+
+
 def counts_parsed(rung: Mapping[str, Any]) -> bool:
     return rung.get("counted") == "parsed"
-
-
-def compared_with(rungs: Sequence[Mapping[str, Any]], i: int) -> int | None:
-    """Place of the rung that rung i is compared with: the last of the experiment in `against`, or the one before."""
-    if i == 0:
-        return None
-    against = rungs[i].get("against")
-    return i - 1 if against is None else max(j for j in range(i) if rungs[j]["experiment"] == against)
 
 
 def measure_rung(
     rung: Mapping[str, Any], frames: Mapping[int, pd.DataFrame], left: Answers, spec: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """A rung's own figures, of the first seed; accuracies of all seeds beside."""
-    stated = {key: rung.get(key) for key in ("experiment", "scorer", "counted", "claim", "expects", "margin")}
+    """A rung's own figures, of the first seed; those of all seeds beside."""
+    stated = {
+        key: rung.get(key) for key in ("experiment", "scorer", "counted", "claim", "expects", "margin", "against")
+    }
     measured = {
         **stated,
         "title": spec["title"],
         "status": left.status if frames or left.status != "done" else "failed",
         "problem": left.problem if frames or left.status != "done" else "no answers on this split",
         "scores": None,
+        "scores_by_seed": {},
         "seeds": None,
         "audit": None,
         "changed": [],
@@ -178,11 +182,12 @@ def measure_rung(
     if not frames:
         return measured
     parsed = counts_parsed(rung)
-    values = [scores_of(frame, parsed)["accuracy"] for frame in frames.values()]
+    scores = {str(seed): scores_of(frame, parsed) for seed, frame in frames.items()}
     return {
         **measured,
-        "scores": scores_of(next(iter(frames.values())), parsed),
-        "seeds": spread(list(frames), values),
+        "scores": next(iter(scores.values())),
+        "scores_by_seed": scores,
+        "seeds": spread({seed: each["accuracy"] for seed, each in scores.items()}),
         "audit": gradient_audit(left.record),
     }
 
@@ -211,11 +216,11 @@ def scores_of(frame: pd.DataFrame, parsed_only: bool) -> dict[str, Any]:
     }
 
 
-def spread(seeds: Sequence[int], values: Sequence[float | None]) -> dict[str, Any]:
+def spread(values: Mapping[str, float | None]) -> dict[str, Any]:
     """Values by seed, their mean and, from two seeds on, their standard deviation."""
-    known = [value for value in values if value is not None]
+    known = [value for value in values.values() if value is not None]
     return {
-        "values": dict(zip(map(str, seeds), values, strict=True)),
+        "values": dict(values),
         "mean": statistics.mean(known) if known else None,
         "sd": statistics.stdev(known) if len(known) > 1 else None,
     }
@@ -273,7 +278,8 @@ def compare_frames(
     steps = [compare_seed(first[seed], second[seed], restrict, same_answers) for seed in seeds]
     if steps[0] is None:
         return None
-    return {**steps[0], "seeds": spread(seeds, [step["difference"] if step else None for step in steps])}
+    differences = {str(seed): step and step["difference"] for seed, step in zip(seeds, steps, strict=True)}
+    return {**steps[0], "seed": str(seeds[0]), "seeds": spread(differences)}
 
 
 def compare_seed(

@@ -19,6 +19,7 @@ class EncodedTexts:
 
     prompts: list[list[int]]
     texts: list[list[int]]
+    end_tokens: int = 0  # at the end of every text, behind the label
 
 
 def encode_texts(rows: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, spec: dict[str, Any]) -> EncodedTexts:
@@ -38,12 +39,13 @@ def encode_texts(rows: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, spec: d
     return EncodedTexts(
         prompts=tokenizer(evaluation_prompts(rows, spec))["input_ids"],
         texts=[[*ids, *end] for ids in tokenizer(texts)["input_ids"]],
+        end_tokens=len(end),
     )
 
 
 def count_lost_labels(encoded: EncodedTexts, max_length: int) -> int:
-    """How many texts lose part of their label, which stands at the end, to `max_length`."""
-    return sum(len(ids) > max_length for ids in encoded.texts)
+    """How many texts lose part of their label, which stands at the end or before the end token, to `max_length`."""
+    return sum(len(ids) - encoded.end_tokens > max_length for ids in encoded.texts)
 
 
 def training_dataset(encoded: EncodedTexts, max_length: int, loss_on: str) -> Dataset:

@@ -57,8 +57,10 @@ class Rung(Strict):
     expects: Literal["higher", "lower", "no_difference", "one_class", "at_chance", "above_chance"] | None = Field(
         None, description="what the claim says, of the difference from the rung before or of the rung itself"
     )
-    against: str | None = Field(
-        None, description="experiment of an earlier rung to compare with; null: the rung before"
+    against: str | Positive | None = Field(
+        None,
+        description="earlier rung to compare with: its number, or its experiment (the last rung of it); null: the rung "
+        "before, for a claim of a difference",
     )
     margin: PositiveFloat = Field(
         0.02, lt=1, description="difference that `no_difference` and `at_chance` take for none, as a share"
@@ -91,38 +93,46 @@ class Ladder(Strict):
             earlier = self.rungs[:i]
             if rung.expects is None:
                 raise ValueError(f"rungs.{i}: needs the key 'expects': what its claim says of the data")
-            if rung.against and rung.against not in [other.experiment for other in earlier]:
+            known = [*range(1, i + 1), *(other.experiment for other in earlier)]
+            if rung.against is not None and rung.against not in known:
                 raise ValueError(f"rungs.{i}.against: no earlier rung is '{rung.against}'")
             if any(_measured(rung) == _measured(other) for other in earlier):
                 raise ValueError(f"rungs.{i}: the same experiment, scorer and counting as an earlier rung")
         return self
 
     def without(self, left_out: Collection[str]) -> "Ladder":
-        """The ladder without the steps of some experiments.
+        """The ladder without the steps of some experiments, `against` resolved to the number of a rung that is left.
 
         A step that was compared with one of them is compared with what that one was compared with. A claim about the
-        rung before, which spoke of one change, then speaks of all the changes together.
+        rung before, which spoke of one change, then speaks of all the changes together; one with nothing left to
+        compare with goes too.
         """
+        numbers: dict[int, int] = {}  # place in this ladder -> number in the shorter one
         steps = []
         for i, rung in enumerate(self.rungs):
-            below = self._below(i)
-            while below is not None and self.rungs[below].experiment in left_out:
-                below = self._below(below)
             if rung.experiment in left_out:
                 continue
-            if below != self._below(i):
-                claim = rung.claim if rung.against else COMPARING.get(rung.expects, rung.claim)
-                against = None if below is None else self.rungs[below].experiment
-                rung = rung.model_copy(update={"against": against, "claim": claim})
-            steps.append(rung)
+            compares = rung.against is not None or rung.expects in COMPARING
+            below = self._below(i) if compares else None
+            while below is not None and below not in numbers:
+                below = self._below(below)
+            if below is None and rung.expects in COMPARING:
+                continue
+            joined = compares and below != self._below(i) and rung.against is None
+            claim = COMPARING.get(rung.expects, rung.claim) if joined else rung.claim
+            against = None if below is None else numbers[below]
+            steps.append(rung.model_copy(update={"against": against, "claim": claim}))
+            numbers[i] = len(steps)
         return self.model_copy(update={"rungs": steps})
 
     def _below(self, i: int) -> int | None:
-        """Place of the rung that rung i is compared with."""
+        """Place of the rung that rung i builds on: the one in `against`, or the one before; None for the first."""
         against = self.rungs[i].against
-        if i == 0 or against is None:
-            return i - 1 if i else None
-        return max(j for j in range(i) if self.rungs[j].experiment == against)
+        if isinstance(against, int):
+            return against - 1
+        if against is not None:
+            return max(j for j in range(i) if self.rungs[j].experiment == against)
+        return i - 1 if i else None
 
 
 def _measured(rung: Rung) -> tuple[str, str | None, str]:
@@ -188,14 +198,13 @@ class Study(Strict):
 
         A ladder loses their steps (`Ladder.without`); one that then compares nothing goes as a whole.
         """
-        if self.rungs == "all":
-            return self
-        kept = {key: e for key, e in self.experiments.items() if not e.rung or key in self.only}
+        core = self.rungs == "core"
+        kept = {key: e for key, e in self.experiments.items() if not (core and e.rung) or key in self.only}
         shorter = {name: ladder.without(self.experiments.keys() - kept) for name, ladder in self.ladders.items()}
         ladders = {
             name: ladder
             for name, ladder in shorter.items()
-            if any(rung.expects in COMPARING for rung in ladder.rungs[1:])
+            if len(ladder.rungs) == len(self.ladders[name].rungs) or any(rung.against for rung in ladder.rungs)
         }
         return self.model_copy(update={"experiments": kept, "ladders": ladders})
 

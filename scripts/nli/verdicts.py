@@ -13,14 +13,15 @@ from nli.paired import LEVEL
 def above_chance(rung: Mapping[str, Any], baselines: Sequence[Mapping[str, Any]]) -> str | None:
     """ "yes" if the rung beats every baseline, "no" if one beats it, else "no evidence"; None without a comparison.
 
-    Each comparison is McNemar's, Holm-adjusted over the ladder's rungs and baselines.
+    Each comparison is McNemar's, Holm-adjusted over the ladder's rungs and baselines, and of one sign under all seeds.
     """
     steps = [rung["baselines"].get(baseline["experiment"]) for baseline in baselines]
     if not steps or None in steps:
         return None
-    if all(step["difference"] > 0 and step["p_holm"] < LEVEL for step in steps):
+    settled = [step["p_holm"] < LEVEL and agrees(step) for step in steps]
+    if all(beyond and step["difference"] > 0 for beyond, step in zip(settled, steps, strict=True)):
         return "yes"
-    if any(step["difference"] < 0 and step["p_holm"] < LEVEL for step in steps):
+    if any(beyond and step["difference"] < 0 for beyond, step in zip(settled, steps, strict=True)):
         return "no"
     return "no evidence"
 
@@ -31,12 +32,23 @@ def verdict(rung: Mapping[str, Any]) -> str:
     if expects is None:
         return "no claim"
     if expects == "one_class":
-        return verdict_one_class(rung["scores"])
+        return unanimous(verdict_one_class(scores) for scores in every_seed(rung))
     if expects == "at_chance":
-        return verdict_at_chance(rung["scores"], rung["margin"])
+        return unanimous(verdict_at_chance(scores, rung["margin"]) for scores in every_seed(rung))
     if expects == "above_chance":
         return {"yes": "supported", "no": "refuted", None: "not tested"}.get(rung["above_chance"], "no evidence")
     return verdict_difference(expects, rung["step"], rung["margin"])
+
+
+def every_seed(rung: Mapping[str, Any]) -> list[Mapping[str, Any] | None]:
+    """The rung's scores under each seed; one None where it has no answers."""
+    return list(rung["scores_by_seed"].values()) or [None]
+
+
+def unanimous(verdicts: Iterable[str]) -> str:
+    """The verdict that all seeds give, else "no evidence"."""
+    said = set(verdicts)
+    return said.pop() if len(said) == 1 else "no evidence"
 
 
 def verdict_one_class(scores: Mapping[str, Any] | None) -> str:
@@ -67,13 +79,19 @@ def verdict_difference(expects: str, step: Mapping[str, Any] | None, margin: flo
     else:
         inside = -margin < step["interval"][0] and step["interval"][1] < margin
         settled = step["p_holm"] < LEVEL
+    settled = settled and agrees(step)
     if sign is None:
-        return "supported" if inside else "refuted" if settled else "no evidence"
-    if not settled or not agrees(step["seeds"]["values"].values(), difference):
+        near = all(abs(value) < margin for value in known_differences(step))
+        return "supported" if inside and near else "refuted" if settled and not inside else "no evidence"
+    if not settled:
         return "no evidence"
     return "supported" if sign * difference > 0 else "refuted"
 
 
-def agrees(values: Iterable[float | None], difference: float) -> bool:
+def agrees(step: Mapping[str, Any]) -> bool:
     """Whether the difference has the same sign under every seed."""
-    return all(value is None or value * difference > 0 for value in values)
+    return all(value * step["difference"] > 0 for value in known_differences(step))
+
+
+def known_differences(step: Mapping[str, Any]) -> list[float]:
+    return [value for value in step["seeds"]["values"].values() if value is not None]

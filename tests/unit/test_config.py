@@ -11,7 +11,9 @@ import yaml
 
 from nli.config import deep_merge, load_study, prediction_spec, training_spec
 from nli.errors import StudyError
+from nli.ladders import changes
 from nli.reference import file_schema, reference_table
+from nli.schema import Ladder, Rung
 
 
 def resolve(config, overrides=None):
@@ -219,7 +221,7 @@ def test_core_leaves_the_rungs_out_of_study_and_ladders(config):
     for name, ladder in core.ladders.items():
         known = {rung.experiment for rung in whole.ladders[name].rungs}
         assert {rung.experiment for rung in ladder.rungs} == known - rungs
-        assert all(rung.against in {None, *(r.experiment for r in ladder.rungs)} for rung in ladder.rungs)
+        assert all(rung.against is None or rung.against <= i for i, rung in enumerate(ladder.rungs))
 
 
 @pytest.mark.parametrize(
@@ -229,14 +231,50 @@ def test_core_leaves_the_rungs_out_of_study_and_ladders(config):
         ("attempts_2_and_3", "qlora/attempt2_label_loss", "qlora/attempt2", "Together, these changes raise"),
         ("attempt1", "qlora/attempt1_rate", "qlora/attempt1_label_loss", "Together, these changes raise"),
         ("lora", "roberta/head_only", "roberta/lora", "Training the head alone learns less than LoRA."),
-        ("linear_head", "linear_head/last_token", None, "The last token has seen the whole pair"),
+        ("linear_head", "linear_head/last_token", "linear_head/first_token", "The last token has seen the whole pair"),
     ],
 )
 def test_step_over_left_out_rungs_is_compared_with_what_they_were(config, name, experiment, against, claim):
     rungs = resolve(config).ladders[name].rungs
-    (rung,) = [rung for rung in rungs if rung.experiment == experiment]
-    assert rung.against == against
+    rung = next(rung for rung in rungs if rung.experiment == experiment)
+    assert rungs[rung.against - 1].experiment == against
     assert rung.claim.startswith(claim)
+
+
+def rungs_of(*stated):
+    return Ladder(title="T", question="Q", rungs=[Rung(claim="c", **rung) for rung in stated])
+
+
+def test_a_left_out_step_passes_on_the_very_rung_that_it_was_compared_with():
+    ladder = rungs_of(
+        {"experiment": "a", "scorer": "first_label"},
+        {"experiment": "b", "expects": "higher"},
+        {"experiment": "a", "scorer": "most_frequent_label", "expects": "at_chance"},
+        {"experiment": "c", "against": "b", "expects": "higher"},
+    )
+    assert [rung.against for rung in ladder.without({"b"}).rungs] == [None, None, 1]
+    assert [rung.against for rung in ladder.without(set()).rungs] == [None, 1, None, 2]
+
+
+def test_a_claim_with_nothing_left_to_compare_with_goes_too():
+    ladder = rungs_of(
+        {"experiment": "a"},
+        {"experiment": "b", "expects": "at_chance"},
+        {"experiment": "c", "against": "a", "expects": "higher"},
+        {"experiment": "d", "against": 1, "expects": "one_class"},
+    )
+    kept = ladder.without({"a"}).rungs
+    assert [(rung.experiment, rung.against) for rung in kept] == [("b", None), ("d", None)]
+
+
+def test_every_step_of_attempt_1_changes_one_thing(config):
+    study = resolve(config, {"rungs": "all"})
+    experiments = study.model_dump(mode="json")["experiments"]
+    rungs = [rung.model_dump() for rung in study.ladders["attempt1"].rungs]
+    scorers = {key: (spec.get("scorers") or ["classifier"])[0] for key, spec in experiments.items()}
+    steps = [changes(rungs[rung["against"] - 1], rung, experiments, scorers) for rung in rungs if rung["against"]]
+    assert len(steps) == len(rungs) - 1
+    assert [len(step) for step in steps] == [1] * len(steps)
 
 
 def test_rung_that_is_asked_for_by_name_runs(config):

@@ -148,8 +148,18 @@ def test_text_cut_at_max_length_loses_its_label(decoder_folder, rows):
     lengths = sorted(len(ids) for ids in encoded.texts)
     assert count_lost_labels(encoded, lengths[-1]) == 0
     assert count_lost_labels(encoded, lengths[2]) == sum(length > lengths[2] for length in lengths)
-    cut = training_dataset(encoded, lengths[0] - 1, "all")
-    assert all("Label: " not in tokenizer.decode(ids) or len(ids) < lengths[0] for ids in cut["input_ids"])
+    whole, cut = (training_dataset(encoded, length, "label") for length in (lengths[-1], lengths[0] - 1))
+    assert all(any(label != IGNORED for label in labels) for labels in whole["labels"])
+    assert all(label == IGNORED for labels in cut["labels"] for label in labels)  # no label is left to learn
+    starts = [ids[: lengths[0] - 1] for ids in encoded.texts]
+    assert cut["input_ids"] == starts
+
+
+def test_text_that_loses_its_end_token_alone_keeps_its_label(decoder_folder, rows):
+    tokenizer = load_tokenizer(decoder_folder)
+    encoded = encode_texts(rows.head(1), tokenizer, {**SPEC, "append_eos": True})
+    length = len(encoded.texts[0])
+    assert [count_lost_labels(encoded, length - cut) for cut in (0, 1, 2)] == [0, 0, 1]
 
 
 def test_attempts_pad_to_max_length_where_the_report_did(decoder_folder, rows):

@@ -13,6 +13,7 @@ from nli.errors import StudyError
 from nli.reporting import prose, tables_ladders
 from nli.reporting.figures import make_figures
 from nli.reporting.figures_ladders import in_two_lines, matrices
+from nli.reporting.reported import printed_scores
 from nli.reporting.results import load_results
 from nli.reporting.tables import make_tables
 
@@ -87,6 +88,7 @@ def rung(**changes):
     scores = {"n": 100, "accuracy": 0.6, "interval": [0.5, 0.69], "top_share": 0.4, "parsed": 100, "classes": 3}
     seeds = {"values": {"1": 0.1}, "mean": 0.1, "sd": None}
     step = {"from": 0, "n": 100, "difference": 0.1, "interval": [0.02, 0.18], "p": 0.0004, "p_holm": 0.0008}
+    step["seed"] = "1"
     return {
         "experiment": "roberta/full",
         "title": "Full",
@@ -96,7 +98,9 @@ def rung(**changes):
         "problem": "",
         "claim": "It helps.",
         "expects": "higher",
+        "against": 1,
         "scores": scores,
+        "scores_by_seed": {"1": scores},
         "audit": None,
         "changed": [],
         "above_chance": "yes",
@@ -150,6 +154,37 @@ def test_seeds_are_reported_beside_the_test():
     seeds = {"values": {"1": 0.1, "2": 0.2}, "mean": 0.15, "sd": 0.0707}
     several = {**several, "step": {**several["step"], "seeds": seeds}}
     assert "over 2 seeds +15.0 points, SD 7.1" in tables_ladders.sentence(ladder(several), 1)
+
+
+def test_a_step_of_another_seed_than_the_figures_states_its_own():
+    other = rung()
+    both = {"1": other["scores"], "2": {**other["scores"], "accuracy": 0.72}}
+    other = {**other, "scores_by_seed": both, "step": {**other["step"], "seed": "2"}}
+    before = rung(experiment="roberta/lora", step=None, scores_by_seed={"2": {**other["scores"], "accuracy": 0.62}})
+    text = tables_ladders.sentence({**ladder(other), "rungs": [before, other]}, 1)
+    assert "under seed 2, where they answer 62.0% and 72.0% right" in text
+    assert "under seed" not in tables_ladders.sentence(ladder(rung()), 1)
+
+
+def test_answers_of_which_none_names_a_label_are_given_as_the_reason():
+    silent = rung(scores={**rung()["scores"], "n": 0, "accuracy": None}, step=None, verdict="not tested")
+    text = tables_ladders.sentence(ladder(silent), 1)
+    assert text == "*It helps.* **Full**: done (no answer names a label), so this is **not tested**."
+
+
+def test_only_an_origin_leaves_its_runs_in_the_report(config, tmp_path):
+    make_results(tmp_path, n=60)
+    study = load_study(config, {"only": ["reported"]}).model_dump(mode="json")
+    (tmp_path / "study.json").write_text(json.dumps(study))
+    arms = load(tmp_path).arms
+    done = {key for key, arm in arms.items() if arm.status == "done"}
+    assert done == {key for key, spec in study["experiments"].items() if spec["origin"] == "reported"}
+
+
+def test_report_credits_the_earlier_one_with_the_scores_that_it_printed(tmp_path):
+    scores = printed_scores(load(make_results(tmp_path, n=60)))
+    # RoBERTa: full and LoRA on two splits, prompt tuning on one; five prompts; attempt 1 twice, 2 and 3; linear head
+    assert len(scores) == len(set(scores)) == 2 + 2 + 1 + 5 + 2 + 1 + 1 + 1
 
 
 def test_audit_names_parts_and_counts_only_where_a_gradient_is_missing():

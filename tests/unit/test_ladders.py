@@ -5,6 +5,7 @@ import pytest
 
 from nli.errors import StudyError
 from nli.ladders import Answers, changes, common_pairs, flatten, gradient_audit, measure_ladders, scores_of
+from nli.schema import Ladder, Rung
 from nli.verdicts import verdict, verdict_difference
 
 E, N, C = "entailment", "neutral", "contradiction"
@@ -37,7 +38,9 @@ def measure(rungs, experiments, answers, baselines=None):
     """One ladder over `experiments` ({key: spec}), with `answers` by key."""
     specs = {**{key: {**SPEC, "family": "baseline"} for key in baselines or {}}, **experiments}
     defaults = {"claim": "A claim.", "expects": "higher", "margin": 0.02}
-    ladder = {"title": "T", "question": "Q", "split": "matched", "rungs": [{**defaults, **rung} for rung in rungs]}
+    steps = [{**defaults, **rung} for rung in rungs]
+    stated = Ladder(title="T", question="Q", rungs=[Rung(**step) for step in steps])
+    ladder = stated.without([]).model_dump()
     every = {key: Answers("not run") for key in specs} | answers | (baselines or {})
     study = {"experiments": specs, "ladders": {"one": ladder}}
     return measure_ladders(study, every, dict.fromkeys(specs, "parsed"))["ladders"]["one"]
@@ -201,14 +204,74 @@ def test_several_seeds_give_mean_and_spread_and_must_agree():
     assert against["verdict"] == "no evidence"
 
 
+def seeds(**correct):
+    """An experiment that answered so many of 300 right under each seed: seeds(s1=100, s2=200)."""
+    return Answers("done", "", {int(s[1:]): answers_of(right(n)).frames[1] for s, n in correct.items()})
+
+
+@pytest.mark.parametrize(
+    ("expects", "one", "two", "expected"),
+    [
+        ("above_chance", 200, 60, "no evidence"),  # the majority class is right for 100
+        ("above_chance", 200, 190, "supported"),
+        ("at_chance", 100, 260, "no evidence"),
+        ("at_chance", 100, 101, "supported"),
+        ("one_class", 300, 150, "no evidence"),
+        ("one_class", 300, 300, "supported"),
+    ],
+)
+def test_a_claim_about_one_rung_holds_under_every_seed(expects, one, two, expected):
+    if expects == "one_class":
+        frames = {s: answers_of([E] * n + [N] * (300 - n)).frames[1] for s, n in ((1, one), (2, two))}
+        left = Answers("done", "", frames)
+    else:
+        left = seeds(s1=one, s2=two)
+    baselines = {"baseline/majority": seeds(s1=100, s2=100)}
+    rungs = [{**A, "expects": expects, "margin": 0.1}, B]
+    assert measure(rungs, TWO, {"icl/a": left}, baselines)["rungs"][0]["verdict"] == expected
+
+
+def test_no_difference_means_none_under_any_seed():
+    rungs = [A, {**B, "expects": "no_difference"}]
+    left = {"icl/a": seeds(s1=150, s2=150), "icl/b": seeds(s1=150, s2=300)}
+    assert measure(rungs, TWO, left)["rungs"][1]["verdict"] == "no evidence"
+    left["icl/b"] = seeds(s1=300, s2=150)  # apart under the first seed alone
+    assert measure(rungs, TWO, left)["rungs"][1]["verdict"] == "no evidence"
+    left["icl/b"] = seeds(s1=300, s2=290)
+    assert measure(rungs, TWO, left)["rungs"][1]["verdict"] == "refuted"
+
+
+def test_figures_are_those_of_the_first_seed_that_all_rungs_share():
+    left = {"icl/a": seeds(s1=210, s2=100), "icl/b": seeds(s2=150, s3=160)}
+    first, second = measure([A, B], TWO, left)["rungs"]
+    assert [rung["scores"]["correct"] for rung in (first, second)] == [100, 150]
+    assert (second["step"]["seed"], second["step"]["difference"]) == ("2", pytest.approx(50 / 300))
+    assert first["seeds"]["mean"] == pytest.approx(310 / 600)
+
+
+def test_a_claim_about_a_rung_alone_is_not_compared_with_the_one_before():
+    left = {"icl/a": answers_of(right(100)), "icl/b": answers_of(right(200)), "icl/c": answers_of(right(110))}
+    rungs = [A, {**B, "expects": "above_chance"}, {"experiment": "icl/c", "against": "icl/a"}]
+    middle, last = measure(rungs, {**TWO, "icl/c": SPEC}, left)["rungs"][1:]
+    assert (middle["step"], middle["changed"]) == (None, [])
+    assert last["step"]["p_holm"] == last["step"]["p"] == 2 / 2**10  # the only test of the ladder
+
+
 def test_what_changed_is_computed_from_the_resolved_experiments():
     before = {
         **SPEC,
+        "rung": False,
         "training": {"learning_rate": 3e-5, "logging_steps": 1},
         "trainable": "word_embeddings",
         "lora": None,
     }
-    after = {**before, "title": "Other", "training": {"learning_rate": 1e-2, "logging_steps": 2}, "lora": {"r": 8}}
+    after = {
+        **before,
+        "title": "Other",
+        "rung": True,
+        "training": {"learning_rate": 1e-2, "logging_steps": 2},
+        "lora": {"r": 8},
+    }
     experiments = {"icl/a": before, "icl/b": after}
     scorers = dict.fromkeys(experiments, "parsed")
     assert changes({"experiment": "icl/a"}, {"experiment": "icl/b"}, experiments, scorers) == [

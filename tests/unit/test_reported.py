@@ -4,7 +4,16 @@ import pytest
 import yaml
 from unit.report_fixtures import ROOT
 
-from nli.reporting.reported import chance_levels, epoch_cell, explained, judge, reported_cell, rounding_to, verdict
+from nli.reporting.reported import (
+    chance_levels,
+    epoch_cell,
+    explained,
+    judge,
+    reported_cell,
+    rounding_to,
+    verdict,
+)
+from nli.reporting.results import reported_accuracy
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +30,7 @@ def test_fractions_are_those_that_round_to_what_was_printed():
     assert rounding_to(0.354457, 9815, 9815) == [(3479, 9815)]
     assert rounding_to(0.35, 9815, 9815) == [(3435, 9815)]  # 0.349975 rounds to 0.35
     assert rounding_to(0.3500, 3, 3) == []
+    assert rounding_to("about 0.30", 200, 200) == [(59, 200), (60, 200), (61, 200)]  # 0.295 to 0.305
 
 
 def test_chance_is_the_majority_share_or_a_third(reported):
@@ -50,7 +60,7 @@ def test_interval_and_exact_test_decide_together(reported, right, n, expected):
         ("icl/prompt2", None, (116, 243), 1, "differs"),
         ("icl/prompt3", None, (91, 229), 1, "same as chance"),
         ("qlora/attempt1", "most_frequent_label", (111, 206), 4, "differs"),
-        ("qlora/attempt1", "first_label", (3, 10), 200, "same as chance"),
+        ("qlora/attempt1", "first_label", (3, 10), 315, "same as chance"),
         ("qlora/attempt2", None, (4, 11), 22, "same as chance"),
         ("qlora/attempt3", None, (41, 80), 3, "differs"),
         ("linear_head/first_token", None, (12, 35), 7, "same as chance"),
@@ -74,6 +84,15 @@ def test_what_was_not_printed_is_not_judged(reported):
     assert judge(reported, "qlora/attempt1_label_loss") is None
     assert judge(reported, "roberta/prompt_tuning", "mismatched") is None
     assert reported_cell(reported, "roberta/prompt_tuning", "mismatched") == "–"
+
+
+@pytest.mark.parametrize(
+    ("key", "scorer"),
+    [("icl/prompt3", "label_logp"), ("icl/prompt3", "calibrated_logp"), ("qlora/attempt2", "label_logp")],
+)
+def test_a_way_of_judging_that_the_report_did_not_use_has_no_reported_accuracy(reported, key, scorer):
+    assert reported_accuracy(reported, key, scorer=scorer) is None
+    assert reported_accuracy(reported, key, scorer=None) is not None
 
 
 def test_a_printed_value_that_no_fraction_gives_is_not_judged(reported):

@@ -5,8 +5,10 @@ import re
 import shutil
 
 import pytest
+import yaml
 from unit.report_fixtures import ROOT, make_results, measure
 
+from nli.config import load_study
 from nli.errors import StudyError
 from nli.reporting import markup, prose, tables, tables_data, tables_llama, tables_overview, tables_roberta
 from nli.reporting.results import (
@@ -163,6 +165,22 @@ def test_prompt_summary_shows_both_ways_of_counting_and_the_fraction(results):
     assert row[3] == f"{100 * scores['correct'] / scores['parsed']:.2f}"
     assert row[5] == f"{100 * scores['correct'] / scores['n']:.2f}"
     assert row[7:] == ["47.17‡", "25/53 to 100/212"]  # 25/53 could be chance, 100/212 not
+
+
+def test_a_prompt_has_one_card_with_its_shots_and_examples(tmp_path):
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    study = load_study(config, {"rungs": "all"}).model_dump(mode="json")
+    make_results(tmp_path, n=60)
+    (tmp_path / "study.json").write_text(json.dumps(study))
+    files = "study.json", "data/description.json"
+    results = load_results(tmp_path, tmp_path / files[0], ROOT / "report/reported.yaml", tmp_path / files[1])
+    cards = re.split(r"^#### ", tables_llama.prompts(results), flags=re.MULTILINE)[1:]
+    used = {spec["prompt"] for spec in study["experiments"].values() if spec["family"] == "icl"}
+    assert len(cards) == len(used) == 9
+    three = next(card for card in cards if card.startswith("Prompt 1, three shots"))
+    assert "**Shots.** 3" in three
+    assert "{answer}" in three
+    assert ["the report's, letter for letter" in card for card in cards] == [True] * 5 + [False] * 4
 
 
 def test_prompt_texts_stand_in_the_report_letter_for_letter(results):

@@ -14,7 +14,7 @@ from nli.paired import LEVEL
 from nli.reporting.markup import percent
 from nli.reporting.plot_style import FAMILY_COLOURS, GRID, INK, MUTED, VERDICT_COLOURS, WIDTH
 from nli.reporting.results import Results
-from nli.reporting.tables_ladders import changed, p_value, rung_title, settled, signed
+from nli.reporting.tables_ladders import changed, p_value, rung_title, settled, shows_seed_of_step, signed
 
 LADDER = (
     "each rung's accuracy with its 95% Wilson interval, from the experiment as reported downwards. Between two rungs: "
@@ -95,16 +95,16 @@ def draw_rung(axes: Axes, rung: Mapping[str, Any], row: int, low: float) -> None
 def draw_step(axes: Axes, ladder: Mapping[str, Any], row: int, low: float) -> None:
     """Between two rungs: what changed, an arrow from the accuracy below to this one, and the difference."""
     rung, step = ladder["rungs"][row], ladder["rungs"][row]["step"]
-    changes = changed(rung)
-    axes.text(low + 0.3, row - 0.5, in_two_lines(changes), va="center", size=7, color=INK, zorder=5,
-              bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1})  # fmt: skip
+    if changes := changed(rung):
+        axes.text(low + 0.3, row - 0.5, in_two_lines(changes), va="center", size=7, color=INK, zorder=5,
+                  bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1})  # fmt: skip
     if not step:
         return
-    start = 100 * ladder["rungs"][step["from"]]["scores"]["accuracy"]
-    end = 100 * rung["scores"]["accuracy"]
+    start, end = (ladder["rungs"][place]["scores"]["accuracy"] for place in (step["from"], row))
     colour = INK if settled(step) else MUTED
-    axes.annotate("", (end, row - 0.3), (start, step["from"] + 0.12), zorder=2,
-                  arrowprops={"arrowstyle": "->", "color": colour, "lw": 0.9, "shrinkA": 2, "shrinkB": 0})  # fmt: skip
+    if None not in (start, end) and shows_seed_of_step(ladder, row):
+        arrow = {"arrowstyle": "->", "color": colour, "lw": 0.9, "shrinkA": 2, "shrinkB": 0}
+        axes.annotate("", (100 * end, row - 0.3), (100 * start, step["from"] + 0.12), zorder=2, arrowprops=arrow)
     p = "same answers" if step["same_answers"] else f"p {p_value(step['p_holm']).replace('< ', '<')}"
     note = f"{signed(step['difference'])}, {p}"
     axes.text(1.015, row - 0.5, note, transform=axes.get_yaxis_transform(), va="center", size=7, color=colour)

@@ -6,6 +6,7 @@ or two, every fraction of at most 250 examples that rounds to the printed value 
 of the fewest examples is shown, which gives the widest interval; the verdict is that of all of them, or is left open.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,6 +20,7 @@ from nli.reporting.markup import counted, escape, integer, interval, listing, pe
 from nli.reporting.results import Arm, Results, reported_accuracy
 
 MOST_EXAMPLES = 250  # reported.yaml: the report's samples of Llama's answers held at most some 250 rows
+FEWEST_DIGITS = 4  # behind the point of any accuracy that the report printed as a figure
 MARKS = {"same as chance": "†", "open": "‡", "differs": ""}
 MEANING = "†: does not differ from chance. ‡: whether it does depends on the unknown number of examples."
 
@@ -90,17 +92,18 @@ def possible_fractions(
 def rounding_to(printed: float | str, fewest: int, most: int) -> list[tuple[int, int]]:
     """Fractions of `fewest` to `most` examples that give `printed` when rounded to its digits.
 
-    A text such as "about 0.30" is taken by its number. Figures to the last digit of a float are compared as floats.
+    A text such as "about 0.30" is taken by its number. A float has lost its closing zeros: it was printed to four
+    digits at least. Figures to the last digit of a float are compared as floats.
     """
     text = str(printed).split()[-1]
-    value, half = Fraction(text), Fraction(1, 2 * 10 ** len(text.partition(".")[2]))
+    digits = len(text.partition(".")[2])
+    digits = max(digits, FEWEST_DIGITS) if isinstance(printed, float) else digits
+    value, half = Fraction(text), Fraction(1, 2 * 10**digits)
     tolerance = max(half, Fraction(1, 10**12))
-    found = []
-    for n in range(fewest, most + 1):
-        right = round(value * n)
-        if abs(Fraction(right, n) - value) <= tolerance:
-            found.append((right, n))
-    return found
+    low, high = value - tolerance, value + tolerance
+    return [
+        (right, n) for n in range(fewest, most + 1) for right in range(math.ceil(low * n), math.floor(high * n) + 1)
+    ]
 
 
 # ------------------------------------------------------------------------------------------------ report

@@ -7,7 +7,7 @@ report.
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -139,7 +139,7 @@ def load_results(folder: Path, study: Path, reported: Path, description: Path, l
     return Results(
         study=plan,
         arms={
-            key: load_arm(folder, key, spec, seeds if is_selected(key, plan.get("only")) else [])
+            key: load_arm(folder, key, spec, seeds if is_selected(key, spec, plan.get("only")) else [])
             for key, spec in experiments.items()
         },
         description=data,
@@ -148,9 +148,9 @@ def load_results(folder: Path, study: Path, reported: Path, description: Path, l
     )
 
 
-def is_selected(key: str, only: list[str] | None) -> bool:
+def is_selected(key: str, spec: Mapping[str, Any], only: list[str] | None) -> bool:
     """Whether `only` leaves an experiment; files of others may be from another configuration."""
-    return not only or key in only or key.split("/")[0] in only
+    return not only or bool({key, spec["family"], spec["origin"]} & set(only))
 
 
 def load_arm(folder: Path, key: str, spec: Mapping[str, Any], seeds: list[int]) -> Arm:
@@ -215,6 +215,10 @@ def read_answers(folder: Path, arm: Arm) -> Answers:
     return Answers(status, "; ".join(problems), frames, arm.first.run if arm.first else {})
 
 
+# How the report judged written answers: parsed, by the first word, by the most frequent label or by the first one.
+REPORTED_SCORERS = ("parsed", "first_word", "most_frequent_label", "first_label")
+
+
 def reported_accuracy(
     reported: Mapping[str, Any], key: str, split: str = "matched", scorer: str | None = None
 ) -> float | str | None:
@@ -232,6 +236,8 @@ def reported_accuracy(
     if split != "matched":
         return None
     llama = reported["llama"]
+    if scorer not in (None, *REPORTED_SCORERS):
+        return None
     if family == "icl":
         return llama["icl"]["prompts"].get(_number(name), {}).get("accuracy")
     if key == "linear_head/first_token":
@@ -287,11 +293,3 @@ def reported_prompt(reported: Mapping[str, Any], name: str) -> Mapping[str, Any]
 def _number(name: str) -> int | None:
     digits = name.removeprefix("prompt")
     return int(digits) if digits.isdigit() else None
-
-
-def scored_arms(results: Results) -> Iterator[tuple[Arm, str, str, Mapping[str, Any]]]:
-    """(arm, split, scorer, metrics) of every first-seed result, in the study's order."""
-    for arm in results.done():
-        for split, scorers in arm.first.metrics.get("results", {}).items():
-            for scorer, scores in scorers.items():
-                yield arm, split, scorer, scores

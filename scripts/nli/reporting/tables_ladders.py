@@ -95,14 +95,15 @@ def sentence(ladder: Mapping[str, Any], i: int) -> str:
     rung = ladder["rungs"][i]
     title, claim = f"**{escape(rung_title(ladder, i))}**", f"*{escape(rung['claim'])}*"
     if not rung["scores"] or rung["scores"]["accuracy"] is None:
-        problem = f" ({escape(rung['problem'])})" if rung["problem"] else ""
-        return f"{claim} {title}: {rung['status']}{problem}, so this is **not tested**."
+        problem = rung["problem"] or ("no answer names a label" if rung["status"] == "done" else "")
+        why = f" ({escape(problem)})" if problem else ""
+        return f"{claim} {title}: {rung['status']}{why}, so this is **not tested**."
     scores = rung["scores"]
     text = f"{title} answers {percent(scores['accuracy'])}% right (95% interval {interval(scores['interval'])})"
     if rung["step"]:
-        text += f", {beside(rung['step'])}"
-    elif i:
-        text += "; the rung to compare it with has no answers"
+        text += f", {beside(rung['step'])}{other_seed(ladder, i)}"
+    elif rung["against"]:
+        text += "; there are no answers to compare it with"
     if rung["expects"] == "one_class" and scores["top_share"] is not None:
         text += f"; its most frequent answer is {percent(scores['top_share'], 1)}% of all"
     if rung["expects"] == "at_chance":
@@ -124,6 +125,22 @@ def beside(step: Mapping[str, Any]) -> str:
         several = f"over {len(seeds['values'])} seeds {signed(seeds['mean'])} points, SD {percent(seeds['sd'], 1)}"
         text += f"; {several}"
     return text
+
+
+def other_seed(ladder: Mapping[str, Any], i: int) -> str:
+    """The seed of a step and both accuracies under it, where a rung shows its figures of another seed."""
+    step = ladder["rungs"][i]["step"]
+    pair = [ladder["rungs"][place] for place in (step["from"], i)]
+    if shows_seed_of_step(ladder, i):
+        return ""
+    shares = [percent(rung["scores_by_seed"][step["seed"]]["accuracy"], 1) for rung in pair]
+    return f" under seed {step['seed']}, where they answer {shares[0]}% and {shares[1]}% right"
+
+
+def shows_seed_of_step(ladder: Mapping[str, Any], i: int) -> bool:
+    """Whether both rungs of a step show their figures of the seed that was tested: the first of each."""
+    step = ladder["rungs"][i]["step"]
+    return all(next(iter(ladder["rungs"][place]["scores_by_seed"])) == step["seed"] for place in (step["from"], i))
 
 
 def judgement(verdict: str) -> str:

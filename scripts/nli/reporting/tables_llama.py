@@ -41,9 +41,14 @@ FIGURES = {  # of history.json's "train" and of reported.yaml alike
 
 
 def prompts(results: Results) -> str:
-    """Each prompt as a card: its text, what it may be answered with, and what the report said of it."""
-    cards = [_prompt_card(results, arm) for arm in results.family("icl")]
-    return "\n".join(cards) or NONE
+    """Each prompt as a card: its text, what it may be answered with, and what the report said of it.
+
+    A prompt that several experiments use has one card, under the title of the first.
+    """
+    users: dict[str, Arm] = {}
+    for arm in results.family("icl"):
+        users.setdefault(arm.spec["prompt"], arm)
+    return "\n".join(_prompt_card(results, arm) for arm in users.values()) or NONE
 
 
 def _prompt_card(results: Results, arm: Arm) -> str:
@@ -51,11 +56,14 @@ def _prompt_card(results: Results, arm: Arm) -> str:
     printed = reported_prompt(results.reported, arm.key.split("/")[1])
     example = prompt.get("example")
     answers = listing([f"*{escape(a)}* ({label})" for a, label in prompt["answers"].items()])
-    facts = [("Shots", "none (zero-shot)" if not example else integer(prompt["shots"]))]
+    facts = [("Text", "the report's, letter for letter" if printed else "ours")]
+    facts.append(("Shots", integer(prompt["shots"]) if prompt["shots"] else "none (zero-shot)"))
     facts.append(("Answers", answers))
     if example:
         parts = (f"{name} “{escape(example[name])}”" for name in ("premise", "hypothesis"))
         facts.append(("Example", f"{', '.join(parts)}, answer *{escape(example['answer'])}*"))
+    if prompt.get("drawn"):
+        facts.append(("Examples", "drawn from the training pairs, written above the pair that is asked"))
     facts += [
         (name.capitalize(), escape(printed[key]))
         for name, key in (("strength", "strength"), ("weakness", "weakness"), ("note", "note"))
@@ -64,7 +72,7 @@ def _prompt_card(results: Results, arm: Arm) -> str:
     lines = [f"**{name}.** {text}  " for name, text in facts]
     name = arm.key.replace("/", "-")
     head = f"#### {escape(arm.title)} {{#sec-{name} .unnumbered .unlisted}}"
-    return "\n".join([head, "", code_block(prompt["text"]), *lines, ""])
+    return "\n".join([head, "", code_block((prompt.get("drawn") or "") + prompt["text"]), *lines, ""])
 
 
 def icl_summary(results: Results) -> str:
