@@ -218,11 +218,15 @@ def report_without_measures(results: Path, folder: Path) -> dict[str, bytes]:
         target.write_text(json.dumps(without_measures(value, measured)))
     for path in results.glob("*/*/seed*/predictions.parquet"):
         shutil.copy2(path, folder / "results" / path.relative_to(results))
-    for kind in ("tables", "figures"):
-        command = [sys.executable, f"scripts/make_{kind}.py", "--results", folder / "results"]
-        command += ["--study", folder / "results/study.json", "--data", folder / "results/data/description.json"]
-        command += ["--reported", "report/reported.yaml", "--output-dir", folder / kind]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    shared = ["--results", folder / "results", "--study", folder / "results/study.json"]
+    shared += ["--data", folder / "results/data/description.json", "--reported", "report/reported.yaml"]
+    ladders = folder / "ladders.json"
+    for arguments in (
+        ["scripts/make_ladders.py", "--output", ladders],
+        ["scripts/make_tables.py", "--ladders", ladders, "--output-dir", folder / "tables"],
+        ["scripts/make_figures.py", "--ladders", ladders, "--output-dir", folder / "figures"],
+    ):
+        done = subprocess.run([sys.executable, *arguments, *shared], cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     made = [path for kind in ("tables", "figures") for path in sorted((folder / kind).rglob("*")) if path.is_file()]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in made}
+    return {str(path.relative_to(folder)): path.read_bytes() for path in [ladders, *made]}
