@@ -1,6 +1,7 @@
 """Classify the validation splits with a linear head on the decoder."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from transformers import DataCollatorWithPadding
@@ -13,7 +14,7 @@ from nli.errors import run_main
 from nli.evaluation import scored_rows
 from nli.files import read_json
 from nli.jobs import answer_splits, prediction_parser
-from nli.linear_head import build_classifier, tokenize_texts
+from nli.linear_head import LinearHeadClassifier, StatesRead, build_classifier, tokenize_texts
 from nli.training import load_trained
 
 
@@ -29,13 +30,17 @@ def main() -> None:
     check_decoder(args.model, tokenizer, spec)
     model = build_classifier(args.model, spec)
     load_trained(model, args.trained)
+    states = StatesRead(model) if isinstance(model, LinearHeadClassifier) else None
+    details: dict[str, Any] = {}
 
     def answer(rows: pd.DataFrame, split: str) -> list[pd.DataFrame]:
         dataset = tokenize_texts(rows, tokenizer, spec)
         scores = classify(model, dataset, DataCollatorWithPadding(tokenizer), spec["evaluation"]["batch_size"])
+        if states:
+            details["states_read"] = states.figures()
         return [scored_rows(rows, split, scores)]
 
-    answer_splits(args, spec, model, started, answer, args.record)
+    answer_splits(args, spec, model, started, answer, args.record, details)
 
 
 if __name__ == "__main__":

@@ -89,6 +89,38 @@ def read_position(hidden: torch.Tensor, attention_mask: torch.Tensor, position: 
     return hidden[torch.arange(hidden.shape[0], device=hidden.device), index]
 
 
+class StatesRead:
+    """How much the hidden states that a head reads differ from example to example, gathered while it answers.
+
+    Differences are taken from the first example's state, in float64, so that equal states have a variance of exactly 0.
+    """
+
+    def __init__(self, model: LinearHeadClassifier) -> None:
+        self.count, self.squares = 0, 0.0
+        self.first = self.shift_sum = self.shift_squares = torch.zeros(())
+        model.classifier.register_forward_pre_hook(self.add)
+
+    def add(self, module: nn.Module, inputs: tuple[torch.Tensor]) -> None:
+        """Take the states of a batch, (batch, size)."""
+        states = inputs[0].detach().to("cpu", torch.float64)
+        if not self.count:
+            self.first = states[0]
+        shifts = states - self.first
+        self.count += len(states)
+        self.squares += states.square().mean(dim=1).sum().item()
+        self.shift_sum = self.shift_sum + shifts.sum(dim=0)
+        self.shift_squares = self.shift_squares + shifts.square().sum(dim=0)
+
+    def figures(self) -> dict[str, float]:
+        """examples; variance over them, and the mean square, both averaged over the state's dimensions."""
+        variance = self.shift_squares / self.count - (self.shift_sum / self.count).square()
+        return {
+            "examples": self.count,
+            "variance": variance.clamp(min=0).mean().item(),
+            "mean_square": self.squares / self.count,
+        }
+
+
 def build_classifier(folder: Path | str, spec: dict[str, Any]) -> nn.Module:
     """The 4-bit decoder with a fresh adapter and a fresh head, from torch's global generator.
 

@@ -10,6 +10,7 @@ from nli.classification import classify
 from nli.decoder import load_decoder, load_tokenizer
 from nli.linear_head import (
     LinearHeadClassifier,
+    StatesRead,
     build_classifier,
     make_trainer,
     read_position,
@@ -51,6 +52,26 @@ def test_first_position_gives_every_input_the_same_logits(decoder_folder, rows):
 def test_last_position_tells_inputs_apart(decoder_folder, rows):
     scores = logits(decoder_folder, rows.head(6), "last")
     assert scores.std(axis=0).min() > 1e-3
+
+
+@pytest.mark.parametrize("position", ["first", "last"])
+def test_variance_of_the_states_read_is_that_of_the_hidden_states(decoder_folder, rows, position):
+    runtime.start(0, threads=1)
+    tokenizer = load_tokenizer(decoder_folder)
+    model = LinearHeadClassifier(load_decoder(decoder_folder, QUANTIZATION), position, dropout=0.1).eval()
+    dataset, collator = tokenize_texts(rows.head(6), tokenizer, HEAD), DataCollatorWithPadding(tokenizer)
+    with torch.no_grad():
+        single = [collator([{k: row[k] for k in ("input_ids", "attention_mask")}]) for row in dataset]
+        read = [read_position(model.hidden_states(**one), one["attention_mask"], position) for one in single]
+    expected = torch.cat(read).double()
+    states = StatesRead(model)
+    classify(model, dataset, collator, 4)
+    figures = states.figures()
+    assert figures["examples"] == 6
+    assert figures["mean_square"] == pytest.approx(expected.square().mean().item(), rel=1e-4)
+    variance = expected.var(dim=0, unbiased=False).mean().item()
+    assert figures["variance"] == pytest.approx(variance, rel=1e-3, abs=1e-9)
+    assert (figures["variance"] < 1e-9) == (position == "first")
 
 
 def test_head_and_adapter_are_saved_without_the_base(decoder_folder, rows, tmp_path):

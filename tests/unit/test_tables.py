@@ -1,5 +1,6 @@
 """Tables and computed sentences: values beside the report's, and experiments that have none."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -165,6 +166,17 @@ def test_prompt_summary_shows_both_ways_of_counting_and_the_fraction(results):
     assert row[3] == f"{100 * scores['correct'] / scores['parsed']:.2f}"
     assert row[5] == f"{100 * scores['correct'] / scores['n']:.2f}"
     assert row[7:] == ["47.17‡", "25/53 to 100/212"]  # 25/53 could be chance, 100/212 not
+
+
+@pytest.mark.parametrize(("variance", "said"), [(0.0, "the same for every pair"), (0.3, "another for every pair")])
+def test_states_that_a_head_reads_are_said_to_differ_or_not(results, variance, said):
+    arm = results.arms["linear_head/first_token"]
+    states = {"examples": 600, "variance": variance, "mean_square": 2.0}
+    run = dataclasses.replace(arm.first, run={**arm.first.run, "states_read": states})
+    text = prose.states_read(dataclasses.replace(arm, runs=(run,)))
+    assert said in text
+    assert f"over 600 pairs its variance is {variance / 2:.1e}" in text
+    assert prose.states_read(arm) == ""
 
 
 def test_a_prompt_has_one_card_with_its_shots_and_examples(tmp_path):

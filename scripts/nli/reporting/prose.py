@@ -13,6 +13,7 @@ from nli.reporting.markup import counted, escape, integer, interval, listing, pe
 from nli.reporting.results import Arm, Results
 from nli.reporting.tables_ladders import p_equation, points, signed
 
+ROUNDING = 1e-6  # share of the mean square; half precision rounds each entry by some 5e-4 of it, squared 2.5e-7
 DEMO_NOTICE = "Demo scale: this report shows the machinery and the mechanisms, not the study's results."
 DEMO_DETAIL = (
     "Every step below ran through the same code as the full study, on far smaller "
@@ -248,10 +249,25 @@ def merge_error(arm: Arm) -> str:
 
 
 def linear_head(results: Results) -> str:
-    """The linear heads, and what another position changes."""
-    lines = [statement(results, arm.key) for arm in results.family("linear_head")]
+    """The linear heads, how much what they read differs from pair to pair, and what another position changes."""
+    arms = results.family("linear_head")
+    lines = [statement(results, arm.key) for arm in arms]
+    lines += [states_read(arm) for arm in arms]
     lines.append(gap(results, "linear_head/first_token", "linear_head/last_token"))
     return "\n".join(f"- {line}" for line in lines if line)
+
+
+def states_read(arm: Arm) -> str:
+    """How much the hidden states that a head reads differ between pairs, beside their size; "" if not measured."""
+    states = arm.first.run.get("states_read") if arm.first else None
+    if not states:
+        return ""
+    share = states["variance"] / states["mean_square"]
+    said = "the same for every pair, up to rounding" if share < ROUNDING else "another for every pair"
+    return (
+        f"The hidden state that **{escape(arm.title)}** reads is {said}: over {integer(states['examples'])} pairs its "
+        f"variance is {share:.1e} of its mean square."
+    )
 
 
 def comparison(results: Results) -> str:
@@ -259,6 +275,7 @@ def comparison(results: Results) -> str:
     repairs = {
         "roberta/prompt_tuning_repaired": "roberta/prompt_tuning",
         "qlora/attempt1_label_loss": "qlora/attempt1",
+        "qlora/attempt2_rate": "qlora/attempt2",
         "linear_head/last_token": "linear_head/first_token",
     }
     lines = [gap(results, before, after) for after, before in repairs.items()]
