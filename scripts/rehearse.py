@@ -6,6 +6,7 @@ By hand:
 """
 
 import argparse
+import os
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ import torch
 from nli.atomic import write_json
 from nli.errors import run_main
 from nli.files import read_json
+from nli.gpus import first_visible
 
 NO_GPU = {
     "status": "not measured",
@@ -31,6 +33,7 @@ def main() -> None:
     args = parser.parse_args()
 
     spec = read_json(args.spec)
+    os.environ["CUDA_VISIBLE_DEVICES"] = first_visible(os.environ)  # read once, when torch first asks CUDA
     if not torch.cuda.is_available() and not spec["steps"]["on_cpu"]:
         write_json(args.output, NO_GPU)
         return

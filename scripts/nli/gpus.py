@@ -24,6 +24,15 @@ class Gpu:
     driver: str
 
 
+def first_visible(environment: Mapping[str, str]) -> str:
+    """The GPU that CUDA takes first: a number, a UUID or a MIG name; empty or -1 where all are hidden on purpose.
+
+    A job hides the others before CUDA starts: with several, transformers' Trainer spreads each batch over all of them
+    (nn.DataParallel) and multiplies it by their number, which makes the same configuration another training.
+    """
+    return environment.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
+
+
 def visible_gpus(environment: Mapping[str, str]) -> tuple[list[Gpu], str]:
     """The GPUs that a CUDA program started here sees, in its order, and, if there is none, why."""
     program = shutil.which("nvidia-smi", path=environment.get("PATH"))

@@ -1,27 +1,32 @@
 """The mean power that a GPU draws while something runs, as its driver reports it."""
 
+import os
 import shutil
 import subprocess
 import threading
 from types import TracebackType
 
-QUERY = ("nvidia-smi", "--query-gpu=power.draw", "--format=csv,noheader,nounits", "--id=0")
+from nli.gpus import first_visible
+
+QUERY = ("nvidia-smi", "--query-gpu=power.draw", "--format=csv,noheader,nounits")
 
 
 class PowerMeter:
     """Context manager that reads nvidia-smi every `interval` seconds in a thread of its own.
 
-    `watts` is the mean afterwards; None without nvidia-smi or on a card that does not tell.
+    The GPU is the one that the job computes on. `watts` is the mean afterwards; None without nvidia-smi, where every
+    GPU is hidden, or on a card that does not tell.
     """
 
     def __init__(self, interval: float = 0.5) -> None:
         self.interval = interval
+        self.gpu = first_visible(os.environ)
         self.readings: list[float] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._read, daemon=True)
 
     def __enter__(self) -> "PowerMeter":
-        if shutil.which(QUERY[0]):
+        if self.gpu and shutil.which(QUERY[0]):
             self._thread.start()
         return self
 
@@ -40,7 +45,7 @@ class PowerMeter:
     def _read(self) -> None:
         while True:
             try:
-                done = subprocess.run(QUERY, capture_output=True, text=True, timeout=10)
+                done = subprocess.run([*QUERY, f"--id={self.gpu}"], capture_output=True, text=True, timeout=10)
                 self.readings.append(float(done.stdout.strip()))
             except (OSError, ValueError, subprocess.TimeoutExpired):
                 return

@@ -91,7 +91,7 @@ def check_gpu(study: Study, launch: Launch, devices: Sequence[Gpu], problem: str
     if not devices:
         advice = f"start the study where there is an NVIDIA GPU with {need} GiB, or submit it to one (--executor slurm)"
         return Check("gpu", "fail", f"none: {problem}", advice)
-    gpu = devices[0]  # the jobs use the first one
+    gpu = devices[0]  # the jobs see the first one only (gpus.first_visible)
     if gpu.total is None:
         return Check("gpu", "warn", f"{gpu.name}: memory not reported", f"make sure that it has {need} GiB")
     found = f"{gpu.name}, {gpu.total:.1f} GiB, {gpu.free:.1f} free, driver {gpu.driver}; {family} needs {need} GiB"

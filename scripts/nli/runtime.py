@@ -1,12 +1,15 @@
-"""How every job starts: offline, seeded, with the threads that Snakemake gave it.
+"""How every job starts: offline, seeded, on one GPU, with the threads that Snakemake gave it.
 
 Import this before torch and transformers: they read the environment when they are imported.
 """
 
 import os
 
+from nli.gpus import first_visible
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # only the fetch rules may use the network
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # threads are Snakemake's to give
+os.environ["CUDA_VISIBLE_DEVICES"] = first_visible(os.environ)
 
 import argparse
 import time

@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -172,6 +174,37 @@ def test_nvidia_smi_that_hangs_is_left_alone(program, monkeypatch):
 )
 def test_cuda_visible_devices_is_honoured(wanted, indices):
     assert [gpu.index for gpu in gpus.select(gpus.parse(f"{T4}\n{A100}"), wanted)] == indices
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        (None, "0"),
+        ("2,3", "2"),
+        ("1", "1"),
+        ("GPU-11aa,GPU-22bb", "GPU-11aa"),
+        ("MIG-GPU-0f1e/5/0,MIG-GPU-0f1e/6/0", "MIG-GPU-0f1e/5/0"),
+        ("", ""),  # no GPU, on purpose
+        ("-1", "-1"),
+    ],
+)
+def test_jobs_see_the_first_gpu_alone(given, left):
+    assert gpus.first_visible({} if given is None else {"CUDA_VISIBLE_DEVICES": given}) == left
+
+
+def test_every_script_with_a_model_hides_the_other_gpus_before_torch_is_there(root):
+    code = (
+        "import os, sys; sys.path.insert(0, 'scripts')\n"
+        "class Watch:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'torch': print(os.environ['CUDA_VISIBLE_DEVICES']); sys.exit()\n"
+        "sys.meta_path.insert(0, Watch())\n"
+        "import nli.runtime"
+    )
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "2,3"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "2"
 
 
 def test_hidden_gpus_are_named_as_the_cause_and_a_slice_is_not_refused(program, paper, monkeypatch):

@@ -1,9 +1,12 @@
 """The rehearsal measures every family at its configuration's size, and its predictions are plain arithmetic."""
 
 import os
+import runpy
+import sys
 
 import pytest
 import torch
+from conftest import ROOT
 from unit.test_decoder import QUANTIZATION, SPEC
 from unit.test_encoder import spec as encoder_spec
 from unit.test_linear_head import HEAD
@@ -11,8 +14,10 @@ from unit.test_prompts_of_encoders import CLOZE
 from unit.test_training import TRAINING
 
 from nli import rehearsal
+from nli.atomic import write_json
 from nli.config import load_study, rehearsal_spec
 from nli.costs import predict_costs, rehearsal_table, split_rows
+from nli.files import read_json
 from nli.power import PowerMeter
 from nli.random_models import read_architecture
 from nli.rehearsal import HYPOTHESIS_LENGTHS, PREMISE_LENGTHS, rehearse_where_it_fits, typical_pairs, word_tokenizer
@@ -200,6 +205,7 @@ def test_power_is_the_mean_of_the_drivers_readings(tmp_path, monkeypatch):
     )
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     with PowerMeter(interval=0.01) as meter:
         while len(meter.readings) < 3:
             assert not meter._stop.wait(0.01)
@@ -213,6 +219,41 @@ def test_card_that_does_not_tell_gives_no_power(tmp_path, monkeypatch, body):
     tool.write_text(f"#!/bin/sh\n{body}\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     with PowerMeter(interval=0.01) as meter:
         meter._thread.join(timeout=10)
     assert meter.watts is None
+
+
+def test_power_is_that_of_the_gpu_that_the_job_sees(tmp_path, monkeypatch):
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text('#!/bin/sh\nfor word; do [ "$word" = --id=GPU-22bb ] && echo 250 && exit; done\necho 10\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-22bb")
+    with PowerMeter(interval=0.01) as meter:
+        while not meter.readings:
+            assert not meter._stop.wait(0.01)
+    assert meter.watts == 250
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with PowerMeter(interval=0.01) as meter:
+        pass
+    assert meter.watts is None
+
+
+def test_rehearsal_asks_torch_for_a_gpu_after_the_others_are_hidden(tmp_path, monkeypatch):
+    seen = []
+
+    def is_available():
+        seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
+        return False
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    monkeypatch.setattr(torch.cuda, "is_available", is_available)
+    write_json(tmp_path / "spec.json", {"steps": {"on_cpu": False}})
+    files = {"--spec": "spec.json", "--architecture": "none.json", "--output": "output.json"}
+    arguments = [word for option, file in files.items() for word in (option, str(tmp_path / file))]
+    monkeypatch.setattr(sys, "argv", ["rehearse.py", *arguments, "--seed", "1"])
+    runpy.run_path(str(ROOT / "scripts/rehearse.py"), run_name="__main__")
+    assert seen == ["2"]
+    assert read_json(tmp_path / "output.json")["status"] == "not measured"
