@@ -5,6 +5,7 @@ differs from the published one is.
 """
 
 import hashlib
+import http.client
 import io
 import platform
 import sys
@@ -16,6 +17,7 @@ SHA256 = {  # of quarto-{VERSION}-checksums.txt beside the release
     "amd64": "ea8c897368791ad9f200010c087ea3111b2e556b12a960487dd4e216902aa102",
     "arm64": "75fbc5c1121ffe65e564e9d24711db2ad8f617f9552f5dc7d8a06307d72dde38",
 }
+MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}  # the kernel's names, and the releases'
 URL = "https://github.com/quarto-dev/quarto-cli/releases/download/v{version}/quarto-{version}-linux-{machine}.tar.gz"
 SECONDS = 30  # without an answer
 
@@ -28,9 +30,8 @@ def install(folder: str, url: str, expected: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=SECONDS) as response:
             archive = response.read()
-    except OSError as error:
-        print(f"Quarto {VERSION} cannot be had here ({error}): the report is rendered with Pandoc and Typst instead")
-        return False
+    except (OSError, http.client.HTTPException) as error:  # a connection cut in the middle is no OSError
+        return without_quarto(str(error))
     found = hashlib.sha256(archive).hexdigest()
     if found != expected:
         sys.exit(f"error: {url}: SHA-256 is {found}, not the published {expected}; nothing was installed")
@@ -39,11 +40,25 @@ def install(folder: str, url: str, expected: str) -> bool:
         members = [m for m in content.getmembers() if m.name.startswith(top)]
         for member in members:
             member.name = member.name.removeprefix(top)
-        content.extractall(folder, members=members, filter="tar")
+        # Debian bookworm's Python 3.11.2 knows no filters; the checksum above vouches for the archive.
+        options = {"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}
+        content.extractall(folder, members=members, **options)
     return True
 
 
-if __name__ == "__main__":
-    machine = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
-    if install(sys.argv[1], URL.format(version=VERSION, machine=machine), SHA256[machine]):
+def without_quarto(reason: str) -> bool:
+    """Say why there is no Quarto, and what happens instead; False, for `install` to return."""
+    print(f"Quarto {VERSION} cannot be had here ({reason}): the report is rendered with Pandoc and Typst instead")
+    return False
+
+
+def main() -> None:
+    machine = MACHINES.get(platform.machine())
+    if machine is None:
+        without_quarto(f"no release for {platform.machine()}")
+    elif install(sys.argv[1], URL.format(version=VERSION, machine=machine), SHA256[machine]):
         print(f"Quarto {VERSION} is installed")
+
+
+if __name__ == "__main__":
+    main()

@@ -4,12 +4,16 @@ No test here needs Apptainer: a stand-in on PATH plays it, and writes down how i
 """
 
 import hashlib
+import http.client
+import importlib.util
+import io
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
@@ -406,3 +410,61 @@ def test_choice_of_images_changes_no_spec(study):
     for key in one.experiments:
         assert prediction_spec(one, key) == prediction_spec(other, key)
         assert training_spec(one, key) == training_spec(other, key)
+
+
+# ---------------------------------------------------------------------------------------------- Quarto
+
+
+@pytest.fixture
+def quarto():
+    """containers/install_quarto.py as a module."""
+    location = importlib.util.spec_from_file_location("install_quarto", ROOT / "containers/install_quarto.py")
+    module = importlib.util.module_from_spec(location)
+    location.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("filters", [True, False])  # Debian bookworm's Python has none
+def test_quarto_is_unpacked_without_its_top_folder(quarto, tmp_path, monkeypatch, filters):
+    if not filters:
+        monkeypatch.delattr(tarfile, "tar_filter")
+        extractall = tarfile.TarFile.extractall
+        monkeypatch.setattr(tarfile.TarFile, "extractall", lambda self, path, members: extractall(self, path, members))
+    program = tmp_path / "quarto"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    with tarfile.open(tmp_path / "quarto.tar.gz", "w:gz") as archive:
+        archive.add(program, f"quarto-{quarto.VERSION}/bin/quarto")
+        archive.add(program, "elsewhere/quarto")
+    address = (tmp_path / "quarto.tar.gz").as_uri()
+    digest = hashlib.sha256((tmp_path / "quarto.tar.gz").read_bytes()).hexdigest()
+    assert quarto.install(str(tmp_path / "into"), address, digest)
+    assert [path.relative_to(tmp_path / "into") for path in (tmp_path / "into").rglob("*") if path.is_file()] == [
+        Path("bin/quarto")
+    ]
+    assert os.access(tmp_path / "into/bin/quarto", os.X_OK)
+
+
+def test_quarto_with_another_checksum_is_refused(quarto, tmp_path):
+    (tmp_path / "quarto.tar.gz").write_bytes(b"changed")
+    with pytest.raises(SystemExit, match="nothing was installed"):
+        quarto.install(str(tmp_path / "into"), (tmp_path / "quarto.tar.gz").as_uri(), "0" * 64)
+
+
+def test_connection_cut_in_the_middle_leaves_the_report_without_quarto(quarto, tmp_path, monkeypatch, capsys):
+    class Cut(io.BytesIO):
+        def read(self):
+            raise http.client.IncompleteRead(b"half", 4)
+
+    monkeypatch.setattr(quarto.urllib.request, "urlopen", lambda *arguments, **options: Cut())
+    assert not quarto.install(str(tmp_path), "https://example.org", "")
+    said = capsys.readouterr().out
+    assert "cannot be had here (IncompleteRead(4 bytes read, 4 more expected))" in said
+    assert said.count("\n") == 1
+
+
+def test_machine_without_a_release_leaves_the_report_without_quarto(quarto, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(quarto.platform, "machine", lambda: "riscv64")
+    monkeypatch.setattr(sys, "argv", ["install_quarto.py", str(tmp_path)])
+    quarto.main()
+    assert "cannot be had here (no release for riscv64)" in capsys.readouterr().out
