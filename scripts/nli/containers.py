@@ -105,9 +105,18 @@ def outside_folders(study: Study, repository: Path) -> list[Path]:
 def container_environment(study: Study, repository: Path, environ: Mapping[str, str]) -> dict[str, str]:
     """The variables that a container gets: credentials, proxies, caches in the study's own folder, the commit.
 
-    They go through the environment, not the command line, which every user of the machine can read.
+    They go through the environment, not the command line, which every user of the machine can read. The hub's token is
+    looked for here, because a container sees neither the home folder nor where `hf auth login` left it.
+
+    Raises:
+        StudyError: something comes from the hub, and what is there cannot be a token.
     """
+    from nli import fetched, hub  # a network library, which a run without containers need not load
+
     variables = {name: environ[name] for name in (*FORWARDED, *CERTIFICATES) if name in environ}
+    token = hub.find_token(environ) if fetched.hub_items(study) else None
+    if token:
+        variables["HF_TOKEN"] = token[1]
     cache = (repository / Path(study.cache).expanduser()).absolute() / "home"
     variables |= {name: str(cache) for name in CACHES}
     return {**variables, COMMIT_VARIABLE: git_commit() or ""}

@@ -381,6 +381,23 @@ def test_secrets_go_through_the_environment_and_nothing_else_of_it_does(study, t
     assert "--cleanenv" in arguments
 
 
+def test_token_of_hf_auth_login_reaches_the_container_that_fetches(config, tmp_path):
+    (tmp_path / "token").write_text("hf_secret\n")
+    environ = {"HF_HOME": str(tmp_path)}
+    paper = load_study(config, {"scale": "paper", "cache": str(tmp_path)})
+    assert containers.container_environment(paper, ROOT, environ)["HF_TOKEN"] == "hf_secret"
+    assert "hf_secret" not in containers.container_arguments("", [tmp_path], environ)
+    own = {**environ, "HF_TOKEN": "hf_own"}
+    assert containers.container_environment(paper, ROOT, own)["HF_TOKEN"] == "hf_own"
+
+
+def test_token_stays_where_it_is_if_nothing_comes_from_the_hub(config, tmp_path):
+    (tmp_path / "token").write_text("hf_secret\n")
+    demo = load_study(config, {"scale": "demo", "cache": str(tmp_path)})
+    given = containers.container_environment(demo, ROOT, {"HF_HOME": str(tmp_path)})
+    assert "hf_secret" not in given.values()
+
+
 def test_arguments_of_the_user_come_first_and_ours_once():
     once = containers.container_arguments('--env "A=$A"', [Path("/far away")], {})
     assert once.startswith('--env "A=$A" --cleanenv')
