@@ -88,7 +88,7 @@ def outside_folders(study: Study, repository: Path) -> list[Path]:
     read += [model.name for model in (study.models.encoder, study.models.decoder) if model.source == "path"]
     folders: dict[Path, None] = {}
     for name in [*written, *read]:
-        path = repository / Path(name).expanduser()
+        path = repository / name
         for folder in (path.absolute(), path.resolve()):
             if any(folder.is_relative_to(inside) for inside in (repository, repository.resolve())):
                 continue
@@ -117,7 +117,7 @@ def container_environment(study: Study, repository: Path, environ: Mapping[str, 
     token = hub.find_token(environ) if fetched.hub_items(study) else None
     if token:
         variables["HF_TOKEN"] = token[1]
-    cache = (repository / Path(study.cache).expanduser()).absolute() / "home"
+    cache = (repository / study.cache).absolute() / "home"
     variables |= {name: str(cache) for name in CACHES}
     return {**variables, COMMIT_VARIABLE: git_commit() or ""}
 

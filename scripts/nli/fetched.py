@@ -57,7 +57,7 @@ def is_fetched(study: Study, item: HubItem) -> bool:
 
 def cache_folder(study: Study) -> Path:
     """The study's cache, as a path that the file system knows."""
-    return Path(study.cache).expanduser()
+    return Path(study.cache)
 
 
 def partial_gb(study: Study, item: HubItem) -> float:

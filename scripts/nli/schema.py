@@ -22,7 +22,7 @@ from nli.schema_experiments import (
     RobertaExperiment,
 )
 from nli.schema_sources import Data, Models
-from nli.schema_types import NonNegative, Positive, PositiveFloat, Split, Strict, unknown
+from nli.schema_types import CommandPath, LocalPath, NonNegative, Positive, PositiveFloat, Split, Strict, unknown
 
 
 class Rehearsal(Strict):
@@ -143,8 +143,8 @@ class Study(Strict):
     """The whole study as resolved for one scale: what every rule of the workflow is computed from."""
 
     scale: Literal["demo", "paper"] = Field(description="which of `scales:` is put over the file's body")
-    results: str = Field(description="folder that everything is written to, by scale")
-    cache: str = Field(description="folder for what is fetched from the hub, shared by all scales")
+    results: CommandPath = Field(description="folder that everything is written to, by scale")
+    cache: LocalPath = Field(min_length=1, description="folder for what is fetched from the hub, shared by all scales")
     seeds: list[NonNegative] = Field(min_length=1, description="each experiment runs once per seed")
     only: list[str] = Field(description="experiments, families or origins to run; empty: all")
     rungs: Literal["core", "all"] = Field(

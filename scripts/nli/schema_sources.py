@@ -1,10 +1,20 @@
 """The typed definition of `data:` and `models:`: where rows and weights come from."""
 
+import os
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from nli.schema_types import NonNegative, NonNegativeFloat, Positive, PositiveFloat, Probability, Real, Strict
+from nli.schema_types import (
+    LocalPath,
+    NonNegative,
+    NonNegativeFloat,
+    Positive,
+    PositiveFloat,
+    Probability,
+    Real,
+    Strict,
+)
 
 
 class SyntheticSizes(Strict):
@@ -26,7 +36,7 @@ class Data(Strict):
     name: str | None = Field(None, description="data set on the hub")
     revision: str | None = Field(None, description="its pinned commit")
     rows: Rows | None = Field(None, description="labelled rows that the hub's splits have; the fetch checks them")
-    path: str | None = Field(None, description="folder with train, validation_matched, validation_mismatched")
+    path: LocalPath | None = Field(None, description="folder with train, validation_matched, validation_mismatched")
     train_fraction: Real = Field(gt=0, le=1, description="share of the training set to train on")
     tune_examples: NonNegative = Field(description="examples for selection, from the unused part of train")
     train_examples: Positive | None = Field(None, description="cap on training examples; null: none")
@@ -93,6 +103,11 @@ class Model(Strict):
     source: Literal["hub", "path", "random", "made"] = Field(description="where the weights come from")
     name: str | None = Field(None, description="model on the hub, folder for `path`, or architecture for `random`")
     revision: str | None = Field(None, description="its pinned commit")
+
+    @field_validator("name")
+    @classmethod
+    def _folder_is_a_local_path(cls, name: str | None, info: ValidationInfo) -> str | None:
+        return os.path.expanduser(name) if name and info.data.get("source") == "path" else name
 
     @model_validator(mode="after")
     def _source_has_what_it_needs(self) -> "Model":

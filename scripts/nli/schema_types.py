@@ -1,9 +1,11 @@
 """What the typed definition is made of: numbers with their bounds, and sections that take no key but their own."""
 
 import difflib
+import os
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Label = Literal["entailment", "neutral", "contradiction"]
 Split = Literal["matched", "mismatched", "tune"]
@@ -25,6 +27,23 @@ Real = Annotated[float, BeforeValidator(_number)]
 PositiveFloat = Annotated[Real, Field(gt=0)]
 NonNegativeFloat = Annotated[Real, Field(ge=0)]
 Probability = Annotated[Real, Field(ge=0, lt=1)]
+
+
+# Jobs, Snakemake and containers get the whole path: a shell would expand ~, Snakemake does not, and in a container the
+# home folder is another.
+LocalPath = Annotated[str, AfterValidator(os.path.expanduser)]
+
+
+def _bare_word(path: str) -> str:
+    """A path that the rules' commands can hold without quotes, and that Snakemake takes literally."""
+    if not path:
+        raise ValueError("takes a folder, got an empty name")
+    if found := re.search(r"""[\s"'`$\\;&|<>()*?\[\]{}]""", path):
+        raise ValueError(f"takes a folder without spaces, quotes or a shell's signs, got {found.group()!r} in {path!r}")
+    return path
+
+
+CommandPath = Annotated[LocalPath, AfterValidator(_bare_word)]
 
 
 class Strict(BaseModel):

@@ -13,7 +13,7 @@ from nli.config import deep_merge, load_study, prediction_spec, training_spec
 from nli.errors import StudyError
 from nli.ladders import changes
 from nli.reference import file_schema, reference_table
-from nli.schema import Ladder, Rung
+from nli.schema import Ladder, Rung, Study
 
 
 def resolve(config, overrides=None):
@@ -113,6 +113,12 @@ def test_number_without_a_dot_is_a_number(config):
             {"data": {"train_fraction": 1.5}},
             "data.train_fraction: input should be less than or equal to 1, got 1.5",
         ),
+        ({"results": "my results"}, "results: takes a folder without spaces, quotes or a shell's signs, got ' ' in"),
+        ({"results": "a\tb"}, "results: takes a folder without spaces"),
+        ({"results": "$HOME/a"}, "results: takes a folder without spaces, quotes or a shell's signs, got '$' in"),
+        ({"results": "{name}"}, "results: takes a folder without spaces"),
+        ({"results": ""}, "results: takes a folder, got an empty name"),
+        ({"cache": ""}, "cache: string should have at least 1 character, got ''"),
         ({"seeds": [1, 2, 1]}, "seeds: each seed once, got [1, 2, 1]"),
         ({"seeds": []}, "seeds: "),
         ({"only": ["robert"]}, "only: unknown name 'robert'; did you mean 'roberta'?"),
@@ -161,6 +167,25 @@ def test_bad_input_is_one_line_that_names_its_key(config, overrides, message):
     assert message in str(caught.value)
     assert str(caught.value).startswith("config.yaml: ")
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_home_folder_is_meant_alike_by_every_path_of_the_study(config, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ada")
+    model = {"source": "path", "name": "~/model"}
+    study = resolve(
+        config,
+        {
+            "results": "~/results",
+            "cache": "~/my cache",  # reaches commands in quotes only
+            "data": {"source": "files", "path": "~/data"},
+            "models": {"encoder": model, "decoder": {"source": "hub", "name": "~/model", "revision": "abc"}},
+        },
+    )
+    assert (study.results, study.cache) == ("/home/ada/results", "/home/ada/my cache")
+    assert study.data.path == "/home/ada/data"
+    assert study.models.encoder.name == "/home/ada/model"
+    assert study.models.decoder.name == "~/model"  # no folder
+    assert Study.model_validate(study.model_dump(mode="json")) == study
 
 
 def test_training_spec_ignores_how_the_run_is_evaluated(config):
