@@ -10,13 +10,15 @@ from nli.errors import StudyError
 
 
 def read_json(path: Path | str) -> Any:
-    """The content of a JSON file; StudyError if it is missing or broken."""
+    """The content of a JSON file; StudyError if it is missing, broken or cannot be read."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise StudyError(f"{path}: no such file; run the rule that makes it") from None
     except json.JSONDecodeError as error:
         raise StudyError(f"{path}, line {error.lineno}: not JSON ({error.msg}); make it again") from None
+    except OSError as error:
+        raise StudyError(f"{path}: {error.strerror}; mend its permissions, or make it again") from None
 
 
 def sha256(path: Path | str) -> str:

@@ -64,15 +64,17 @@ Choice = Callable[[Iterable[str]], list[str]]
 def fetch(repository: Repository, cache: Path, choose: Choice) -> Snapshot:
     """The files of a repository that `choose` takes from its listing, whole and verified, in the cache.
 
+    A cache that holds them is only read, so that it may be another user's.
+
     Raises:
         StudyError: no access, no such repository or revision, no network, no space, a file that does not arrive
             as the hub has it, or `choose`'s own refusal.
     """
     cache = cache.expanduser().absolute()
+    if snapshot := _whole(repository, cache, choose):
+        return snapshot
     with _locked(cache):
-        snapshot = recorded(repository, cache, choose)
-        if snapshot and not _damaged(snapshot):
-            print(f"{repository}: whole in the cache, nothing to fetch", flush=True)
+        if snapshot := _whole(repository, cache, choose):  # another job has fetched it in the meantime
             return snapshot
         if is_offline():
             raise StudyError(
@@ -95,10 +97,10 @@ def whole_record(repository: Repository, cache: Path) -> dict[str, Any] | None:
     try:
         record = read_json(_record_path(repository, cache))
         sizes = {name: file["size"] for name, file in record["files"].items()}
-    except (StudyError, KeyError, TypeError, AttributeError):
-        return None  # none yet, one of an earlier version, or a broken one
-    folder = snapshot_folder(repository, cache)
-    return record if all(_size(folder / name) == size for name, size in sizes.items()) else None
+        folder = snapshot_folder(repository, cache)
+        return record if all(_size(folder / name) == size for name, size in sizes.items()) else None
+    except (StudyError, OSError, KeyError, TypeError, AttributeError):
+        return None  # none yet, one of an earlier version, a broken one, or files that may not be read
 
 
 def is_offline(environment: Mapping[str, str] = os.environ) -> bool:
@@ -148,13 +150,26 @@ def _size(path: Path) -> int | None:
     return path.stat().st_size if path.is_file() else None
 
 
-def _damaged(snapshot: Snapshot) -> list[str]:
-    """The files whose content is not what was recorded; they are said and forgotten."""
-    wrong = [name for name, file in snapshot.files.items() if sha256(snapshot.folder / name) != file["sha256"]]
+def _whole(repository: Repository, cache: Path, choose: Choice) -> Snapshot | None:
+    """The recorded snapshot, if the content of every file is what was recorded.
+
+    A file that changed is said and left there: `_download` deletes what is not as the hub has it.
+    """
+    snapshot = recorded(repository, cache, choose)
+    if snapshot is None:
+        return None
+    try:
+        wrong = [name for name, file in snapshot.files.items() if sha256(snapshot.folder / name) != file["sha256"]]
+    except FileNotFoundError:
+        return None  # another job is fetching it anew
+    except OSError as error:
+        raise StudyError(f"{error.filename}: {error.strerror}; mend its permissions, or set the key cache") from None
     for name in wrong:
-        print(f"{name}: changed since it was fetched; fetched anew", flush=True)
-        _forget(snapshot.folder / name)
-    return wrong
+        print(f"{name}: changed since it was fetched", flush=True)
+    if wrong:
+        return None
+    print(f"{repository}: whole in the cache, nothing to fetch", flush=True)
+    return snapshot
 
 
 def _forget(path: Path) -> None:
@@ -205,9 +220,9 @@ def _download(repository: Repository, cache: Path, choose: Choice) -> Snapshot:
         _require_space(repository, cache, needed)
         for name in missing:
             files[name] = _fetch_file(repository, cache, name, listing[name], token)
+        write_json(_record_path(repository, cache), {"listing": sorted(listing), "files": files})
     except (OSError, ValueError, KeyError, _transport_error()) as error:
         raise explain(error, repository, cache, token is not None) from None
-    write_json(_record_path(repository, cache), {"listing": sorted(listing), "files": files})
     return Snapshot(folder, files)
 
 

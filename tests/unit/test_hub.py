@@ -9,8 +9,15 @@ import signal
 import time
 from pathlib import Path
 
+import filelock
 import pytest
 from unit.hub_server import COMMIT, MODEL, TOKEN, StoredRepository, error_of
+
+import nli.hub
+from nli.errors import StudyError
+from nli.files import read_json
+from nli.hub import snapshot_folder
+from nli.hub_errors import Repository
 
 TAKEN = {"config.json", "tokenizer.json", "merges.txt", "model.safetensors"}
 
@@ -259,6 +266,50 @@ def test_disk_that_fails_during_the_download_is_said(number, words):
 def test_cache_that_cannot_be_written_is_said(fetch, tmp_path):
     (tmp_path / "cache").write_text("a file")
     assert "set the key cache to a folder that can be written" in error_of(fetch())
+
+
+def whole_cache(cache: Path) -> Repository:
+    """A cache as a fetch of config.json leaves it: the file and its record."""
+    repository = Repository("model", "owner/model", COMMIT, "models.encoder")
+    folder = snapshot_folder(repository, cache)
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_bytes(MODEL["config.json"])
+    file = {"size": 25, "sha256": hashlib.sha256(MODEL["config.json"]).hexdigest()}
+    record = cache / f"complete/models/owner/model/{COMMIT}.json"
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"listing": ["config.json"], "files": {"config.json": file}}))
+    return repository
+
+
+def refuse(*arguments, **options):
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(arguments[0]))
+
+
+def test_whole_cache_of_another_user_is_read_and_not_written(tmp_path, monkeypatch):
+    repository = whole_cache(tmp_path)
+    monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+    files = nli.hub.fetch(repository, tmp_path, list).files
+    assert files["config.json"]["size"] == len(MODEL["config.json"])
+    changed = snapshot_folder(repository, tmp_path) / "config.json"
+    changed.write_bytes(b"x" * 25)
+    with pytest.raises(StudyError, match="Permission denied; set the key cache to a folder that can be written"):
+        nli.hub.fetch(repository, tmp_path, list)
+    assert changed.exists()
+
+
+def test_record_that_may_not_be_read_is_one_line(tmp_path, monkeypatch):
+    repository = whole_cache(tmp_path)
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(StudyError, match=r"source\.json: Permission denied; mend its permissions"):
+        read_json(tmp_path / "source.json")
+    assert nli.hub.whole_record(repository, tmp_path) is None
+
+
+def test_file_that_may_not_be_read_is_one_line(tmp_path, monkeypatch):
+    repository = whole_cache(tmp_path)
+    monkeypatch.setattr(nli.hub, "sha256", refuse)
+    with pytest.raises(StudyError, match=r"config\.json: Permission denied; mend its permissions"):
+        nli.hub.fetch(repository, tmp_path, list)
 
 
 # ---------------------------------------------------------------------------------------------- the token
