@@ -12,6 +12,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from nli import hub
+from nli.errors import StudyError
+from nli.files import read_json
 from nli.hub_errors import Repository
 from nli.schema import Study
 
@@ -49,10 +51,19 @@ def missing(study: Study) -> list[HubItem]:
 
 def is_fetched(study: Study, item: HubItem) -> bool:
     """Whether the item is whole: in the cache, by the record of its fetch, or as the fetch rule's output."""
-    output = "data/raw" if item.kind == "dataset" else f"models/hub/{item.role}/source.json"
-    if Path(study.results, study.scale, output).exists():
-        return True
-    return hub.whole_record(item, cache_folder(study)) is not None
+    return is_output(study, item) or hub.whole_record(item, cache_folder(study)) is not None
+
+
+def is_output(study: Study, item: HubItem) -> bool:
+    """Whether the fetch rule's output is this item, at this commit, by its source.json: it may be an earlier one's."""
+    is_data = item.kind == "dataset"
+    folder = Path(study.results, study.scale, "data/raw" if is_data else f"models/hub/{item.role}")
+    try:
+        source = read_json(folder / "source.json")
+        found = source["source" if is_data else "id"], source["revision"]
+    except (StudyError, KeyError, TypeError):
+        return False  # none, or a broken one
+    return found == (f"hub {item.name}" if is_data else item.name, item.revision)
 
 
 def cache_folder(study: Study) -> Path:

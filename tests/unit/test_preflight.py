@@ -307,6 +307,32 @@ def test_what_a_record_says_is_fetched_only_if_its_files_are_whole(paper, size, 
     assert names == (["data", "encoder"] if whole else ["data", "decoder", "encoder"])
 
 
+@pytest.mark.parametrize(
+    ("folder", "source", "whole"),
+    [
+        ("models/hub/encoder", {"id": "owner/model", "revision": "abc"}, True),
+        ("models/hub/encoder", {"id": "owner/other", "revision": "abc"}, False),
+        ("models/hub/encoder", {"id": "owner/model", "revision": "old"}, False),
+        ("models/hub/encoder", ["broken"], False),
+        ("data/raw", {"source": "hub owner/data", "revision": "def"}, True),
+        ("data/raw", {"source": "hub owner/other", "revision": "def"}, False),
+        ("data/raw", {"source": "hub owner/data", "revision": "old"}, False),
+        ("data/raw", {"source": "files /data", "revision": None}, False),
+    ],
+)
+def test_output_of_another_model_or_data_set_is_not_taken_for_the_configured_one(paper, folder, source, whole):
+    study = paper(
+        only=["roberta"],
+        models={"encoder": {"name": "owner/model", "revision": "abc"}},
+        data={"name": "owner/data", "revision": "def"},
+    )
+    output = Path(study.results, "paper", folder)
+    output.mkdir(parents=True)
+    (output / "source.json").write_text(json.dumps(source))
+    item = next(item for item in fetched.hub_items(study) if (item.kind == "dataset") == (folder == "data/raw"))
+    assert fetched.is_fetched(study, item) is whole
+
+
 def test_only_the_models_of_the_selected_experiments_are_fetched(paper):
     assert [item.role for item in fetched.missing(paper(only=["roberta"]))] == ["data", "encoder"]
     assert [item.role for item in fetched.missing(paper(only=["icl"], data={"source": "files", "path": "x"}))] == [
