@@ -89,19 +89,20 @@ def split_rows(study: Study, split: str) -> int | None:
 
 
 def jobs(study: Study, experiments: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every GPU job of the study with its hours and the names of the jobs that it waits for."""
+    """Every GPU job of the study with its hours and the names of the jobs that it waits for.
+
+    Hours are None where the experiment was not measured or does not fit: a sum without them would look complete.
+    """
     planned = []
     for seed in study.seeds:
         for key, entry in experiments.items():
-            experiment, predicted = study.experiments[key], entry["predicted"]
-            if not predicted:
-                continue
-            source = getattr(experiment, "adapter", None) or key
+            hours = entry["predicted"] or {"train_hours": None, "answer_hours": None}
+            source = getattr(study.experiments[key], "adapter", None) or key
             train = f"train {source} seed {seed}"
-            if trains(experiment):
-                planned.append({"name": train, "hours": predicted["train_hours"], "needs": []})
-            needs = [train] if experiment.trains and source in experiments else []
-            planned.append({"name": f"answer {key} seed {seed}", "hours": predicted["answer_hours"], "needs": needs})
+            if trains(study.experiments[key]):
+                planned.append({"name": train, "hours": hours["train_hours"], "needs": []})
+            needs = [train] if source in experiments and trains(study.experiments[source]) else []
+            planned.append({"name": f"answer {key} seed {seed}", "hours": hours["answer_hours"], "needs": needs})
     return planned
 
 

@@ -110,14 +110,17 @@ def jobs_of_rehearsal(rehearsal: Mapping[str, Any]) -> dict[str, Job]:
     """The GPU jobs that rehearsal.json predicts: `jobs: [{name, hours, needs}]`.
 
     Raises:
-        StudyError: there are none, or one has no time because its rehearsal failed.
+        StudyError: there are none, or one has no time because its experiment was not measured.
     """
     planned = rehearsal.get("jobs") or []
     if not planned:
         raise StudyError("the rehearsal predicts no job; run it for the whole study")
     for job in planned:
         if job["hours"] is None:
-            raise StudyError(f"job {job['name']}: the rehearsal has no time for it; see its log")
+            raise StudyError(
+                f"job {job['name']}: the rehearsal has no time for it; rehearsal.md says why. Rehearse where it can be"
+                " measured, or leave it out with only=[...]"
+            )
     return {job["name"]: Job(HOUR * job["hours"], tuple(job["needs"])) for job in planned}
 
 

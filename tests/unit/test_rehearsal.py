@@ -17,10 +17,12 @@ from nli import rehearsal
 from nli.atomic import write_json
 from nli.config import load_study, rehearsal_spec
 from nli.costs import predict_costs, rehearsal_table, split_rows
+from nli.errors import StudyError
 from nli.files import read_json
 from nli.power import PowerMeter
 from nli.random_models import read_architecture
 from nli.rehearsal import HYPOTHESIS_LENGTHS, PREMISE_LENGTHS, rehearse_where_it_fits, typical_pairs, word_tokenizer
+from nli.schedule import jobs_of_rehearsal, makespan
 
 CPU = torch.device("cpu")
 STEPS = {"measured": 2, "warmup": 1, "answering_batches": 2, "on_cpu": True}
@@ -170,6 +172,29 @@ def test_jobs_wait_for_the_training_whose_adapter_they_use(study, rehearsals):
     assert jobs["train qlora/attempt2 seed 1"] == []
     assert jobs["answer qlora/attempt2_merged seed 1"] == ["train qlora/attempt2 seed 1"]
     assert jobs["answer icl/prompt1 seed 2"] == []
+
+
+def test_every_rung_is_scheduled_from_its_rehearsal(config):
+    study = load_study(config, {"scale": "paper", "rungs": "all", "seeds": [1]})
+    rehearsals = {e.key: measured() for e in study.using_models()}
+    for key, entry in rehearsals.items():
+        if not rehearsal_spec(study, key)["train"]:
+            entry["training"] = None
+    jobs = jobs_of_rehearsal(predict_costs(study, rehearsals))
+    assert jobs["answer roberta/cloze_zero_shot seed 1"].needs == ()  # it answers as it was pretrained
+    assert "train roberta/cloze_zero_shot seed 1" not in jobs
+    for merge in ("", "_original", "_dequantized"):
+        assert jobs[f"answer qlora/attempt2_merged{merge} seed 1"].needs == ("train qlora/attempt2 seed 1",)
+    assert makespan(jobs, 1) == pytest.approx(sum(job.seconds for job in jobs.values()))
+
+
+@pytest.mark.parametrize("status", ["not measured", "does not fit"])
+def test_schedule_without_a_time_for_every_job_is_refused(study, rehearsals, status):
+    rehearsals["qlora/attempt2"] = {"status": status, "reason": "no", "device": "a GPU"}
+    costs = predict_costs(study, rehearsals)
+    assert len(costs["jobs"]) == 2 * (2 + 1 + 2 + 1)
+    with pytest.raises(StudyError, match="job train qlora/attempt2 seed 1: the rehearsal has no time"):
+        jobs_of_rehearsal(costs)
 
 
 def test_what_was_not_measured_is_named_and_not_counted(study, rehearsals):
