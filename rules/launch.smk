@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from nli.cluster import asks_for_gpu, check_cluster
 from nli.errors import StudyError
 
 LOCKS = [f"containers/{name}.lock" for name in ("workflow", "study", "report")]
@@ -35,7 +36,7 @@ def check_before_launch():
     if STUDY.scale != "paper" or workflow.touch:
         return
     pending = [job for job in workflow.dag.needrun_jobs() if job.rule.name != "rehearse_experiment"]
-    gpu_jobs = any(job.resources.get("gpu", 0) for job in pending)
+    gpu_jobs = any(asks_for_gpu(job.resources) for job in pending)
     fetches = any(job.rule.name.startswith("fetch_") for job in pending)
     if not gpu_jobs and not fetches:
         return
@@ -52,8 +53,6 @@ def check_before_submission():
     """End Snakemake with one line if jobs would go to a SLURM account or partition that does not exist."""
     if workflow.executor_plugin.name != "slurm":
         return
-    from nli.cluster import check_cluster
-
     jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
     named = {
         kind: {str(job.resources[kind]) for job in jobs if job.resources.get(kind)}

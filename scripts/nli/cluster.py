@@ -1,9 +1,10 @@
-"""What a SLURM cluster must know before the first job goes out: the account and the partitions that jobs name."""
+"""What a plan asks of a SLURM cluster, before the first job goes out: the account, the partitions and the GPUs."""
 
 import getpass
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from nli.errors import StudyError
 
@@ -22,6 +23,12 @@ def ask(*command: str) -> list[str] | None:
     return [line.strip() for line in done.stdout.splitlines() if line.strip()]
 
 
+def asks_for_gpu(resources: Mapping[str, Any]) -> bool:
+    """Whether a job's resources name a GPU: `gpu`, or SLURM's `gres` ("gpu:1", "gpu:a100:1,nvme:2") in its place."""
+    devices = str(resources.get("gres") or "").split(",")
+    return bool(resources.get("gpu")) or any(device.strip().split(":")[0] == "gpu" for device in devices)
+
+
 def check_cluster(accounts: Iterable[str], partitions: Iterable[str]) -> None:
     """Refuse a plan that SLURM would refuse job by job.
 
@@ -34,7 +41,7 @@ def check_cluster(accounts: Iterable[str], partitions: Iterable[str]) -> None:
     """
     if shutil.which("sbatch") is None:
         raise StudyError("no sbatch on PATH: start Snakemake on the cluster's login node (module load slurm?)")
-    known = ask("sinfo", "--noheader", "--format=%R")
+    known = ask("sinfo", "--all", "--noheader", "--format=%R")  # a hidden partition may be submitted to
     if known is None:
         raise StudyError("sinfo fails or does not answer: the cluster's controller is away, see `scontrol ping`")
     refuse_unknown("partition", partitions, known, "sinfo")

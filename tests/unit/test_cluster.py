@@ -2,7 +2,7 @@
 
 import pytest
 
-from nli.cluster import check_cluster
+from nli.cluster import asks_for_gpu, check_cluster
 from nli.errors import StudyError
 
 
@@ -60,3 +60,23 @@ def test_machine_without_slurm_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StudyError, match="login node"):
         check_cluster(set(), set())
+
+
+def test_hidden_partitions_are_known_too(cluster):
+    cluster(sinfo='echo short; [ "$1" = --all ] && echo hidden')
+    check_cluster(set(), {"hidden"})
+
+
+@pytest.mark.parametrize(
+    ("resources", "asks"),
+    [
+        ({"gpu": 1}, True),
+        ({"gpu": 0, "gres": "gpu:1"}, True),
+        ({"gpu": 0, "gres": "nvme:2,gpu:a100:1"}, True),
+        ({"gpu": 0}, False),
+        ({"gpu": 0, "gres": "nvme:gpu"}, False),
+        ({"mem_mb": 4000}, False),
+    ],
+)
+def test_gpu_is_asked_for_in_either_of_slurms_ways(resources, asks):
+    assert asks_for_gpu(resources) is asks

@@ -69,6 +69,19 @@ def test_jobs_sent_elsewhere_need_no_gpu_here(machine):
     assert "error: preflight: network" in done.stdout
 
 
+def test_gpu_that_is_asked_for_by_gres_is_a_gpu(machine, tmp_path, decoder_folder):
+    """Nothing is fetched here, so that the GPU jobs alone call for preflight, as under `gpu_dialect: gres`."""
+    source = tmp_path / "none"
+    source.mkdir()
+    for name in ("train", "validation_matched", "validation_mismatched"):
+        (source / f"{name}.jsonl").write_text(json.dumps({"premise": "a", "hypothesis": "b", "label": "neutral"}))
+    own = [f"data={{source: files, path: {source}}}", "only=[icl/prompt1]"]
+    model = f"models={{decoder: {{source: path, name: {decoder_folder}}}}}"
+    gres = ["--set-resources", "prompt_llama:gpu=0", "prompt_llama:gres=gpu:1"]
+    done = snakemake("--cores", "1", *gres, *machine, *own, model, check=False)
+    assert "gpu" in red_lines(done.stdout)
+
+
 def test_dry_run_and_jobs_that_start_anywhere_are_not_stopped(machine, tmp_path):
     assert planned_jobs(*machine)["fetch_model"] == 2
     study = f"{tmp_path}/results/paper/study.json"
