@@ -119,7 +119,7 @@ def container_environment(study: Study, repository: Path, environ: Mapping[str, 
         variables["HF_TOKEN"] = token[1]
     cache = (repository / study.cache).absolute() / "home"
     variables |= {name: str(cache) for name in CACHES}
-    return {**variables, COMMIT_VARIABLE: git_commit() or ""}
+    return variables | ({COMMIT_VARIABLE: commit} if (commit := git_commit()) else {})  # a node may have no git
 
 
 def container_arguments(given: str, folders: list[Path], environ: Mapping[str, str]) -> str:

@@ -398,6 +398,14 @@ def test_token_stays_where_it_is_if_nothing_comes_from_the_hub(config, tmp_path)
     assert "hf_secret" not in given.values()
 
 
+@pytest.mark.parametrize(("commit", "given"), [("1f2e+", {"NLI_GIT_COMMIT": "1f2e+"}), (None, {})])
+def test_commit_is_told_only_where_it_is_known(study, monkeypatch, commit, given):
+    """Where git is missing, an empty value would take the place of the one that the main process gave."""
+    monkeypatch.setattr(containers, "git_commit", lambda: commit)
+    environment = containers.container_environment(study(), ROOT, {})
+    assert {name: value for name, value in environment.items() if name == "NLI_GIT_COMMIT"} == given
+
+
 def test_arguments_of_the_user_come_first_and_ours_once():
     once = containers.container_arguments('--env "A=$A"', [Path("/far away")], {})
     assert once.startswith('--env "A=$A" --cleanenv')
