@@ -7,7 +7,7 @@ from pathlib import Path
 from nli import fetched
 from nli.fetched import HubItem
 from nli.schema import Study
-from nli.schema_experiments import Experiment
+from nli.schema_experiments import UNQUANTIZED, Experiment
 
 # Disk in GB that one run leaves in the results, and that its checkpoints take while it trains: save_total_limit is 1,
 # and the new checkpoint is whole before the old one goes, so twice a checkpoint (weights and two Adam moments).
@@ -52,7 +52,7 @@ def disk_needs(study: Study, missing: Sequence[HubItem], trains: bool, at_once: 
 def kind_of(experiment: Experiment) -> str:
     """The key of `DISK` that an experiment may have."""
     kind = f"{experiment.family}/{getattr(experiment, 'method', '')}"
-    return f"{kind}16" if getattr(experiment, "merge_into", None) in ("original", "dequantized") else kind
+    return f"{kind}16" if getattr(experiment, "merge_into", None) in UNQUANTIZED else kind
 
 
 def nearest_folder(path: Path) -> Path:

@@ -9,8 +9,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from nli.decoder import compute_dtype, load_adapter, load_decoder, plain_cpu_kernels
-
-UNQUANTIZED = ("original", "dequantized")  # what a merge into these leaves in 16 bits
+from nli.schema_experiments import UNQUANTIZED
 
 
 def merge_into_4bit(folder: Path, quantization: dict[str, Any], adapter: Path) -> PreTrainedModel:

@@ -26,6 +26,7 @@ from nli.errors import StudyError
 from nli.fetched import HubItem
 from nli.gpus import Gpu
 from nli.schema import Study
+from nli.schema_experiments import UNQUANTIZED
 
 GIB = 2**30
 Status = Literal["ok", "warn", "fail", "skipped"]
@@ -45,6 +46,7 @@ GPU_MEMORY = {
 }
 RESERVED_GIB = 0.5  # what driver, ECC or firmware keep of a nominal size: a 16 GB T4 reports 14.6 to 15.0 GiB
 MACHINE_MEMORY = {"paper": 12, "demo": 4}  # GiB: one shard of the decoder (5) in two copies and the libraries (2)
+MERGE_MEMORY = 20  # GiB at paper scale: the whole decoder in 16 bits (16), the adapter and the libraries
 CORES = {"paper": 4, "demo": 1}  # threads of a job
 
 MIN_RUNTIME = {"apptainer": Version("1.2"), "singularity-ce": Version("3.11"), "singularity": Version("3.8")}
@@ -124,14 +126,20 @@ def check_machine(study: Study, launch: Launch) -> Check:
         return Check("machine", "skipped", "checked on the node: each job asks for its cores and memory")
     if not launch.gpu_jobs:
         return Check("machine", "skipped", "no job of this run trains or answers")
-    cores, memory, need = available_cores(), machine_memory(), MACHINE_MEMORY[study.scale]
+    cores, memory, need = available_cores(), machine_memory(), memory_need(study)
     size = "memory unknown" if memory is None else f"{memory:.1f} GiB of memory"
     found = f"{cores} core{'s' if cores > 1 else ''}, {size}"
     if memory is not None and memory + RESERVED_GIB < need:
-        return Check("machine", "fail", found, f"the {study.scale} scale needs {need} GiB")
+        return Check("machine", "fail", found, f"the selected experiments need {need} GiB at {study.scale} scale")
     if cores < CORES[study.scale]:
         return Check("machine", "warn", found, f"{CORES[study.scale]} cores keep the GPU busy; with fewer it waits")
     return Check("machine", "ok", found)
+
+
+def memory_need(study: Study) -> int:
+    """GiB of the machine's memory that the selected experiments take."""
+    merges = any(getattr(experiment, "merge_into", None) in UNQUANTIZED for experiment in study.selected())
+    return MERGE_MEMORY if merges and study.scale == "paper" else MACHINE_MEMORY[study.scale]
 
 
 def available_cores() -> int:

@@ -34,6 +34,7 @@ from nli.language_modeling import encode_texts, training_dataset
 from nli.power import PowerMeter
 from nli.random_models import random_decoder, random_encoder, skeleton_decoder, skeleton_encoder
 from nli.records import GIB, device_name, peak_memory
+from nli.schema_experiments import UNQUANTIZED
 
 # Words and punctuation marks of MultiNLI's sentences, at the 5th, 15th, ... 95th percentile of its training set
 # (Williams et al. 2018; counted over 39,270 rows).
@@ -125,7 +126,7 @@ def rehearse_where_it_fits(
     """`rehearse`, or why not: not enough memory.
 
     Returns:
-        {"status": "measured" | "does not fit", "reason", "device", "memory": which of the peaks
+        {"status": "measured" | "does not fit" | "not measured", "reason", "device", "memory": which of the peaks
         counts, "training", "answering"}.
     """
     on_gpu = device.type == "cuda"
@@ -137,8 +138,16 @@ def rehearse_where_it_fits(
     try:
         return {**result, "status": "measured", "reason": "", **rehearse(spec, config, device, seed)}
     except torch.OutOfMemoryError:
-        total = torch.cuda.get_device_properties(0).total_memory / GIB
-        return {**result, "status": "does not fit", "reason": f"no: more than the {total:.1f} GiB of this GPU"}
+        return {**result, **out_of_memory(spec)}
+
+
+def out_of_memory(spec: dict[str, Any]) -> dict[str, str]:
+    """Status and reason where the GPU is too small; a 16-bit merge runs even so, spread by `load_unquantized`."""
+    size = f"the {torch.cuda.get_device_properties(0).total_memory / GIB:.1f} GiB of this GPU"
+    if merged_into_16_bits(spec["predict"]):
+        reason = f"a merge in 16 bits takes more than {size}; its run spreads it over the machine's memory, slower"
+        return {"status": "not measured", "reason": reason}
+    return {"status": "does not fit", "reason": f"no: more than {size}"}
 
 
 def least_memory(spec: dict[str, Any], config: PretrainedConfig) -> float:
@@ -151,7 +160,7 @@ def least_memory(spec: dict[str, Any], config: PretrainedConfig) -> float:
         own = spec["train"] or spec["predict"]  # a zero-shot cloze has no training
         model = encoder.prepare_encoder(skeleton_encoder(config, encoder.encoder_class(own)), own)
     else:
-        model = skeleton_decoder(config, spec["predict"]["quantization"], linear_head.decoder_class(spec["predict"]))
+        model = skeleton_decoder(config, quantization_of(spec["predict"]), linear_head.decoder_class(spec["predict"]))
         if spec["train"]:
             model = (linear_head.add_head if family == "linear_head" else add_adapter)(model, spec["train"])
     total = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
@@ -204,7 +213,17 @@ def base_model(family: str, spec: dict[str, Any], config: PretrainedConfig, devi
     """The family's base model with random weights."""
     if family == "roberta":
         return random_encoder(config, spec["dtype"], device, encoder.encoder_class(spec))
-    return random_decoder(config, spec["quantization"], device, linear_head.decoder_class(spec))
+    return random_decoder(config, quantization_of(spec), device, linear_head.decoder_class(spec))
+
+
+def merged_into_16_bits(spec: dict[str, Any]) -> bool:
+    """Whether a prediction spec answers with a merge that is not quantized again."""
+    return spec.get("merge_into") in UNQUANTIZED
+
+
+def quantization_of(spec: dict[str, Any]) -> dict[str, Any]:
+    """The `quantization` section with which the model that answers is loaded, as `nli.merging.load_merged` does."""
+    return {**spec["quantization"], "load_in_4bit": False} if merged_into_16_bits(spec) else spec["quantization"]
 
 
 def rehearse_training(

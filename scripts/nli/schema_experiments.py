@@ -215,6 +215,9 @@ class Sample(Strict):
     label: Label
 
 
+UNQUANTIZED = ("original", "dequantized")  # what a merge into these leaves in 16 bits
+
+
 class QloraExperiment(Experiment):
     family: Literal["qlora"]
     method: Literal["finetune", "merge"] = "finetune"

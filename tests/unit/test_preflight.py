@@ -247,6 +247,24 @@ def test_machine_needs_memory_and_wants_cores(paper, monkeypatch, memory, cores,
     assert preflight.check_machine(paper(scale=scale), HERE).status == status
 
 
+@pytest.mark.parametrize(
+    ("experiment", "scale", "memory", "status"),
+    [
+        ("qlora/attempt2_merged_original", "paper", 19.6, "ok"),  # 20 GiB but for what the firmware keeps
+        ("qlora/attempt2_merged_original", "paper", 16.0, "fail"),
+        ("qlora/attempt2_merged_dequantized", "paper", 16.0, "fail"),
+        ("qlora/attempt2_merged", "paper", 16.0, "ok"),
+        ("qlora/attempt2_merged_original", "demo", 4.0, "ok"),
+    ],
+)
+def test_merge_into_16_bits_needs_the_whole_decoder_in_memory(paper, monkeypatch, experiment, scale, memory, status):
+    monkeypatch.setattr(preflight, "machine_memory", lambda: memory)
+    monkeypatch.setattr(preflight, "available_cores", lambda: 4)
+    study = paper(scale=scale, rungs="all", only=["qlora/attempt2", experiment])
+    check = preflight.check_machine(study, HERE)
+    assert (check.status, "need 20 GiB" in check.advice) == (status, status == "fail")
+
+
 # ---------------------------------------------------------------------------------------------- disk, cache, hub
 
 

@@ -3,6 +3,7 @@
 import os
 import runpy
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -43,6 +44,12 @@ def spec_of(family):
     common = {"family": family, "quantization": QUANTIZATION, "evaluation": EVALUATION}
     train = None if family == "icl" else {**own, "training": {**own.get("training", TRAINING), **SMALL}}
     return {"train": train, "predict": {**own, **common}, "steps": STEPS}
+
+
+def merge_spec(into):
+    spec = spec_of("qlora")
+    quantization = {**QUANTIZATION, "compute_dtype": "bfloat16"}
+    return {**spec, "train": None, "predict": {**spec["predict"], "merge_into": into, "quantization": quantization}}
 
 
 @pytest.mark.parametrize("family", ["roberta", "icl", "qlora", "linear_head"])
@@ -90,6 +97,35 @@ def test_full_fine_tuning_needs_weights_gradients_and_two_states(encoder_folder)
     spec["train"]["training"]["optimizer"] = "adamw_torch"
     parameters = rehearsal.skeleton_encoder(config).num_parameters()
     assert rehearsal.least_memory(spec, config) == pytest.approx(parameters * (4 + 4 + 8) / 2**30)
+
+
+@pytest.mark.parametrize(("into", "bits"), [("4bit", 4), ("original", 16), ("dequantized", 16)])
+def test_merge_is_rehearsed_in_the_bits_that_it_answers_in(decoder_folder, monkeypatch, into, bits):
+    spec = merge_spec(into)
+    config = read_architecture(decoder_folder)
+    # A layer of 64 dimensions, 4 heads, 2 for keys and values, 128 inside: q and o, k and v, three of the MLP.
+    linear = 2 * (2 * 64 * 64 + 2 * 32 * 64 + 3 * 64 * 128)
+    rest = 2 * config.vocab_size * 64 + (2 * 2 + 1) * 64  # embeddings and output layer; the norms
+    assert rehearsal.least_memory(spec, config) == pytest.approx((linear * bits / 8 + rest * 2) / 2**30)
+    model = rehearsal.base_model("qlora", spec["predict"], config, CPU)
+    layer = model.model.layers[0].mlp.up_proj
+    assert layer.weight.dtype == (torch.uint8 if bits == 4 else torch.bfloat16)
+    monkeypatch.setattr(rehearsal, "base_model", lambda *arguments: model)
+    assert rehearse_where_it_fits(spec, config, CPU, seed=0)["status"] == "measured"
+
+
+@pytest.mark.parametrize(("into", "status"), [("4bit", "does not fit"), ("original", "not measured")])
+def test_merge_that_is_spread_over_the_memory_is_not_said_to_fail(decoder_folder, monkeypatch, into, status):
+    """As on a 16 GB card: `load_unquantized` leaves in the machine's memory what the GPU cannot hold."""
+
+    def too_large(*arguments):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(rehearsal, "rehearse", too_large)
+    card = SimpleNamespace(total_memory=15 * 2**30)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: card)
+    result = rehearse_where_it_fits(merge_spec(into), read_architecture(decoder_folder), CPU, seed=0)
+    assert (result["status"], "15.0 GiB of this GPU" in result["reason"]) == (status, True)
 
 
 def test_pairs_have_multinlis_lengths():
