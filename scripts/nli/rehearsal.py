@@ -130,7 +130,12 @@ def rehearse_where_it_fits(
         counts, "training", "answering"}.
     """
     on_gpu = device.type == "cuda"
-    result = {"device": device_name(), "memory": "device" if on_gpu else "process", "training": None, "answering": None}
+    result = {
+        "device": device_name(),
+        "memory": "reserved" if on_gpu else "process",
+        "training": None,
+        "answering": None,
+    }
     if not on_gpu:
         needed, free = least_memory(spec, config), available_memory()
         if needed > free:
@@ -185,7 +190,7 @@ def rehearse(spec: dict[str, Any], config: PretrainedConfig, device: torch.devic
 
     Returns:
         {"training": {"seconds_per_step", "watts", "peak_memory_gib"} or None, "answering": {"examples_per_second",
-        "watts", "peak_memory_gib"}}.
+        "watts", "peak_memory_gib"}}, with `rehearsal_peak`'s keys.
 
     Raises:
         torch.OutOfMemoryError, or RuntimeError on a CPU: it does not fit.
@@ -198,7 +203,11 @@ def rehearse(spec: dict[str, Any], config: PretrainedConfig, device: torch.devic
     model.config.pad_token_id = tokenizer.pad_token_id
     if spec["train"]:
         model, measured = rehearse_training(family, model, tokenizer, spec["train"], spec["steps"], seed)
-        training = {"seconds_per_step": measured.typical, "watts": measured.watts, "peak_memory_gib": peak_memory()}
+        training = {
+            "seconds_per_step": measured.typical,
+            "watts": measured.watts,
+            "peak_memory_gib": rehearsal_peak(),
+        }
         forget_peak()
     elif family == "roberta":
         model = encoder.prepare_encoder(model, spec["predict"], tokenizer)  # a cloze that nobody trains
@@ -206,7 +215,7 @@ def rehearse(spec: dict[str, Any], config: PretrainedConfig, device: torch.devic
     rows = typical_pairs(spec["steps"]["answering_batches"] * batch, seed + 1)
     measured = rehearse_answering(family, model, tokenizer, spec["predict"], rows, seed)
     answering = {"examples_per_second": len(rows) / sum(measured.seconds), "watts": measured.watts}
-    return {"training": training, "answering": {**answering, "peak_memory_gib": peak_memory()}}
+    return {"training": training, "answering": {**answering, "peak_memory_gib": rehearsal_peak()}}
 
 
 def base_model(family: str, spec: dict[str, Any], config: PretrainedConfig, device: torch.device) -> nn.Module:
@@ -289,6 +298,15 @@ def rehearse_answering(
             answer_pairs(model, tokenizer, rows, "matched", spec, seed, examples=typical_pairs(12, seed + 2))
         seconds = clock() - started
     return Measurement([seconds], meter.watts)
+
+
+def rehearsal_peak() -> dict[str, float | None]:
+    """`peak_memory`, and as "reserved" what the device's allocator held at most, in GiB.
+
+    Allocated blocks lie in larger reserved ones, with gaps that nothing else can use: a card must hold the latter.
+    """
+    reserved = torch.cuda.max_memory_reserved() / GIB if torch.cuda.is_available() else None
+    return {**peak_memory(), "reserved": reserved}
 
 
 def forget_peak() -> None:
