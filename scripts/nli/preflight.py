@@ -25,10 +25,10 @@ from nli.atomic import write_json
 from nli.errors import StudyError
 from nli.fetched import HubItem
 from nli.gpus import Gpu
+from nli.memory import machine_memory
 from nli.schema import Study
 from nli.schema_experiments import UNQUANTIZED
 
-GIB = 2**30
 Status = Literal["ok", "warn", "fail", "skipped"]
 COLOURS = {"ok": "32", "warn": "33", "fail": "31", "skipped": "2"}  # ANSI: green, yellow, red, dim
 
@@ -145,19 +145,6 @@ def memory_need(study: Study) -> int:
 def available_cores() -> int:
     """The CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def machine_memory() -> float | None:
-    """Memory in GiB: the machine's, or the control group's limit if that is lower; None if the system does not say."""
-    try:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError):
-        return None
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-    except OSError:
-        limit = "max"
-    return min(memory, int(limit)) / GIB if limit.isdigit() else memory / GIB
 
 
 # ---------------------------------------------------------------------------------------------- files

@@ -4,7 +4,6 @@ The model has the published architecture, the texts have MultiNLI's lengths, and
 experiment trains with, so speed and memory are those of the real run. What the model answers means nothing.
 """
 
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -31,6 +30,7 @@ from nli.classification import classify
 from nli.decoder import add_adapter
 from nli.labels import LABELS
 from nli.language_modeling import encode_texts, training_dataset
+from nli.memory import available_memory
 from nli.power import PowerMeter
 from nli.random_models import random_decoder, random_encoder, skeleton_decoder, skeleton_encoder
 from nli.records import GIB, device_name, peak_memory
@@ -173,11 +173,6 @@ def least_memory(spec: dict[str, Any], config: PretrainedConfig) -> float:
         states = 2 if spec["train"]["training"]["optimizer"] == "paged_adamw_8bit" else 8
         total += sum(p.numel() * (p.element_size() + states) for p in model.parameters() if p.requires_grad)
     return total / GIB
-
-
-def available_memory() -> float:
-    """GiB of memory that this machine can still give."""
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GIB
 
 
 def rehearse(spec: dict[str, Any], config: PretrainedConfig, device: torch.device, seed: int) -> dict[str, Any]:
