@@ -171,6 +171,15 @@ def wait_until(condition, what: str, seconds: int = 300):
     raise AssertionError(f"{what}: not in {seconds} s")
 
 
+def runs(pid: int) -> bool:
+    """Whether a process still runs: one that has ended and waits for its parent, a zombie (state Z), does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:  # gone, or just going (ProcessLookupError)
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"  # the name before it may hold parentheses and spaces
+
+
 def overlap(first: Record, second: Record) -> bool:
     """Whether two jobs ran at the same time; sacct's times are whole seconds in one format."""
     return first.start < second.end and second.start < first.end

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from system.slurm import Cluster, Study, answers, overlap, report_without_measures, run_id, wait_until
+from system.slurm import Cluster, Study, answers, overlap, report_without_measures, run_id, runs, wait_until
 
 SMOKE = ["--configfile", str(ROOT / "tests/workflow/smoke.yaml")]
 NO_CONTAINERS = ["--sdm", "env-modules"]  # no rule names a module
@@ -31,11 +31,12 @@ def cluster():
         cluster = Cluster(Path(name) / "cluster")
         if not shutil.which("slurmd", path=cluster.environment["PATH"] + ":/usr/sbin"):
             cluster.script("install")
-        cluster.script("start")
         try:
+            cluster.script("start")
             yield cluster
         finally:
-            cluster.script("stop")
+            if (cluster.folder / "slurm.conf").exists():  # a start that failed half-way leaves daemons
+                cluster.script("stop")
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +156,8 @@ def test_four_cpu_jobs_share_a_node_of_four_cpus_and_16_gb(cluster):
     jobs = [cluster.ask(*submit).strip() for _ in range(5)]
     try:
         wait_until(lambda: len(set(jobs) & cluster.running().keys()) == 4, "four jobs on one node", seconds=60)
-        assert cluster.ask("squeue", "--noheader", "--states=PENDING", "--format=%r").split() == ["Resources"]
+        pending = ["squeue", "--noheader", "--states=PENDING", "--format=%r"]  # "None" until the scheduler's next turn
+        wait_until(lambda: cluster.ask(*pending).split() == ["Resources"], "a fifth that waits for room", seconds=60)
     finally:
         cluster.ask("scancel", *jobs)
 
@@ -274,8 +276,8 @@ def test_cluster_leaves_nothing_behind(cluster, shared_folder):
     second.script("start")
     pids = [int(path.read_text()) for path in folder.glob("*.pid")]
     assert len(pids) == 6
-    assert all(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert all(runs(pid) for pid in pids)
     second.script("stop")
     assert not folder.exists()
     assert cluster.ask("sinfo", "--noheader", "--format=%D", "--partition=cpu").split() == ["2"]
-    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "the daemons' end", seconds=20)
+    wait_until(lambda: not any(runs(pid) for pid in pids), "the daemons' end", seconds=20)

@@ -1,6 +1,12 @@
 """Accounts and partitions are checked against a cluster whose commands are stand-ins."""
 
+import re
+import subprocess
+import time
+from pathlib import Path
+
 import pytest
+from system.slurm import runs
 
 from nli.cluster import asks_for_gpu, check_cluster
 from nli.errors import StudyError
@@ -80,3 +86,32 @@ def test_hidden_partitions_are_known_too(cluster):
 )
 def test_gpu_is_asked_for_in_either_of_slurms_ways(resources, asks):
     assert asks_for_gpu(resources) is asks
+
+
+# ------------------------------------------------------------------------------------- the throw-away cluster's end
+
+
+def runs_by_script(root: Path, pid: int) -> bool:
+    """What `runs` in cluster.sh says of a process, under the script's own options."""
+    script = (root / "profiles/slurm/cluster.sh").read_text()
+    function = re.search(r"^runs\(\) \{.*?^\}", script, flags=re.MULTILINE | re.DOTALL)[0]
+    code = f"set -euo pipefail\n{function}\nif runs {pid}; then echo yes; else echo no; fi"
+    return {"yes\n": True, "no\n": False}[subprocess.check_output(["bash", "-c", code], text=True)]
+
+
+def test_process_that_only_waits_for_its_parent_has_ended(root, tmp_path):
+    program = tmp_path / "a ) Z ("  # the name stands in the same line as the state
+    program.write_text("#!/bin/sh\nread line\n")
+    program.chmod(0o755)
+    process = subprocess.Popen([program], stdin=subprocess.PIPE)
+    try:
+        assert (runs(process.pid), runs_by_script(root, process.pid)) == (True, True)
+        process.stdin.close()
+        deadline = time.monotonic() + 20
+        while runs(process.pid) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert Path(f"/proc/{process.pid}").exists()  # a zombie: nobody has asked for its status
+        assert (runs(process.pid), runs_by_script(root, process.pid)) == (False, False)
+    finally:
+        process.wait()
+    assert (runs(process.pid), runs_by_script(root, process.pid)) == (False, False)
