@@ -9,6 +9,8 @@ from nli.gpus import first_visible
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # only the fetch rules may use the network
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # threads are Snakemake's to give
+# bitsandbytes compiles some of its CPU kernels where there is a C++ compiler: the same bytes, a quarter slower here.
+os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
 os.environ["CUDA_VISIBLE_DEVICES"] = first_visible(os.environ)
 
 import argparse

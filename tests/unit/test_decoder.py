@@ -1,8 +1,13 @@
 """The 4-bit decoder on a random Llama: gradients, answers, the merge, and what its training texts hold."""
 
+import os
+import subprocess
+import sys
+
 import pandas as pd
 import pytest
 import torch
+from conftest import ROOT
 from unit.test_training import TRAINING
 
 from nli import runtime
@@ -193,3 +198,12 @@ def test_sampled_answers_repeat_with_the_seed_and_differ_with_another(decoder_fo
 def test_evaluation_prompt_is_the_training_text_without_its_label(rows):
     frame = pd.DataFrame([{"premise": "P.", "hypothesis": "H."}])
     assert evaluation_prompts(frame, SPEC) == ["### Premise: P.\n\n### Hypothesis: H.\n\n### Label:"]
+
+
+def test_nothing_is_compiled_while_a_job_runs():
+    """A run would depend on whether its machine has a C++ compiler, and a short one would be slower for it."""
+    code = "import nli.runtime, bitsandbytes, sys; assert 'torch._inductor.compile_fx' not in sys.modules"
+    environment = {name: value for name, value in os.environ.items() if name != "TORCHDYNAMO_DISABLE"}
+    environment["PYTHONPATH"] = str(ROOT / "scripts")
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
