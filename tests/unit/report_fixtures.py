@@ -53,11 +53,11 @@ LAYERS = {
 }
 
 
-def make_results(folder: Path, scale: str = "demo", n: int = 240, seed: int = 0) -> Path:
+def make_results(folder: Path, scale: str = "demo", n: int = 240, seed: int = 0, rungs: str = "core") -> Path:
     """Write study.json, data/description.json and every run directory; returns `folder`."""
     rng = np.random.default_rng(seed)
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    study = load_study({**config, "scale": scale}).model_dump(mode="json")
+    study = load_study({**config, "scale": scale, "rungs": rungs}).model_dump(mode="json")
     write_json(folder / "study.json", study)
     write_json(folder / "data" / "description.json", describe(rng))
     for key, spec in study["experiments"].items():

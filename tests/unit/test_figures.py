@@ -42,6 +42,16 @@ def test_every_figure_is_drawn_with_caption_label_and_alternative_text(drawn):
         assert re.fullmatch(pattern, text.strip())
 
 
+def test_every_figure_of_the_whole_study_fits_on_a_page(tmp_path):
+    results = load(make_results(tmp_path, n=60, rungs="all"))
+    assert len(results.done()) > 50
+    for path in make_figures(results, tmp_path / "figures"):
+        width, height = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', path.read_text()).groups()
+        assert float(height) / float(width) < 9.2 / 6.3, (
+            path.stem
+        )  # inches of an A4 page beside a caption, at full width
+
+
 def test_same_results_give_the_same_bytes(drawn, folder, tmp_path):
     for first, second in zip(drawn, make_figures(load(folder), tmp_path), strict=True):
         assert first.read_bytes() == second.read_bytes()

@@ -20,7 +20,7 @@ from nli.atomic import whole_file, write_text
 from nli.labels import LABELS
 from nli.reporting import figures_ladders
 from nli.reporting.markup import counted, escape, listing, percent
-from nli.reporting.plot_style import FAMILY_COLOURS, INK, LABEL_COLOURS, LINES, MUTED, STYLE, WIDTH
+from nli.reporting.plot_style import FAMILY_COLOURS, HEIGHT, INK, LABEL_COLOURS, LINES, MUTED, STYLE, WIDTH
 from nli.reporting.results import FAMILY_TITLES, Arm, Results, reported_accuracy
 from nli.reporting.tables_data import SPLIT_TITLES, described_splits
 from nli.reporting.tables_ladders import figure_label
@@ -39,7 +39,7 @@ def accuracy(results: Results) -> Drawn:
     arms = [arm for family in FAMILY_TITLES for arm in results.family(family)]
     families = [family for family in FAMILY_TITLES if results.family(family)]
     rows = len(arms) + len(families)
-    figure, axes = plt.subplots(figsize=(WIDTH, 0.235 * rows + 0.85))
+    figure, axes = plt.subplots(figsize=(WIDTH, min(HEIGHT, 0.235 * rows + 0.85)))
     row, ticks, names = 0.0, [], []
     for family in families:
         axes.text(-0.01, row, FAMILY_TITLES[family], ha="right", va="center", weight="bold",
@@ -51,7 +51,7 @@ def accuracy(results: Results) -> Drawn:
             names.append(arm.title)
             row += 1
     axes.set(xlim=(0, 100), ylim=(row - 0.4, -0.7), xlabel="Accuracy on the matched split, %")
-    axes.set_yticks(ticks, names)
+    axes.set_yticks(ticks, names, size=name_size(rows))
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x")
     axes.set_axisbelow(True)
@@ -68,6 +68,11 @@ def accuracy(results: Results) -> Drawn:
         for arm in arms
     ]
     return figure, f"Dot plot of accuracy in percent with 95% intervals: {'; '.join(parts)}."
+
+
+def name_size(rows: int) -> float:
+    """Font size, in points, at which the names of `rows` experiments stand under each other on one page."""
+    return min(STYLE["font.size"], 0.72 * 72 * (HEIGHT - 0.9) / rows)
 
 
 def _accuracy_row(axes: Axes, results: Results, arm: Arm, row: float) -> None:
@@ -90,7 +95,7 @@ def _accuracy_row(axes: Axes, results: Results, arm: Arm, row: float) -> None:
 def answers(results: Results) -> Drawn:
     """What each experiment answers, as shares: a collapse is one long bar."""
     arms = [arm for arm in results.done() if arm.scores()]
-    figure, axes = plt.subplots(figsize=(WIDTH, 0.215 * (len(arms) + 1) + 0.9))
+    figure, axes = plt.subplots(figsize=(WIDTH, min(HEIGHT, 0.215 * (len(arms) + 1) + 0.9)))
     names = ["Right answers", *(arm.title for arm in arms)]
     shares = [_gold_shares(arms)] + [_answer_shares(arm) for arm in arms]
     left = np.zeros(len(names))
@@ -105,7 +110,7 @@ def answers(results: Results) -> Drawn:
                 axes.text(left[i] + width / 2, i, f"{width:.0f}", ha="center", va="center", size=7.5,
                           color="white" if dark else INK)  # fmt: skip
         left += widths
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), names, size=name_size(len(names)))
     axes.get_yticklabels()[0].set_weight("bold")
     axes.set(xlim=(0, 100), ylim=(len(names) - 0.4, -0.6), xlabel="Share of answers, %")
     axes.tick_params(axis="y", length=0)
@@ -225,14 +230,17 @@ def confusion(family: str) -> Callable[[Results], Drawn]:
     return lambda results: draw_confusions(results.family(family))
 
 
+MOST_LARGE_MATRICES = 12  # three in a row; more of them stand four in a row, so that one page holds them
+
+
 def draw_confusions(arms: Sequence[Arm]) -> Drawn:
     """One matrix an experiment: gold labels in rows, answers in columns, shaded by share of the row."""
-    columns = min(3, max(2, len(arms)))
+    columns = min(3, max(2, len(arms))) if len(arms) <= MOST_LARGE_MATRICES else 4
     rows = -(-len(arms) // columns)
     unparsed = any(scores["parsed"] < scores["n"] for arm in arms if (scores := arm.scores()))
     names = [*LABELS, "unparsed"] if unparsed else list(LABELS)
     figure, panels = plt.subplots(
-        rows, columns, figsize=(WIDTH * min(1, (columns + 1) / 4), 1.95 * rows + 0.25), squeeze=False
+        rows, columns, figsize=(WIDTH * min(1, (columns + 1) / 4), min(HEIGHT, 1.95 * rows + 0.25)), squeeze=False
     )
     for panel in panels.flat[len(arms) :]:
         panel.set_visible(False)

@@ -26,6 +26,7 @@ VERDICT_COLOURS = {"supported": "#00795A", "refuted": "#C44E00", "no evidence": 
 LINES = [("#0072B2", "o", "-"), ("#D55E00", "s", "--"), ("#00795A", "^", "-."), ("#9A4F82", "D", ":")]
 LINES += [("#8A6D00", "v", "-"), ("#3B4754", "P", "--"), ("#56A0D3", "X", "-."), ("#E69F00", "<", ":")]
 WIDTH = 6.5  # inches: the text width of the page
+HEIGHT = 8.6  # inches: what a page holds beside a caption
 STYLE = {
     "svg.fonttype": "path",
     "svg.hashsalt": "nli",
