@@ -20,7 +20,18 @@ from nli.atomic import whole_file, write_text
 from nli.labels import LABELS
 from nli.reporting import figures_ladders
 from nli.reporting.markup import counted, escape, listing, percent
-from nli.reporting.plot_style import FAMILY_COLOURS, HEIGHT, INK, LABEL_COLOURS, LINES, MUTED, STYLE, WIDTH
+from nli.reporting.plot_style import (
+    FAMILY_COLOURS,
+    HEIGHT,
+    INK,
+    LABEL_COLOURS,
+    LINES,
+    MOST_LARGE_MATRICES,
+    MUTED,
+    STYLE,
+    WIDTH,
+    name_size,
+)
 from nli.reporting.results import FAMILY_TITLES, Arm, Results, reported_accuracy
 from nli.reporting.tables_data import SPLIT_TITLES, described_splits
 from nli.reporting.tables_ladders import figure_label
@@ -68,11 +79,6 @@ def accuracy(results: Results) -> Drawn:
         for arm in arms
     ]
     return figure, f"Dot plot of accuracy in percent with 95% intervals: {'; '.join(parts)}."
-
-
-def name_size(rows: int) -> float:
-    """Font size, in points, at which the names of `rows` experiments stand under each other on one page."""
-    return min(STYLE["font.size"], 0.72 * 72 * (HEIGHT - 0.9) / rows)
 
 
 def _accuracy_row(axes: Axes, results: Results, arm: Arm, row: float) -> None:
@@ -228,9 +234,6 @@ def learning_qlora(results: Results) -> Drawn:
 def confusion(family: str) -> Callable[[Results], Drawn]:
     """A drawing function for the confusion matrices of one family."""
     return lambda results: draw_confusions(results.family(family))
-
-
-MOST_LARGE_MATRICES = 12  # three in a row; more of them stand four in a row, so that one page holds them
 
 
 def draw_confusions(arms: Sequence[Arm]) -> Drawn:

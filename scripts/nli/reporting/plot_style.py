@@ -27,6 +27,7 @@ LINES = [("#0072B2", "o", "-"), ("#D55E00", "s", "--"), ("#00795A", "^", "-."), 
 LINES += [("#8A6D00", "v", "-"), ("#3B4754", "P", "--"), ("#56A0D3", "X", "-."), ("#E69F00", "<", ":")]
 WIDTH = 6.5  # inches: the text width of the page
 HEIGHT = 8.6  # inches: what a page holds beside a caption
+MOST_LARGE_MATRICES = 12  # three in a row; more of them stand four in a row, so that one page holds them
 STYLE = {
     "svg.fonttype": "path",
     "svg.hashsalt": "nli",
@@ -51,3 +52,8 @@ STYLE = {
     "legend.fontsize": 8,
     "figure.constrained_layout.use": True,
 }
+
+
+def name_size(rows: int) -> float:
+    """Font size, in points, at which the names of `rows` experiments stand under each other on one page."""
+    return min(STYLE["font.size"], 0.72 * 72 * (HEIGHT - 0.9) / rows)
