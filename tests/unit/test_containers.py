@@ -152,7 +152,12 @@ def test_killed_build_leaves_no_image_that_a_later_run_would_trust(stand_in, tmp
         f"b.build_image('study', Path({str(tmp_path / 'study.sif')!r}), None, 'auto', Path({str(tmp_path / 'l')!r}))"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
-    process = subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=environment,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+    )
     partial = tmp_path / ".partial-study.sif"
     deadline = time.monotonic() + 30
     while not (partial.exists() and partial.read_text()) and time.monotonic() < deadline:
