@@ -3,6 +3,7 @@
 Import this before torch and transformers: they read the environment when they are imported.
 """
 
+import gc
 import os
 
 from nli.gpus import first_visible
@@ -16,8 +17,12 @@ os.environ["CUDA_VISIBLE_DEVICES"] = first_visible(os.environ)
 import argparse
 import time
 
-import torch
-from transformers import set_seed
+gc.disable()  # what these two make lives to the end: looking for garbage meanwhile finds none and takes its time
+import torch  # noqa: E402
+from transformers import set_seed  # noqa: E402
+
+gc.freeze()
+gc.enable()
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
