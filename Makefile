@@ -15,7 +15,7 @@ help:
 	@echo "make test     the linters and the test suite"
 	@echo "make test-system  the study in containers, with a real Apptainer (on Debian as root: it is installed)"
 	@echo "make containers   the container images, which snakemake --use-singularity builds as well"
-	@echo "make bench    seconds that planning some 500 jobs takes"
+	@echo "make bench    how long planning takes, and what the settings of a job save"
 	@echo "make cluster-demo, make cluster-stop  a throw-away SLURM cluster on one Debian machine, to try the profile"
 	@echo "make lint     the linters alone; make format mends what they can"
 	@echo "make schema   config.schema.json and docs/configuration.md from scripts/nli/schema.py"
@@ -42,6 +42,7 @@ test-system: .venv/installed
 
 bench: .venv/installed
 	python tests/bench_plan.py
+	python tests/bench_jobs.py
 
 cluster-demo:
 	@profiles/slurm/cluster.sh start

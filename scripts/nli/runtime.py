@@ -10,14 +10,14 @@ from nli.gpus import first_visible
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # only the fetch rules may use the network
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # threads are Snakemake's to give
-# bitsandbytes compiles some of its CPU kernels where there is a C++ compiler: the same bytes, a quarter slower here.
+# bitsandbytes compiles some CPU kernels where there is a C++ compiler: the same bytes, slower (tests/bench_jobs.py).
 os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
 os.environ["CUDA_VISIBLE_DEVICES"] = first_visible(os.environ)
 
 import argparse
 import time
 
-gc.disable()  # what these two make lives to the end: looking for garbage meanwhile finds none and takes its time
+gc.disable()  # what these two make lives to the end: looking for garbage meanwhile finds none (tests/bench_jobs.py)
 import torch  # noqa: E402
 from transformers import set_seed  # noqa: E402
 

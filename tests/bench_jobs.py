@@ -1,0 +1,77 @@
+"""Print what the settings of nli/runtime.py save of a job's CPU time, as ratios of runs that alternate.
+
+python tests/bench_jobs.py [REPETITIONS]
+"""
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SMOKE = ROOT / "tests/workflow/smoke.yaml"
+STEPS = 60
+STARTS = {
+    "collecting": "import torch; from transformers import set_seed",
+    "not collecting": "from nli import runtime",
+}
+
+
+def cpu_seconds(command: list[str], **environment: str) -> float:
+    """CPU time that a command takes, with those it starts."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    paths = {"PYTHONPATH": str(ROOT / "scripts"), "TORCHDYNAMO_DISABLE": "1"}
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **paths, **environment}, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(done.stdout + done.stderr)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def prepare(results: Path) -> tuple[Path, list[str]]:
+    """A tiny decoder, its training pairs and a spec of `STEPS` steps: the study's folder, the command that trains."""
+    study = results / "demo"
+    spec, model, train = "specs/qlora/attempt1/train.json", "models/made/decoder", "data/train.parquet"
+    targets = [str(study / name) for name in (spec, model, train)]
+    settings = [f"results={results}", f"families={{qlora: {{training: {{max_steps: {STEPS}}}}}}}"]
+    options = ["--cores", "1", "--quiet", "all", "--nolock", "--configfile", str(SMOKE), "--config", *settings]
+    cpu_seconds([sys.executable, "-m", "snakemake", *targets, *options])
+    script = [sys.executable, "scripts/finetune_llama.py", "--seed", "42", "--threads", "1"]
+    inputs = ["--spec", targets[0], "--model", targets[1], "--train", targets[2]]
+    return study, [*script, *inputs]
+
+
+def train(study: Path, command: list[str], name: str, dynamo_disabled: str) -> tuple[float, bytes]:
+    """CPU time of a training, and its adapter."""
+    folder = study / "bench" / name
+    files = ["history", "record", "samples", "checkpoints"]
+    outputs = [part for file in files for part in (f"--{file}", str(folder / file))]
+    seconds = cpu_seconds([*command, *outputs, "--output-dir", str(folder)], TORCHDYNAMO_DISABLE=dynamo_disabled)
+    return seconds, (folder / "adapter_model.safetensors").read_bytes()
+
+
+def main() -> None:
+    repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    starts = {name: [] for name in STARTS}
+    for _ in range(repetitions):
+        for name, code in STARTS.items():
+            starts[name].append(cpu_seconds([sys.executable, "-c", code]))
+    ratio = min(starts["not collecting"]) / min(starts["collecting"])
+    print(f"start of a job, garbage not collected meanwhile / collected: {ratio:.2f} of the CPU time", flush=True)
+
+    with tempfile.TemporaryDirectory() as results:
+        study, command = prepare(Path(results))
+        trainings = {"0": [], "1": []}
+        for i in range(repetitions):
+            for disabled, runs in trainings.items():
+                runs.append(train(study, command, f"{disabled}_{i}", disabled))
+        if len({adapter for runs in trainings.values() for _, adapter in runs}) != 1:
+            sys.exit("the adapters differ between plain and compiled kernels")
+        ratio = min(trainings["1"])[0] / min(trainings["0"])[0]
+    print(f"{STEPS} steps of QLoRA, kernels plain / compiled: {ratio:.2f} of the CPU time, the same adapter")
+
+
+if __name__ == "__main__":
+    main()
