@@ -1,11 +1,14 @@
 """Figures: all drawn, for complete and for missing results, the same bytes each time, with words for them."""
 
 import re
+from itertools import combinations, pairwise
 
+import matplotlib.pyplot as plt
 import pytest
+from matplotlib.text import Text
 from unit.report_fixtures import ROOT, make_results
 
-from nli.reporting.figures import FIGURES, image_markdown, make_figures
+from nli.reporting.figures import FIGURES, confusion, image_markdown, make_figures
 from nli.reporting.results import load_results
 
 
@@ -50,6 +53,22 @@ def test_every_figure_of_the_whole_study_fits_on_a_page(tmp_path):
         assert float(height) / float(width) < 9.2 / 6.3, (
             path.stem
         )  # inches of an A4 page beside a caption, at full width
+
+
+def test_titles_and_labels_of_confusion_matrices_do_not_touch_each_other(tmp_path):
+    results = load(make_results(tmp_path, n=60, rungs="all"))
+    for family in ("roberta", "icl", "qlora", "linear_head"):
+        figure, _ = confusion(family)(results)
+        figure.draw_without_rendering()
+        panels = [panel for panel in figure.axes if panel.get_visible()]
+        titles = [next(t for t in p.findobj(Text) if t.get_text() == p.get_title("left")) for p in panels]
+        for first, second in combinations([title.get_window_extent() for title in titles], 2):
+            assert not first.overlaps(second), family
+        for panel in panels:
+            for left, right in pairwise(panel.get_xticklabels()):
+                if not left.get_rotation():
+                    assert left.get_window_extent().x1 < right.get_window_extent().x0, family
+        plt.close(figure)
 
 
 def test_same_results_give_the_same_bytes(drawn, folder, tmp_path):

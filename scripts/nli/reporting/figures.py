@@ -4,6 +4,7 @@ A figure is a function from `Results` to (matplotlib figure, alternative text), 
 same results give the same bytes.
 """
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -248,7 +249,7 @@ def draw_confusions(arms: Sequence[Arm]) -> Drawn:
     for panel in panels.flat[len(arms) :]:
         panel.set_visible(False)
     for i, (panel, arm) in enumerate(zip(panels.flat, arms, strict=False)):
-        _confusion_panel(panel, arm, names, left=i % columns == 0)
+        _confusion_panel(panel, arm, names, left=i % columns == 0, small=columns == 4)
     for panel in panels[:, 0]:
         panel.set_ylabel("gold label")
     parts = [f"{arm.title}: {_diagonal(arm)}" for arm in arms]
@@ -262,9 +263,11 @@ def _diagonal(arm: Arm) -> str:
     return ", ".join(f"{label} {percent(scores['per_class'][label]['recall'], 0)}%" for label in LABELS)
 
 
-def _confusion_panel(panel: Axes, arm: Arm, names: Sequence[str], left: bool) -> None:
-    panel.set_title(_wrapped(arm.title), size=8)
-    panel.set_xticks(range(len(names)), [name[:6] + "." if len(name) > 8 else name for name in names])
+def _confusion_panel(panel: Axes, arm: Arm, names: Sequence[str], left: bool, small: bool) -> None:
+    panel.set_title(textwrap.fill(arm.title, 19 if small else 25, break_on_hyphens=False), size=7 if small else 8)
+    answers = [name[:6] + "." if len(name) > 8 else name for name in names]
+    turned = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if small and len(names) > len(LABELS) else {}
+    panel.set_xticks(range(len(names)), answers, **turned)
     panel.set_yticks(range(len(LABELS)), [name[:6] + "." if len(name) > 8 else name for name in LABELS])
     panel.tick_params(length=0, labelsize=7, labelleft=left)
     for spine in panel.spines.values():
@@ -283,13 +286,6 @@ def _confusion_panel(panel: Axes, arm: Arm, names: Sequence[str], left: bool) ->
         panel.text(column, row, text, ha="center", va="center", size=7, color=colour, linespacing=1.15)
     if len(names) > len(LABELS):
         panel.axvline(len(LABELS) - 0.5, color="white", lw=3)
-
-
-def _wrapped(title: str, width: int = 26) -> str:
-    if len(title) <= width:
-        return title
-    cut = title.rfind(" ", 0, width)
-    return f"{title[:cut]}\n{title[cut + 1 :]}" if cut > 0 else title
 
 
 def prompts(results: Results) -> Drawn:
