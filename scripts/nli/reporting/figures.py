@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -263,11 +264,15 @@ def _diagonal(arm: Arm) -> str:
     return ", ".join(f"{label} {percent(scores['per_class'][label]['recall'], 0)}%" for label in LABELS)
 
 
+def _slanted(angle: float) -> dict[str, Any]:
+    """Keywords of tick labels that are too long to stand side by side."""
+    return {"rotation": angle, "ha": "right", "rotation_mode": "anchor"}
+
+
 def _confusion_panel(panel: Axes, arm: Arm, names: Sequence[str], left: bool, small: bool) -> None:
     panel.set_title(textwrap.fill(arm.title, 19 if small else 25, break_on_hyphens=False), size=7 if small else 8)
     answers = [name[:6] + "." if len(name) > 8 else name for name in names]
-    turned = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if small and len(names) > len(LABELS) else {}
-    panel.set_xticks(range(len(names)), answers, **turned)
+    panel.set_xticks(range(len(names)), answers, **_slanted(35) if small and len(names) > len(LABELS) else {})
     panel.set_yticks(range(len(LABELS)), [name[:6] + "." if len(name) > 8 else name for name in LABELS])
     panel.tick_params(length=0, labelsize=7, labelleft=left)
     for spine in panel.spines.values():
@@ -291,7 +296,9 @@ def _confusion_panel(panel: Axes, arm: Arm, names: Sequence[str], left: bool, sm
 def prompts(results: Results) -> Drawn:
     """Accuracy of the prompts by both ways of counting, above the share of answers that could be parsed."""
     arms = results.family("icl")
-    figure, (top, bottom) = plt.subplots(2, 1, figsize=(WIDTH, 3.6), sharex=True, height_ratios=(2.2, 1))
+    many = len(arms) > 6
+    size = (WIDTH, 5.0 if many else 3.6)
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=size, sharex=True, height_ratios=(2.2, 1))
     for i, arm in enumerate(arms):
         printed = reported_accuracy(results.reported, arm.key)
         if printed is not None:
@@ -307,7 +314,7 @@ def prompts(results: Results) -> Drawn:
         bottom.bar_label(bars, fmt="%.0f%%", size=7.5, padding=1)
     top.set(ylabel="Accuracy, %", ylim=(0, 100), xlim=(-0.6, max(len(arms), 1) - 0.4))
     bottom.set(ylabel="Parsed, %", ylim=(0, 125), yticks=(0, 50, 100))
-    bottom.set_xticks(range(len(arms)), [arm.title for arm in arms])
+    bottom.set_xticks(range(len(arms)), [arm.title for arm in arms], **_slanted(40) if many else {})
     for panel in (top, bottom):
         panel.grid(axis="y")
         panel.set_axisbelow(True)
