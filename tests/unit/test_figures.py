@@ -8,7 +8,7 @@ import pytest
 from matplotlib.text import Text
 from unit.report_fixtures import ROOT, make_results
 
-from nli.reporting.figures import FIGURES, confusion, image_markdown, make_figures
+from nli.reporting.figures import FIGURES, confusion, image_markdown, make_figures, prompts
 from nli.reporting.results import load_results
 
 
@@ -65,10 +65,23 @@ def test_titles_and_labels_of_confusion_matrices_do_not_touch_each_other(tmp_pat
         for first, second in combinations([title.get_window_extent() for title in titles], 2):
             assert not first.overlaps(second), family
         for panel in panels:
-            for left, right in pairwise(panel.get_xticklabels()):
-                if not left.get_rotation():
-                    assert left.get_window_extent().x1 < right.get_window_extent().x0, family
+            assert_labels_apart(panel)
         plt.close(figure)
+
+
+@pytest.mark.parametrize("rungs", ["core", "all"])
+def test_names_of_prompts_do_not_touch_each_other(tmp_path, rungs):
+    figure, _ = prompts(load(make_results(tmp_path, n=60, rungs=rungs)))
+    figure.draw_without_rendering()
+    assert_labels_apart(figure.axes[1])
+    plt.close(figure)
+
+
+def assert_labels_apart(panel):
+    """Level labels do not touch; slanted ones start under their own ticks, and cannot."""
+    for left, right in pairwise(panel.get_xticklabels()):
+        if not left.get_rotation():
+            assert left.get_window_extent().x1 < right.get_window_extent().x0, left.get_text()
 
 
 def test_same_results_give_the_same_bytes(drawn, folder, tmp_path):

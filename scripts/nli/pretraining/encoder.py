@@ -39,7 +39,7 @@ def mask_tokens(ids: torch.Tensor, chosen: torch.Tensor, mask_id: int) -> torch.
 
 
 def tiny_roberta(tokenizer: PreTrainedTokenizerFast, recipe: dict[str, Any]) -> RobertaForMaskedLM:
-    """A RoBERTa with random weights, without dropout, in its fine-tunings too: it would cost a fifth of the time.
+    """A RoBERTa with random weights, without dropout, in its fine-tunings too: it would only cost time here.
 
     Query and key weights start equal, so that a word first attends to its own repetitions: comparing two sentences is
     learned far sooner.
