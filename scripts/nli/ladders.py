@@ -1,13 +1,17 @@
 """Ladders measured: every rung's accuracy, its difference from the rung it is compared with, the verdict on its claim.
 
 Pure functions from the resolved study and the runs' predictions to `report/ladders.json`, from which tables, figures
-and sentences are made. All rungs of a ladder, and the chance baselines beside it, are measured on the pairs that all of
-them answered. p-values are adjusted (Holm) over the comparisons of their ladder.
+and sentences are made. All rungs of a ladder, and the hypothesis-only baseline, are measured on the pairs that all of
+them answered.
 
-Several seeds: figures and tests are those of the first seed that all rungs of the ladder ran with, because pooling the
-seeds' answers would count each pair several times; mean and standard deviation over the seeds stand beside them, and a
-claim holds only if every seed says the same. Where the rungs share no seed, a step's own seed and its two accuracies
-are stated with it.
+One definition of chance holds in every table: the best constant answer on the very pairs that are scored. Uniform
+guessing is right for a third of them, which no set of three labels lets a constant answer stay below. Each experiment
+is tested against chance once, and against the hypothesis-only baseline once; these p-values are adjusted (Holm) over
+all experiments, those of steps over the comparisons of their ladder.
+
+Rows of one premise are not independent, and neither are a model's answers under one seed: intervals and tests that
+decide come from a bootstrap over premises and seeds (`nli.clustered`); those of independent rows are kept for
+comparison. With several seeds every figure is a mean over them.
 """
 
 import re
@@ -20,14 +24,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nli.clustered import codes_of, compare, estimate, whole
 from nli.errors import StudyError
 from nli.labels import LABELS
-from nli.metrics import COLLAPSE_SHARE, wilson_interval
-from nli.paired import compare, holm
-from nli.verdicts import above_chance, verdict
+from nli.metrics import COLLAPSE_SHARE
+from nli.paired import holm
+from nli.schema import TOGETHER
+from nli.verdicts import standing, verdict
 
 # Keys of an experiment that name it, or decide nothing about its answers.
-NAMES = ("family", "name", "title", "origin", "rung", "adapter")
+NAMES = ("family", "name", "title", "origin", "rung", "adapter", "seeds")
 WITHOUT_EFFECT = ("training.logging_steps", "training.checkpoint_steps", "evaluation.batch_size")
 # Parts of a model by the names of their tensors; the first that fits.
 PARTS = {
@@ -38,6 +44,8 @@ PARTS = {
     "body": "",
 }
 
+Frames = Mapping[int, pd.DataFrame]  # an experiment's rows by seed, indexed by pair_id
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -45,7 +53,7 @@ class Answers:
 
     status: str  # "done", "failed" or "not run"
     problem: str = ""
-    frames: Mapping[int, pd.DataFrame] = field(default_factory=dict)
+    frames: Frames = field(default_factory=dict)
     record: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -57,13 +65,88 @@ def measure_ladders(study: Mapping[str, Any], answers: Mapping[str, Answers], sc
         answers: experiment -> what it left.
         scorers: experiment -> the scorer that stands for it.
     """
+    ladders, experiments = study.get("ladders") or {}, study["experiments"]
+    tests = measure_standings(ladders, experiments, answers, scorers)
     return {
+        "standings": tests,
         "ladders": {
-            name: measure_ladder(ladder, study["experiments"], answers, scorers)
-            for name, ladder in (study.get("ladders") or {}).items()
+            name: measure_ladder(ladder, experiments, answers, scorers, tests) for name, ladder in ladders.items()
         },
-        "pairs": compare_all(study["experiments"], answers, scorers),
+        "pairs": compare_all(experiments, answers, scorers),
     }
+
+
+# ------------------------------------------------------------------------------------------------ chance
+
+
+def measure_standings(
+    ladders: Mapping[str, Any],
+    experiments: Mapping[str, Any],
+    answers: Mapping[str, Answers],
+    scorers: Mapping[str, str],
+) -> list[dict[str, Any]]:
+    """Every experiment, and every other way in which a ladder judges one, against chance and hypothesis-only.
+
+    Returns:
+        experiment, split, scorer and counted of each; `chance` and `hypothesis_only`, each a comparison with its
+        adjusted p and its `standing` ("above", "below" or "no evidence"), or None where there is nothing to compare.
+    """
+    own = [(key, "matched", scorers[key], "all") for key, spec in experiments.items() if spec["family"] != "baseline"]
+    judged = [
+        (rung["experiment"], ladder["split"], scorer_of(rung, scorers), counted_of(rung))
+        for ladder in ladders.values()
+        for rung in ladder["rungs"]
+    ]
+    tests = []
+    for key, split, scorer, counted in dict.fromkeys(own + judged):
+        frames = frames_of(answers[key], split, scorer)
+        entry = {"experiment": key, "split": split, "scorer": scorer, "counted": counted}
+        beside = against_baseline(frames, split, counted, experiments, answers, scorers)
+        tests.append({**entry, "chance": against_chance(frames, counted), "hypothesis_only": beside})
+    for name in ("chance", "hypothesis_only"):
+        adjust([test[name] for test in tests])
+        for test in tests:
+            if test[name]:
+                test[name]["standing"] = standing(test[name])
+    return tests
+
+
+def against_chance(frames: Frames, counted: str) -> dict[str, Any] | None:
+    """The answers against the label that is right most often on the same pairs; None without a pair."""
+    if not frames:
+        return None
+    right, parsed, premises = arrays(frames)
+    kept = parsed if counted == "parsed" else np.ones_like(parsed)
+    if not kept.any():
+        return None
+    gold = next(iter(frames.values()))["gold"].to_numpy(dtype=object)
+    label = max(LABELS, key=lambda name: ((gold == name) & kept).sum())
+    constant = np.broadcast_to(gold == label, right.shape)
+    accuracy = float((constant & kept).sum() / kept.sum())
+    return {"label": label, "accuracy": accuracy, **compare(constant, right, premises, kept)}
+
+
+def against_baseline(
+    frames: Frames,
+    split: str,
+    counted: str,
+    experiments: Mapping[str, Any],
+    answers: Mapping[str, Answers],
+    scorers: Mapping[str, str],
+) -> dict[str, Any] | None:
+    """The answers against the hypothesis-only baseline's; None where either did not run.
+
+    Nothing in the baseline is drawn at random: any seed of it serves every seed of the experiment.
+    """
+    key = next((key for key, spec in experiments.items() if spec.get("method") == "hypothesis_only"), None)
+    ran = frames_of(answers[key], split, scorers[key]) if key else {}
+    if not frames or not ran:
+        return None
+    baseline = next(iter(ran.values()))
+    common = common_pairs([*frames.values(), baseline])
+    beside = dict.fromkeys(frames, baseline.loc[common])
+    frames = {seed: frame.loc[common] for seed, frame in frames.items()}
+    return compare_frames(beside, frames, (False, counted == "parsed"))
 
 
 # ------------------------------------------------------------------------------------------------ one ladder
@@ -74,56 +157,95 @@ def measure_ladder(
     experiments: Mapping[str, Any],
     answers: Mapping[str, Answers],
     scorers: Mapping[str, str],
+    tests: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """One ladder: its baselines and rungs with figures, comparisons and verdicts."""
+    """One ladder: its baselines and rungs with figures, comparisons and verdicts.
+
+    A majority baseline has no row of its own: the best constant answer, which is chance, is never below it.
+    """
     split = ladder["split"]
-    plain = [{"experiment": key} for key, spec in experiments.items() if spec["family"] == "baseline"]
+    plain = [
+        {"experiment": key}
+        for key, spec in experiments.items()
+        if spec["family"] == "baseline" and spec.get("method") != "majority"
+    ]
     stated = [*plain, *ladder["rungs"]]
-    found = [seeds_of(rung, split, answers, scorers) for rung in stated]
+    found = [frames_of(answers[rung["experiment"]], split, scorer_of(rung, scorers)) for rung in stated]
     common = common_pairs(frame for frames in found for frame in frames.values())
     found = [{seed: frame.loc[common] for seed, frame in frames.items()} for frames in found]
     require_same_gold(
         [(rung["experiment"], frame) for rung, frames in zip(stated, found, strict=True) for frame in frames.values()]
     )
-    found = first_shared_seed_first(found)
     measured = [
         measure_rung(rung, frames, answers[rung["experiment"]], experiments[rung["experiment"]])
         for rung, frames in zip(stated, found, strict=True)
     ]
-    count = len(plain)
-    baselines, rungs = measured[:count], measured[count:]
+    baselines, rungs = measured[: len(plain)], measured[len(plain) :]
     for i, rung in enumerate(rungs):
-        if ladder["rungs"][i].get("against"):
-            below = ladder["rungs"][i]["against"] - 1
-            rung["changed"] = changes(ladder["rungs"][below], ladder["rungs"][i], experiments, scorers)
-            rung["step"] = compare_rungs(below, ladder["rungs"], i, found[count:])
-        rung["baselines"] = {
-            beside["experiment"]: compare_frames(
-                frames, found[count + i], restrict=(False, counts_parsed(stated[count + i]))
-            )
-            for beside, frames in zip(baselines, found, strict=False)
-        }
+        enter_step(rung, i, ladder["rungs"], found[len(plain) :], experiments, scorers)
+        name = (rung["experiment"], split, scorer_of(rung, scorers), counted_of(rung))
+        test = next(
+            test for test in tests if name == tuple(test[k] for k in ("experiment", "split", "scorer", "counted"))
+        )
+        rung |= {kind: test[kind] for kind in ("chance", "hypothesis_only")}
     adjust([rung["step"] for rung in rungs])
-    adjust([step for rung in rungs for step in rung["baselines"].values()])
     for rung in rungs:
-        rung["above_chance"] = above_chance(rung, baselines)
         rung["verdict"] = verdict(rung)
     return {
         **{key: ladder[key] for key in ("title", "question", "split")},
         "n": len(common),
+        "chance": best_constant([frame for frames in found for frame in frames.values()][:1]),
         "baselines": baselines,
         "rungs": rungs,
     }
 
 
-def seeds_of(
-    rung: Mapping[str, Any], split: str, answers: Mapping[str, Answers], scorers: Mapping[str, str]
-) -> dict[int, pd.DataFrame]:
-    """The rung's rows by seed, indexed by pair_id; {} where it did not run."""
-    key = rung["experiment"]
-    scorer = rung.get("scorer") or scorers[key]
+def enter_step(
+    rung: dict[str, Any],
+    i: int,
+    stated: Sequence[Mapping[str, Any]],
+    found: Sequence[Frames],
+    experiments: Mapping[str, Any],
+    scorers: Mapping[str, str],
+) -> None:
+    """Enter what changed since the rung that rung i is compared with, the comparison, and the claim it can carry."""
+    if not stated[i].get("against"):
+        return
+    below = place_of(stated, stated[i]["against"])
+    rung["from"] = below
+    rung["changed"] = changes(stated[below], stated[i], experiments, scorers)
+    rung["step"] = compare_rungs(below, stated, i, found)
+    if not carries(stated[i], rung["changed"]):
+        rung["claim"] = TOGETHER.get(stated[i]["expects"], rung["claim"])
+
+
+def carries(stated: Mapping[str, Any], changed: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a rung's claim may speak of what changed: one key, or keys that the rung says change `together`.
+
+    A section's name covers its keys: "training" covers "training.learning_rate".
+    """
+    keys, together = [change["key"] for change in changed], stated.get("together") or []
+    return len(keys) < 2 or all(any(f"{key}.".startswith(f"{name}.") for name in together) for key in keys)
+
+
+def place_of(rungs: Sequence[Mapping[str, Any]], name: Mapping[str, Any]) -> int:
+    """The rung that a full name (experiment, scorer, counted) means."""
+    keys = ("experiment", "scorer", "counted")
+    return next(i for i, rung in enumerate(rungs) if all((rung.get(k) or None) == (name.get(k) or None) for k in keys))
+
+
+def scorer_of(rung: Mapping[str, Any], scorers: Mapping[str, str]) -> str:
+    return rung.get("scorer") or scorers[rung["experiment"]]
+
+
+def counted_of(rung: Mapping[str, Any]) -> str:
+    return rung.get("counted") or "all"
+
+
+def frames_of(left: Answers, split: str, scorer: str) -> dict[int, pd.DataFrame]:
+    """An experiment's rows of one split and scorer by seed, indexed by pair_id; {} where it did not run."""
     frames = {}
-    for seed, frame in answers[key].frames.items():
+    for seed, frame in left.frames.items():
         rows = frame[(frame["split"] == split) & (frame["scorer"] == scorer)]
         if len(rows):
             frames[seed] = rows.set_index("pair_id")
@@ -149,21 +271,24 @@ def require_same_gold(frames: Sequence[tuple[str, pd.DataFrame]]) -> None:
             )
 
 
-def first_shared_seed_first(found: Sequence[Mapping[int, pd.DataFrame]]) -> list[dict[int, pd.DataFrame]]:
-    """Each rung's answers by seed, the first seed that all rungs with answers share put first."""
-    ran = [frames for frames in found if frames]
-    lead = [seed for seed in (ran[0] if ran else ()) if all(seed in frames for frames in ran)][:1]
-    return [{**{seed: frames[seed] for seed in lead if frames}, **frames} for frames in found]
+def arrays(frames: Frames) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """right and parsed, bool (seeds, pairs), and the pairs' premises, int (pairs,)."""
+    right = np.array([(frame["pred"] == frame["gold"]).to_numpy(dtype=bool) for frame in frames.values()])
+    parsed = np.array([frame["pred"].notna().to_numpy() for frame in frames.values()])
+    return right, parsed, codes_of(next(iter(frames.values()))["premise_id"])
 
 
-def counts_parsed(rung: Mapping[str, Any]) -> bool:
-    return rung.get("counted") == "parsed"
+def best_constant(frames: Sequence[pd.DataFrame]) -> dict[str, Any] | None:
+    """The label that is right most often on a ladder's pairs, and how often; None without pairs."""
+    if not frames or frames[0].empty:
+        return None
+    shares = {label: float((frames[0]["gold"] == label).mean()) for label in LABELS}
+    label = max(shares, key=shares.get)
+    return {"label": label, "accuracy": shares[label]}
 
 
-def measure_rung(
-    rung: Mapping[str, Any], frames: Mapping[int, pd.DataFrame], left: Answers, spec: Mapping[str, Any]
-) -> dict[str, Any]:
-    """A rung's own figures, of the first seed; those of all seeds beside."""
+def measure_rung(rung: Mapping[str, Any], frames: Frames, left: Answers, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A rung's own figures, as means over its seeds."""
     stated = {
         key: rung.get(key) for key in ("experiment", "scorer", "counted", "claim", "expects", "margin", "against")
     }
@@ -173,46 +298,40 @@ def measure_rung(
         "status": left.status if frames or left.status != "done" else "failed",
         "problem": left.problem if frames or left.status != "done" else "no answers on this split",
         "scores": None,
-        "scores_by_seed": {},
         "seeds": None,
         "audit": None,
+        "from": None,
         "changed": [],
         "step": None,
     }
     if not frames:
         return measured
-    parsed = counts_parsed(rung)
-    scores = {str(seed): scores_of(frame, parsed) for seed, frame in frames.items()}
-    return {
-        **measured,
-        "scores": next(iter(scores.values())),
-        "scores_by_seed": scores,
-        "seeds": spread({seed: each["accuracy"] for seed, each in scores.items()}),
-        "audit": gradient_audit(left.record),
-    }
+    parsed = counted_of(rung) == "parsed"
+    by_seed = {str(seed): scores_of({seed: frame}, parsed)["accuracy"] for seed, frame in frames.items()}
+    scores = scores_of(frames, parsed)
+    return {**measured, "scores": scores, "seeds": spread(by_seed), "audit": gradient_audit(left.record)}
 
 
-def scores_of(frame: pd.DataFrame, parsed_only: bool) -> dict[str, Any]:
-    """Accuracy with its interval, and what was answered: classes, and the share of the most frequent one."""
-    parsed = frame["pred"].notna()
-    rows = frame[parsed] if parsed_only else frame
-    n, correct = len(rows), int((rows["pred"] == rows["gold"]).sum())
-    given = {label: int((frame["pred"] == label).sum()) for label in LABELS}
-    most, total = max(given.values()), int(parsed.sum())
-    gold = [int((rows["gold"] == label).sum()) for label in LABELS]
+def scores_of(frames: Frames, parsed_only: bool) -> dict[str, Any]:
+    """Accuracy with its intervals, and what was answered: classes, and the share of the most frequent one."""
+    right, parsed, premises = arrays(frames)
+    pred = np.array([frame["pred"].to_numpy(dtype=object) for frame in frames.values()])
+    given = np.array([[(row == label).sum() for label in LABELS] for row in pred])  # (seeds, labels)
+    most = np.array(LABELS, dtype=object)[given.argmax(axis=1)]
+    accuracy = estimate(right, premises, parsed if parsed_only else None)
+    top = estimate(pred == most[:, None], premises, parsed)
     return {
-        "n": n,
-        "correct": correct,
-        "accuracy": correct / n if n else None,
-        "interval": wilson_interval(correct, n) if n else None,
-        "majority_accuracy": max(gold) / n if n else None,
-        "answered": len(frame),
-        "parsed": total,
-        "answers": given,
-        "classes": sum(count > 0 for count in given.values()),
-        "top_share": most / total if total else None,
-        "top_interval": wilson_interval(most, total) if total else None,
-        "collapsed": bool(total) and most > COLLAPSE_SHARE * total,
+        "n": accuracy["n"],
+        "accuracy": accuracy["value"],
+        **{key: accuracy[key] for key in ("interval", "clustered_interval", "design_effect")},
+        "premises": len(np.unique(premises)),
+        "answered": right.shape[1],
+        "parsed": whole(float(parsed.sum(axis=1).mean())),
+        "answers": {label: whole(float(n)) for label, n in zip(LABELS, given.mean(axis=0), strict=True)},
+        "classes": int((given > 0).sum(axis=1).max()),
+        "top_share": top["value"],
+        "top_interval": top["clustered_interval"],
+        "collapsed": top["value"] is not None and top["value"] > COLLAPSE_SHARE,
     }
 
 
@@ -248,65 +367,61 @@ def gradient_audit(record: Mapping[str, Any]) -> list[dict[str, Any]] | None:
 
 
 def compare_rungs(
-    below: int, rungs: Sequence[Mapping[str, Any]], i: int, found: Sequence[Mapping[int, pd.DataFrame]]
+    below: int, rungs: Sequence[Mapping[str, Any]], i: int, found: Sequence[Frames]
 ) -> dict[str, Any] | None:
-    """Rung i beside the rung below it; None where one of them did not run.
+    """Rung i against the rung below it; None where one of them did not run.
 
     The same answers counted in another way leave nothing to test: what changes is arithmetic, not chance.
     """
     first, second = rungs[below], rungs[i]
     same = all(first.get(key) == second.get(key) for key in ("experiment", "scorer"))
-    step = compare_frames(found[below], found[i], (counts_parsed(first), counts_parsed(second)), same)
+    counts = (counted_of(first) == "parsed", counted_of(second) == "parsed")
+    step = compare_frames(found[below], found[i], counts, same)
     return {"from": below, **step} if step else None
 
 
 def compare_frames(
-    first: Mapping[int, pd.DataFrame],
-    second: Mapping[int, pd.DataFrame],
-    restrict: tuple[bool, bool],
-    same_answers: bool = False,
+    first: Frames, second: Frames, parsed_only: tuple[bool, bool], same_answers: bool = False
 ) -> dict[str, Any] | None:
-    """`paired.compare` of the first seed that both have, with the differences under every common seed.
+    """Two methods under the seeds that both have, which are taken together; None where there is nothing to compare.
 
     Args:
-        restrict: whether the first's, the second's unparsed pairs are left out, as it is counted.
+        parsed_only: whether the first's, the second's unparsed pairs are left out, as it is counted.
         same_answers: the two differ in their counting alone; then there is no test.
     """
     seeds = [seed for seed in first if seed in second]
     if not seeds:
         return None
-    steps = [compare_seed(first[seed], second[seed], restrict, same_answers) for seed in seeds]
-    if steps[0] is None:
-        return None
-    differences = {str(seed): step and step["difference"] for seed, step in zip(seeds, steps, strict=True)}
-    return {**steps[0], "seed": str(seeds[0]), "seeds": spread(differences)}
-
-
-def compare_seed(
-    first: pd.DataFrame, second: pd.DataFrame, restrict: tuple[bool, bool], same_answers: bool
-) -> dict[str, Any] | None:
-    """One seed's comparison; None where no pair is left."""
+    one, two = ({seed: frames[seed] for seed in seeds} for frames in (first, second))
     if same_answers:
-        scores = [scores_of(frame, parsed) for frame, parsed in zip((first, second), restrict, strict=True)]
-        if None in (scores[0]["accuracy"], scores[1]["accuracy"]):
-            return None
-        difference = scores[1]["accuracy"] - scores[0]["accuracy"]
-        empty = dict.fromkeys(("lost", "gained", "interval", "p"))
-        return {"n": scores[1]["n"], "difference": difference, **empty, "same_answers": True}
-    kept = np.ones(len(first), dtype=bool)
-    for frame, parsed_only in zip((first, second), restrict, strict=True):
-        if parsed_only:
-            kept &= frame["pred"].notna().to_numpy()
+        return count_again(one, parsed_only)
+    (right, parsed, premises), (other_right, other_parsed, _) = arrays(one), arrays(two)
+    kept = np.ones_like(parsed)
+    for answered, restricted in ((parsed, parsed_only[0]), (other_parsed, parsed_only[1])):
+        kept &= answered if restricted else True
     if not kept.any():
         return None
-    right = [(frame["pred"] == frame["gold"]).to_numpy(dtype=bool)[kept] for frame in (first, second)]
-    return {**compare(*right), "same_answers": False}
+    with np.errstate(invalid="ignore"):
+        differences = ((other_right.astype(int) - right) * kept).sum(axis=1) / kept.sum(axis=1)
+    by_seed = {str(s): None if np.isnan(d) else float(d) for s, d in zip(seeds, differences, strict=True)}
+    return {**compare(right, other_right, premises, kept), "same_answers": False, "seeds": spread(by_seed)}
+
+
+def count_again(frames: Frames, parsed_only: tuple[bool, bool]) -> dict[str, Any] | None:
+    """The difference that another way of counting the same answers makes."""
+    scores = [scores_of(frames, parsed) for parsed in parsed_only]
+    if None in (scores[0]["accuracy"], scores[1]["accuracy"]):
+        return None
+    empty = dict.fromkeys(("lost", "gained", "interval", "p", "design_effect", "clustered_interval", "clustered_p"))
+    difference = scores[1]["accuracy"] - scores[0]["accuracy"]
+    by_seed = spread(dict.fromkeys(map(str, frames)))
+    return {"n": scores[1]["n"], "difference": difference, **empty, "same_answers": True, "seeds": by_seed}
 
 
 def adjust(steps: Sequence[dict[str, Any] | None]) -> None:
-    """Enter the Holm-adjusted p of every tested step beside its p."""
-    tested = [step for step in steps if step and step["p"] is not None]
-    for step, p in zip(tested, holm([step["p"] for step in tested]), strict=True):
+    """Enter the Holm-adjusted p of every tested step beside its own."""
+    tested = [step for step in steps if step and step["clustered_p"] is not None]
+    for step, p in zip(tested, holm([step["clustered_p"] for step in tested]), strict=True):
         step["p_holm"] = p
     for step in steps:
         if step:
@@ -326,8 +441,8 @@ def changes(
     flat = [flatten(spec) for spec in specs]
     for values, rung in zip(flat, (first, second), strict=True):
         values.pop("scorers", None)
-        values["scorer"] = rung.get("scorer") or scorers[rung["experiment"]]
-        values["counted"] = rung.get("counted", "all")
+        values["scorer"] = scorer_of(rung, scorers)
+        values["counted"] = counted_of(rung)
     keys = [*flat[0], *(key for key in flat[1] if key not in flat[0])]
     return [
         {"key": key, "before": flat[0].get(key), "after": flat[1].get(key)}
@@ -353,19 +468,23 @@ def flatten(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def compare_all(
     experiments: Mapping[str, Any], answers: Mapping[str, Answers], scorers: Mapping[str, str], split: str = "matched"
 ) -> dict[str, Any]:
-    """Every pair of experiments on the pairs that both answered, first common seed; p adjusted over all of them."""
-    found = {key: seeds_of({"experiment": key}, split, answers, scorers) for key in experiments}
+    """Every pair of experiments on the pairs that both answered, under the seeds of both; p adjusted over all of them.
+
+    An exploration: no claim hangs on it. Intervals, which take longest, are those of pairs within a family.
+    """
+    found = {key: frames_of(answers[key], split, scorers[key]) for key in experiments}
     done = [key for key in experiments if found[key]]
     comparisons = []
     for first, second in combinations(done, 2):
-        shared = next((seed for seed in found[first] if seed in found[second]), None)
-        if shared is None:
+        seeds = [seed for seed in found[first] if seed in found[second]]
+        common = common_pairs(found[key][seed] for key in (first, second) for seed in seeds)
+        if not len(common):
             continue
-        frames = found[first][shared], found[second][shared]
-        common = common_pairs(frames)
-        if len(common):
-            require_same_gold([(first, frames[0].loc[common]), (second, frames[1].loc[common])])
-            step = compare_seed(frames[0].loc[common], frames[1].loc[common], (False, False), same_answers=False)
-            comparisons.append({"first": first, "second": second, **step})
+        frames = [{seed: found[key][seed].loc[common] for seed in seeds} for key in (first, second)]
+        require_same_gold([(key, side[seeds[0]]) for key, side in zip((first, second), frames, strict=True)])
+        (right, _, premises), (other, _, _) = map(arrays, frames)
+        family = experiments[first]["family"] == experiments[second]["family"]
+        found_here = compare(right, other, premises, intervals=family)
+        comparisons.append({"first": first, "second": second, **found_here})
     adjust(comparisons)
     return {"split": split, "experiments": done, "comparisons": comparisons}

@@ -1,7 +1,8 @@
 """Metrics from predictions alone: what is measured, and how it is counted.
 
-Two ways of counting accuracy stand side by side. `accuracy` is strict: an answer in which no label
-could be read is wrong. `parsed_accuracy` leaves such answers out, as the earlier report did.
+Accuracy is counted in two ways. `accuracy` is strict: an answer in which no label could be read is wrong.
+`parsed_accuracy` leaves such answers out, as the original did. Each has two intervals: one that takes rows for
+independent (Wilson), and one that knows which rows share their premise (`nli.clustered`).
 """
 
 from typing import Any
@@ -9,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-from statsmodels.stats.proportion import proportion_confint
 
+from nli.clustered import codes_of, estimate
 from nli.labels import LABELS
 from nli.predictions import LOGP_COLUMNS
 
@@ -32,7 +33,8 @@ def score_rows(rows: pd.DataFrame) -> dict[str, Any]:
     gold = rows["gold"].to_numpy(dtype=object)
     pred = rows["pred"].fillna(UNPARSED).to_numpy(dtype=object)
     n, parsed, correct = len(rows), int((pred != UNPARSED).sum()), int((pred == gold).sum())
-    interval = wilson_interval(correct, n)
+    premises = codes_of(rows["premise_id"])
+    strict, lenient = (estimate((pred == gold)[None], premises, kept) for kept in (None, (pred != UNPARSED)[None]))
     majority = float(max((gold == label).mean() for label in LABELS))
     answers = {name: int((pred == name).sum()) for name in (*LABELS, UNPARSED)}
     most_frequent = max(answers[name] for name in LABELS)
@@ -42,11 +44,11 @@ def score_rows(rows: pd.DataFrame) -> dict[str, Any]:
         "parsed": parsed,
         "correct": correct,
         "accuracy": correct / n,
-        "interval": interval,
+        **{key: strict[key] for key in ("interval", "clustered_interval", "design_effect")},
+        "premises": int(premises.max()) + 1,
         "parsed_accuracy": correct / parsed if parsed else None,
-        "parsed_interval": wilson_interval(correct, parsed) if parsed else None,
+        **{f"parsed_{key}": lenient[key] for key in ("interval", "clustered_interval")},
         "majority_accuracy": majority,
-        "differs_from_chance": not interval[0] <= majority <= interval[1],
         "per_class": per_class,
         "macro_f1": float(np.mean([scores["f1"] for scores in per_class.values()])),
         "confusion": count_confusion(gold, pred),
@@ -55,12 +57,6 @@ def score_rows(rows: pd.DataFrame) -> dict[str, Any]:
         "calibration_error": calibration_error(rows),
         "genres": genre_accuracies(rows, pred == gold),
     }
-
-
-def wilson_interval(correct: int, n: int) -> list[float]:
-    """95% interval of a proportion (Wilson 1927), as [low, high]."""
-    low, high = proportion_confint(correct, n, alpha=0.05, method="wilson")
-    return [float(low), float(high)]
 
 
 def class_scores(gold: np.ndarray, pred: np.ndarray) -> dict[str, dict[str, float]]:

@@ -45,30 +45,50 @@ class Containers(Strict):
     )
 
 
+class RungName(Strict):
+    """An earlier rung of the same ladder, in full."""
+
+    experiment: str
+    scorer: str | None = None
+    counted: Literal["all", "parsed"] = "all"
+
+
+Expectation = Literal[
+    "higher", "lower", "no_difference", "one_class", "at_chance", "above_chance", "above_hypothesis_only"
+]
+
+
 class Rung(Strict):
     """One step of a ladder: an experiment, how its answers are counted, and a claim that the data can refute."""
 
     experiment: str = Field(description="a key of `experiments:`")
     scorer: str | None = Field(None, description="one of the experiment's scorers; null: its first")
     counted: Literal["all", "parsed"] = Field(
-        "all", description="an unparsed answer is wrong, or is left out as the report did"
+        "all", description="an unparsed answer is wrong, or is left out as the original did"
     )
     claim: str = Field(description="one sentence that the data can refute")
-    expects: Literal["higher", "lower", "no_difference", "one_class", "at_chance", "above_chance"] | None = Field(
-        None, description="what the claim says, of the difference from the rung before or of the rung itself"
+    expects: Expectation | None = Field(
+        None, description="what the claim says, of the difference from the rung in `against` or of the rung itself"
     )
-    against: str | Positive | None = Field(
+    against: str | RungName | None = Field(
         None,
-        description="earlier rung to compare with: its number, or its experiment (the last rung of it); null: the rung "
-        "before, for a claim of a difference",
+        description="earlier rung to compare with: its experiment, or {experiment, scorer, counted} where that stands "
+        "in several rungs; needed for a claim of a difference",
+    )
+    together: list[str] = Field(
+        default_factory=list,
+        description="keys that change together in this step, which the claim speaks of: with more than one changed key "
+        "that is not named here, the report prints that the changes together raise or lower the accuracy",
     )
     margin: PositiveFloat = Field(
         0.02, lt=1, description="difference that `no_difference` and `at_chance` take for none, as a share"
     )
 
 
-# Claims about the difference from another rung, and what each says once steps between the two are left out.
-COMPARING = {
+# Claims about the difference from another rung.
+COMPARING = ("higher", "lower", "no_difference")
+# What such a claim says once steps between the two rungs are left out.
+TOGETHER = {
     "higher": "Together, these changes raise the accuracy.",
     "lower": "Together, these changes lower the accuracy.",
     "no_difference": "Together, these changes leave the accuracy as it was.",
@@ -87,55 +107,85 @@ class Ladder(Strict):
     def _rungs_can_be_compared(self) -> "Ladder":
         if self.rungs[0].expects in COMPARING or self.rungs[0].against:
             raise ValueError(
-                "rungs.0: the first rung has none to be compared with: expects one_class, at_chance or above_chance"
+                "rungs.0: the first rung has none to be compared with: expects one_class, at_chance, above_chance or "
+                "above_hypothesis_only"
             )
         for i, rung in enumerate(self.rungs[1:], start=1):
-            earlier = self.rungs[:i]
             if rung.expects is None:
                 raise ValueError(f"rungs.{i}: needs the key 'expects': what its claim says of the data")
-            known = [*range(1, i + 1), *(other.experiment for other in earlier)]
-            if rung.against is not None and rung.against not in known:
-                raise ValueError(f"rungs.{i}.against: no earlier rung is '{rung.against}'")
-            if any(_measured(rung) == _measured(other) for other in earlier):
+            if rung.expects in COMPARING and rung.against is None:
+                raise ValueError(
+                    f"rungs.{i}: needs the key 'against': the earlier rung that its claim compares it with"
+                )
+            if any(_measured(rung) == _measured(other) for other in self.rungs[:i]):
                 raise ValueError(f"rungs.{i}: the same experiment, scorer and counting as an earlier rung")
+            if rung.against is not None:
+                self._can_be_refuted(i, self.rungs[self.below(i)])
         return self
 
-    def without(self, left_out: Collection[str]) -> "Ladder":
-        """The ladder without the steps of some experiments, `against` resolved to the number of a rung that is left.
+    def _can_be_refuted(self, i: int, below: Rung) -> None:
+        """Refuse a claim that arithmetic decides: leaving unparsed answers out never lowers an accuracy."""
+        rung = self.rungs[i]
+        same = (rung.experiment, rung.scorer) == (below.experiment, below.scorer)
+        if same and rung.counted != below.counted and rung.expects in ("higher", "lower"):
+            raise ValueError(
+                f"rungs.{i}.expects: '{rung.expects}' says nothing here: counting unparsed answers as wrong "
+                "never raises the accuracy of the same answers; take above_chance, or no_difference with a margin"
+            )
 
-        A step that was compared with one of them is compared with what that one was compared with. A claim about the
-        rung before, which spoke of one change, then speaks of all the changes together; one with nothing left to
-        compare with goes too.
+    def below(self, i: int) -> int | None:
+        """Place of the rung that rung i is compared with; None without `against`.
+
+        An experiment's name alone means its only earlier rung, or of several the one that is judged as rung i is.
         """
-        numbers: dict[int, int] = {}  # place in this ladder -> number in the shorter one
+        rung, named = self.rungs[i], self.rungs[i].against
+        if named is None:
+            return None
+        key = named if isinstance(named, str) else named.experiment
+        places = [j for j in range(i) if self.rungs[j].experiment == key]
+        if isinstance(named, RungName):
+            places = [j for j in places if _measured(self.rungs[j]) == _measured(named)]
+        elif len(places) > 1:
+            alike = [j for j in places if _measured(self.rungs[j])[1:] == _measured(rung)[1:]]
+            if not alike:
+                raise ValueError(
+                    f"rungs.{i}.against: '{key}' stands in several earlier rungs; "
+                    "name one as {experiment: ..., scorer: ..., counted: ...}"
+                )
+            places = alike
+        if not places:
+            raise ValueError(f"rungs.{i}.against: no earlier rung is '{key}' as it is named")
+        return places[0]
+
+    def without(self, left_out: Collection[str]) -> "Ladder":
+        """The ladder without the steps of some experiments, every `against` resolved to a rung that is left, in full.
+
+        A step that was compared with one of them is compared with what that one was compared with. Its claim, which
+        spoke of one step, then speaks of all the changes together; one with nothing left to compare with goes too.
+        """
+        kept: set[int] = set()
         steps = []
         for i, rung in enumerate(self.rungs):
             if rung.experiment in left_out:
                 continue
-            compares = rung.against is not None or rung.expects in COMPARING
-            below = self._below(i) if compares else None
-            while below is not None and below not in numbers:
-                below = self._below(below)
+            below = stated = self.below(i)
+            while below is not None and below not in kept:
+                below = self.below(below)
             if below is None and rung.expects in COMPARING:
                 continue
-            joined = compares and below != self._below(i) and rung.against is None
-            claim = COMPARING.get(rung.expects, rung.claim) if joined else rung.claim
-            against = None if below is None else numbers[below]
-            steps.append(rung.model_copy(update={"against": against, "claim": claim}))
-            numbers[i] = len(steps)
+            claim = rung.claim if below == stated else TOGETHER.get(rung.expects, rung.claim)
+            steps.append(rung.model_copy(update={"against": self._name(below), "claim": claim}))
+            kept.add(i)
         return self.model_copy(update={"rungs": steps})
 
-    def _below(self, i: int) -> int | None:
-        """Place of the rung that rung i builds on: the one in `against`, or the one before; None for the first."""
-        against = self.rungs[i].against
-        if isinstance(against, int):
-            return against - 1
-        if against is not None:
-            return max(j for j in range(i) if self.rungs[j].experiment == against)
-        return i - 1 if i else None
+    def _name(self, place: int | None) -> RungName | None:
+        """The full name of a rung."""
+        if place is None:
+            return None
+        return RungName(**dict(zip(("experiment", "scorer", "counted"), _measured(self.rungs[place]), strict=True)))
 
 
-def _measured(rung: Rung) -> tuple[str, str | None, str]:
+def _measured(rung: Rung | RungName) -> tuple[str, str | None, str]:
     return rung.experiment, rung.scorer, rung.counted
 
 

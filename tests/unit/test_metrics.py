@@ -9,14 +9,17 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nli.metrics import calibration_error, score_predictions, score_rows, wilson_interval
+from nli.metrics import calibration_error, score_predictions, score_rows
+from nli.paired import wilson_interval
 from nli.predictions import write_predictions
 
 ROOT = Path(__file__).parents[2]
 E, N, C = "entailment", "neutral", "contradiction"
 
 
-def make_rows(gold, pred, *, genre=None, logp=None, scorer="parsed", split="matched") -> pd.DataFrame:
+def make_rows(
+    gold, pred, *, genre=None, logp=None, scorer="parsed", split="matched", premises=None
+) -> pd.DataFrame:
     """A predictions frame from lists; `logp` is a list of triples or None."""
     n = len(gold)
     logp = logp or [(None, None, None)] * n
@@ -26,6 +29,7 @@ def make_rows(gold, pred, *, genre=None, logp=None, scorer="parsed", split="matc
             "scorer": scorer,
             "pair_id": [f"{i}" for i in range(n)],
             "genre": genre or [""] * n,
+            "premise_id": premises or [f"p{i}" for i in range(n)],
             "gold": gold,
             "pred": pd.Series(pred, dtype=object),
             "answer": None,
@@ -34,16 +38,6 @@ def make_rows(gold, pred, *, genre=None, logp=None, scorer="parsed", split="matc
     for column, values in zip(("entailment", "neutral", "contradiction"), zip(*logp, strict=True), strict=True):
         frame[f"logp_{column}"] = pd.Series(values, dtype=float)
     return frame
-
-
-def test_wilson_interval_of_the_reported_matched_accuracy():
-    # 8613 of 9815 in (p + z²/2n ± z√(p(1-p)/n + z²/4n²)) / (1 + z²/n), z = 1.959964
-    assert wilson_interval(8613, 9815) == pytest.approx([0.8709007892862921, 0.8838725748708789])
-
-
-def test_wilson_interval_of_few_answers_and_of_none_right():
-    assert wilson_interval(25, 53) == pytest.approx([0.3438224347819615, 0.603399187212937])
-    assert wilson_interval(0, 10) == pytest.approx([0.0, 0.2775327998628892])
 
 
 # Eight examples: 5 right, 2 unparsed (entailment, contradiction), one neutral called entailment.
@@ -93,10 +87,16 @@ def test_collapse_needs_more_than_95_percent_of_the_parsed_answers(others, colla
     assert score_rows(make_rows([E] * 150, pred))["collapsed"] is collapsed
 
 
-def test_a_constant_answer_does_not_differ_from_chance_and_a_good_one_does():
-    gold = [E] * 40 + [N] * 30 + [C] * 30
-    assert score_rows(make_rows(gold, [E] * 100))["differs_from_chance"] is False
-    assert score_rows(make_rows(gold, gold))["differs_from_chance"] is True
+def test_rows_of_one_premise_widen_the_interval():
+    gold, pred = [E] * 300, [E] * 150 + [N] * 150
+    apart = score_rows(make_rows(gold, pred))
+    alike = score_rows(make_rows(gold, pred, premises=[f"p{i // 3}" for i in range(300)]))
+    assert alike["accuracy"] == apart["accuracy"] == 0.5
+    assert alike["interval"] == apart["interval"] == wilson_interval(150, 300)
+    assert (apart["premises"], alike["premises"]) == (300, 100)
+    assert apart["design_effect"] == pytest.approx(1, abs=0.15)
+    assert alike["design_effect"] == pytest.approx(3, rel=0.15)
+    assert alike["clustered_interval"][0] < alike["interval"][0]
 
 
 def test_calibration_error_by_hand():

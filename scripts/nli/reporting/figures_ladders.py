@@ -14,17 +14,18 @@ from nli.paired import LEVEL
 from nli.reporting.markup import percent
 from nli.reporting.plot_style import FAMILY_COLOURS, GRID, INK, MUTED, VERDICT_COLOURS, WIDTH
 from nli.reporting.results import Results
-from nli.reporting.tables_ladders import changed, p_value, rung_title, settled, shows_seed_of_step, signed
+from nli.reporting.tables_ladders import changed, p_value, rung_title, same_seeds, settled, signed
 
 LADDER = (
-    "each rung's accuracy with its 95% Wilson interval, from the experiment as reported downwards. Between two rungs: "
-    "what changed in the configuration, the paired difference in points and McNemar's exact p, adjusted over the "
-    "ladder. At the right: what became of the rung's claim. Vertical lines: what chance gives."
+    "each rung's accuracy with its 95% interval, clustered by premise, from the experiment as reported downwards. "
+    "Above a rung: what changed from the rung it is compared with, the paired difference in points and its p, adjusted "
+    "over the ladder. At the right: what became of the rung's claim. Vertical lines: chance, the best constant answer, "
+    "and what the hypotheses alone give away."
 )
 PAIRS = (
     "Every pair of experiments on the matched pairs that both answered. Below the diagonal: accuracy of the row minus "
-    "that of the column, in points; above it: McNemar's exact p, adjusted (Holm) over all pairs. Coloured and dark: "
-    "adjusted p below 0.05. Columns are numbered as rows."
+    "that of the column, in points; above it: McNemar's mid-p by premise, adjusted (Holm) over all pairs. Coloured and "
+    "dark: adjusted p below 0.05. Columns are numbered as rows."
 )
 CHANCE_STYLES = ("--", ":", "-.")
 ROW = 0.62  # inches a rung
@@ -37,7 +38,7 @@ def draw_ladder(ladder: Mapping[str, Any]) -> tuple[Figure, str]:
     rungs = ladder["rungs"]
     figure, axes = plt.subplots(figsize=(WIDTH, ROW * len(rungs) + 0.95))
     low, high = limits(ladder)
-    handles = draw_chance(axes, ladder["baselines"])
+    handles = draw_chance(axes, ladder)
     for i, rung in enumerate(rungs):
         if i:
             draw_step(axes, ladder, i, low)
@@ -57,21 +58,23 @@ def draw_ladder(ladder: Mapping[str, Any]) -> tuple[Figure, str]:
 def limits(ladder: Mapping[str, Any]) -> tuple[float, float]:
     """Ends of the accuracy axis in percent: all intervals and chance lines, and never less than 30 points."""
     every = [rung["scores"] for rung in (*ladder["baselines"], *ladder["rungs"]) if rung["scores"]]
-    ends = [100 * end for scores in every if scores["interval"] for end in scores["interval"]] or [0, 100]
+    ends = [100 * end for scores in every if scores["clustered_interval"] for end in scores["clustered_interval"]]
+    ends = [*ends, *([100 * ladder["chance"]["accuracy"]] if ladder["chance"] else [])] or [0, 100]
     low, high = max(0, min(ends) - 6), min(100, max(ends) + 6)
     missing = max(0, 30 - (high - low)) / 2
     return max(0, low - missing), min(100, high + missing)
 
 
-def draw_chance(axes: Axes, baselines: Sequence[Mapping[str, Any]]) -> list[Line2D]:
-    """A vertical line for each baseline that ran; the legend's handles."""
+def draw_chance(axes: Axes, ladder: Mapping[str, Any]) -> list[Line2D]:
+    """A vertical line for chance and for each baseline that ran; the legend's handles."""
     handles = [Line2D([], [], marker="o", color=INK, ms=5, lw=1.6, label="rung, with 95% interval")]
-    for baseline, style in zip(baselines, CHANCE_STYLES * len(baselines), strict=False):
-        label = f"{baseline['title'].lower()} ({baseline['status']})"
-        if baseline["scores"]:
-            share = 100 * baseline["scores"]["accuracy"]
-            axes.axvline(share, color=MUTED, lw=1.1, ls=style, zorder=1)
-            label = f"{baseline['title'].lower()}, {share:.1f}"
+    lines = [(f"chance, always {level['label']}", level) for level in [ladder["chance"]] if level]
+    lines += [(rung["title"].lower(), rung["scores"]) for rung in ladder["baselines"]]
+    for (name, level), style in zip(lines, CHANCE_STYLES * len(lines), strict=False):
+        label = f"{name} (not run)"
+        if level:
+            axes.axvline(100 * level["accuracy"], color=MUTED, lw=1.1, ls=style, zorder=1)
+            label = f"{name}, {100 * level['accuracy']:.1f}"
         handles.append(Line2D([], [], color=MUTED, lw=1.1, ls=style, label=label))
     return handles
 
@@ -85,7 +88,7 @@ def draw_rung(axes: Axes, rung: Mapping[str, Any], row: int, low: float) -> None
         axes.text(low + 0.5, row, rung["status"], va="center", style="italic", color=MUTED)
         return
     colour = FAMILY_COLOURS[rung["experiment"].split("/")[0]]
-    ends = [100 * end for end in scores["interval"]]
+    ends = [100 * end for end in scores["clustered_interval"]]
     axes.plot(ends, [row, row], color=colour, lw=2, solid_capstyle="butt", zorder=3)
     axes.plot(100 * scores["accuracy"], row, "o", color=colour, ms=6, zorder=4)
     axes.annotate(percent(scores["accuracy"], 1), (100 * scores["accuracy"], row), (0, 5), ha="center", size=7.5,
@@ -102,7 +105,7 @@ def draw_step(axes: Axes, ladder: Mapping[str, Any], row: int, low: float) -> No
         return
     start, end = (ladder["rungs"][place]["scores"]["accuracy"] for place in (step["from"], row))
     colour = INK if settled(step) else MUTED
-    if None not in (start, end) and shows_seed_of_step(ladder, row):
+    if None not in (start, end) and same_seeds(ladder, row):
         arrow = {"arrowstyle": "->", "color": colour, "lw": 0.9, "shrinkA": 2, "shrinkB": 0}
         axes.annotate("", (100 * end, row - 0.3), (100 * start, step["from"] + 0.12), zorder=2, arrowprops=arrow)
     p = "same answers" if step["same_answers"] else f"p {p_value(step['p_holm']).replace('< ', '<')}"

@@ -1,6 +1,6 @@
 """Sentences that state results. They are computed, so they change when the numbers do.
 
-Each says what the intervals allow and no more: above the majority baseline, below it, or not separable.
+Each says what the tests allow and no more: above chance, below it, or not separable from it.
 """
 
 import html
@@ -11,7 +11,7 @@ from nli.labels import LABELS
 from nli.paired import LEVEL
 from nli.reporting.markup import counted, escape, integer, interval, listing, percent
 from nli.reporting.results import Arm, Results
-from nli.reporting.tables_ladders import p_equation, points, signed
+from nli.reporting.tables_ladders import p_equation, points, signed, stands
 
 ROUNDING = 1e-6  # share of the mean square; half precision rounds each entry by some 5e-4 of it, squared 2.5e-7
 DEMO_NOTICE = "Demo scale: this report shows the machinery and the mechanisms, not the study's results."
@@ -42,15 +42,19 @@ def notice_typst(results: Results) -> str:
     return f"#let study-notice = {value}\n"
 
 
-def standing(scores: Mapping[str, Any]) -> str:
-    """Where an accuracy stands beside the majority baseline, as its 95% interval allows."""
-    share = percent(scores["majority_accuracy"], 1)
-    low, high = scores["interval"]
-    if low > scores["majority_accuracy"]:
-        return f"above the majority baseline of {share}%"
-    if high < scores["majority_accuracy"]:
-        return f"below the majority baseline of {share}%"
-    return f"not separable from the majority baseline of {share}%"
+def standing(results: Results, arm: Arm) -> str:
+    """Where an experiment stands against chance, the best constant answer: "above chance (37.0%, always *neutral*)"."""
+    test = chance_test(results, arm)
+    if not test:
+        return "not compared with chance"
+    return f"{stands(test)} chance ({percent(test['accuracy'], 1)}%, always *{test['label']}*)"
+
+
+def chance_test(results: Results, arm: Arm) -> Mapping[str, Any] | None:
+    """The one test of an experiment against chance on the matched split, as its own scorer judges it; None without."""
+    name = {"experiment": arm.key, "split": "matched", "scorer": arm.scorer, "counted": "all"}
+    tests = results.ladders.get("standings") or []
+    return next((test["chance"] for test in tests if name.items() <= test.items()), None)
 
 
 def accuracy(arm: Arm, scores: Mapping[str, Any]) -> str:
@@ -67,7 +71,7 @@ def statement(results: Results, key: str) -> str:
     scores = arm.scores()
     if scores is None:
         return f"**{escape(arm.title)}**: {arm.status}."
-    text = f"{accuracy(arm, scores)}, {standing(scores)}"
+    text = f"{accuracy(arm, scores)}, {standing(results, arm)}"
     return f"{text}; {answers(scores)}." if scores["collapsed"] else f"{text}."
 
 
@@ -79,21 +83,42 @@ def answers(scores: Mapping[str, Any]) -> str:
 
 
 def gap(results: Results, first: str, second: str) -> str:
-    """How the second experiment stands beside the first on the pairs that both answered, and what the test says."""
-    tests = (results.ladders.get("pairs") or {}).get("comparisons") or []
-    test = next((test for test in tests if {test["first"], test["second"]} == {first, second}), None)
-    if test is None:
+    """How the second experiment differs from the first on the pairs that both answered, and what the test says."""
+    found = comparison_of(results, first, second)
+    if found is None:
         return ""
-    turned = test["first"] == second
+    test, turned, p, correction = found
     difference = -test["difference"] if turned else test["difference"]
-    ends = [-end for end in reversed(test["interval"])] if turned else test["interval"]
+    ends = test["clustered_interval"]
+    low, high = (-ends[1], -ends[0]) if turned else ends
     one, two = (f"**{escape(results.arms[key].title)}**" for key in (first, second))
-    settled = test["p_holm"] < LEVEL
-    meeting = "a difference beyond chance" if settled else "no evidence of a difference"
+    meeting = "a difference beyond chance" if p < LEVEL else "no evidence of a difference"
     return (
-        f"{two} is {points(difference)} {one} on {counted(test['n'], 'pair')} (95% interval {signed(ends[0])} to "
-        f"{signed(ends[1])} points): {meeting} ({p_equation(test['p_holm'])}, McNemar, Holm over all pairs of methods)."
+        f"{two} is {points(difference)} {one} on {counted(test['n'], 'pair')} (95% interval {signed(low)} to "
+        f"{signed(high)} points): {meeting} ({p_equation(p)}, {correction})."
     )
+
+
+def comparison_of(results: Results, first: str, second: str) -> tuple[Mapping[str, Any], bool, float, str] | None:
+    """The comparison of two experiments, whether it is second to first, the p that counts, and how it is corrected.
+
+    A comparison that a ladder makes keeps the ladder's p, so that the report says one thing of it; another is not
+    adjusted.
+    """
+    for ladder in (results.ladders.get("ladders") or {}).values():
+        for rung in ladder["rungs"]:
+            step = rung["step"]
+            if not step or step["same_answers"]:
+                continue
+            sides = [ladder["rungs"][step["from"]], rung]
+            plain = all(side["scorer"] is None and side["counted"] == "all" for side in sides)
+            keys = [side["experiment"] for side in sides]
+            if plain and sorted(keys) == sorted((first, second)):
+                title = escape(ladder["title"])
+                return step, keys == [second, first], step["p_holm"], f"Holm over the ladder *{title}*"
+    tests = (results.ladders.get("pairs") or {}).get("comparisons") or []
+    test = next((t for t in tests if {t["first"], t["second"]} == {first, second} and "clustered_interval" in t), None)
+    return test and (test, test["first"] == second, test["clustered_p"], "not adjusted")
 
 
 def summary(results: Results) -> str:
@@ -108,10 +133,11 @@ def summary(results: Results) -> str:
     if scored:
         best, scores = max(scored, key=lambda pair: pair[1]["accuracy"])
         lines.append(f"Highest on the matched split: {accuracy(best, scores)}.")
-        chance = [arm for arm, s in scored if "not separable" in standing(s)]
-        below = [arm for arm, s in scored if standing(s).startswith("below")]
+        tests = [(arm, chance_test(results, arm)) for arm, _ in scored]
+        chance = [arm for arm, test in tests if test and test["standing"] == "no evidence"]
+        below = [arm for arm, test in tests if test and test["standing"] == "below"]
         collapsed = [arm for arm, s in scored if s["collapsed"]]
-        lines.append(_named("Not separable from the majority baseline", chance))
+        lines.append(_named("Not separable from chance, the best constant answer", chance))
         lines.append(_named("Below it, with unparsed answers counted as wrong", below))
         lines.append(_named("Collapsed to one class (over 95% of the answers)", collapsed))
     return "\n".join(f"- {line}" for line in lines)
@@ -190,8 +216,8 @@ def icl(results: Results) -> str:
     lines.append(f"Counting all answers, {accuracy(arm, scores)} and leads.")
     shares = [scores["parsed"] / scores["n"] for _, scores in scored]
     lines.append(f"Between {percent(min(shares), 1)}% and {percent(max(shares), 1)}% of the answers could be parsed.")
-    above = [arm for arm, scores in scored if standing(scores).startswith("above")]
-    lines.append(_named("Above the majority baseline, counted strictly", above))
+    above = [arm for arm, _ in scored if (test := chance_test(results, arm)) and test["standing"] == "above"]
+    lines.append(_named("Above chance, with every answer counted", above))
     silent = [
         f"**{escape(arm.title)}** (no *{label}*)"
         for arm, scores in scored

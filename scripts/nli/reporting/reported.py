@@ -1,9 +1,12 @@
-"""What the earlier report's accuracies can carry: their intervals, and which do not differ from chance.
+"""What the original's accuracies can carry: their intervals, and which do not differ from chance.
 
-The report printed accuracies without the number of examples. For RoBERTa that number is the split's size. For the
+The original printed accuracies without the number of examples. For RoBERTa that number is the split's size. For the
 prompts the printed digits leave one fraction or a few (`fits` in reported.yaml). For the rest, printed to four digits
 or two, every fraction of at most 250 examples that rounds to the printed value is tried. Of several fractions the one
 of the fewest examples is shown, which gives the widest interval; the verdict is that of all of them, or is left open.
+
+Chance is the best constant answer, as everywhere in the study. Which pairs Llama answered is not known, so the share of
+the commonest label of the whole matched split stands for it.
 """
 
 import math
@@ -12,15 +15,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from scipy.stats import binomtest
-
-from nli.metrics import wilson_interval
-from nli.paired import LEVEL
+from nli.paired import LEVEL, mid_p, mid_p_interval
 from nli.reporting.markup import counted, escape, integer, interval, listing, percent, table
 from nli.reporting.results import Arm, Results, reported_accuracy
 
-MOST_EXAMPLES = 250  # reported.yaml: the report's samples of Llama's answers held at most some 250 rows
-FEWEST_DIGITS = 4  # behind the point of any accuracy that the report printed as a figure
+MOST_EXAMPLES = 250  # reported.yaml: the original's samples of Llama's answers held at most some 250 rows
+FEWEST_DIGITS = 4  # behind the point of any accuracy that the original printed in full
 MARKS = {"same as chance": "†", "open": "‡", "differs": ""}
 MEANING = "†: does not differ from chance. ‡: whether it does depends on the unknown number of examples."
 
@@ -29,8 +29,7 @@ MEANING = "†: does not differ from chance. ‡: whether it does depends on the
 class Judged:
     """A printed accuracy: the fractions (right, examples) that it can be, smallest first, and what they say.
 
-    `interval` (95%, Wilson) and `p` (exact, against the chance level nearest to the printed value) are those of the
-    first fraction.
+    `interval` (95%) and `p` (against chance) are those of the first fraction, both by the binomial mid-p.
     """
 
     fractions: tuple[tuple[int, int], ...]
@@ -47,32 +46,26 @@ def judge(reported: Mapping[str, Any], key: str, split: str = "matched", scorer:
     fractions = possible_fractions(reported, key, split, printed)
     if not fractions:
         return None
-    levels = chance_levels(reported)
-    verdicts = {verdict(right, n, levels) for right, n in fractions}
+    chance = chance_level(reported)
+    verdicts = {verdict(right, n, chance) for right, n in fractions}
     right, n = fractions[0]
-    nearest = min(levels, key=lambda level: abs(right / n - level))
     return Judged(
         tuple(fractions),
-        tuple(wilson_interval(right, n)),
-        float(binomtest(right, n, nearest).pvalue),
+        tuple(mid_p_interval(right, n)),
+        mid_p(right, n, chance),
         verdicts.pop() if len(verdicts) == 1 else "open",
     )
 
 
-def chance_levels(reported: Mapping[str, Any]) -> tuple[float, float]:
-    """The share of the most frequent label of the matched split, and a third."""
+def chance_level(reported: Mapping[str, Any]) -> float:
+    """The share of the commonest label of the matched split: what the best constant answer scores."""
     counts = reported["data"]["matched_label_counts"]["derived"]
-    return max(counts.values()) / sum(counts.values()), 1 / 3
+    return max(counts.values()) / sum(counts.values())
 
 
-def verdict(right: int, n: int, levels: Sequence[float]) -> str:
-    """Whether `right` of `n` differs from every chance level, by interval and by exact test alike; a key of MARKS."""
-    low, high = wilson_interval(right, n)
-    by_interval = any(low <= level <= high for level in levels)
-    by_test = any(binomtest(right, n, level).pvalue >= LEVEL for level in levels)
-    if by_interval != by_test:
-        return "open"
-    return "same as chance" if by_interval else "differs"
+def verdict(right: int, n: int, chance: float) -> str:
+    """Whether `right` of `n` differs from chance; a key of MARKS."""
+    return "differs" if mid_p(right, n, chance) < LEVEL else "same as chance"
 
 
 def possible_fractions(
@@ -120,8 +113,8 @@ def epoch_cell(reported: Mapping[str, Any], accuracy: float | None) -> str:
     if accuracy is None:
         return percent(None)
     n = reported["data"]["splits"]["validation_matched"]
-    levels = chance_levels(reported)
-    marks = {MARKS[verdict(right, n, levels)] for right, n in rounding_to(accuracy, n, n)}
+    chance = chance_level(reported)
+    marks = {MARKS[verdict(right, n, chance)] for right, n in rounding_to(accuracy, n, n)}
     return percent(accuracy) + (marks.pop() if len(marks) == 1 else "")
 
 
@@ -132,7 +125,7 @@ def explained(caption: str, rows: Sequence[Sequence[str]]) -> str:
 
 
 def printed_scores(results: Results) -> list[tuple[str, str, str | None]]:
-    """(experiment, split, scorer or None) of every accuracy that the report printed, in the study's order."""
+    """(experiment, split, scorer or None) of every accuracy that the original printed, in the study's order."""
     every = (
         (key, split, scorer)
         for key, arm in results.arms.items()
@@ -170,23 +163,23 @@ def reported_scores(results: Results) -> str:
         "reported": "r",
         "Right/examples": "r",
         "95% interval": "r",
-        "Exact p": "r",
+        "p": "r",
         "Differs from chance?": "l",
     }
-    majority, third = (percent(level, 1) for level in chance_levels(results.reported))
+    chance = percent(chance_level(results.reported), 1)
     caption = (
-        "The earlier report's accuracies, in percent. *Right/examples*: the fraction that the printed digits leave, "
+        "The original's accuracies, in percent. *Right/examples*: the fraction that the printed digits leave, "
         "of several the one of the fewest examples, which gives the widest interval; the last column holds for all of "
-        f"them. Chance: the majority share of {majority}% or one third ({third}%); p against the nearer one. {MEANING}"
+        f"them. Chance is the best constant answer, right for {chance}% of the matched split; "
+        f"interval and p are the binomial mid-p's. {MEANING}"
     )
     return table(columns, rows, caption, "tbl-reported-scores")
 
 
 def reported_conclusion(results: Results) -> str:
-    """Which of the report's accuracies chance could have given, and which cannot be judged."""
-    scores = printed_scores(results)
+    """Which of the original's accuracies chance could have given, and which cannot be judged."""
     said = {name: [] for name in MARKS}
-    for key, split, scorer in scores:
+    for key, split, scorer in printed_scores(results):
         judged = judge(results.reported, key, split, scorer)
         suffix = f" ({split})" if split != "matched" else ""
         if judged:

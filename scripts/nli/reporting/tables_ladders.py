@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nli.paired import LEVEL
-from nli.reporting.markup import GROUP, MISSING, counted, escape, integer, interval, listing, percent, table
+from nli.reporting.markup import GROUP, MISSING, counted, decimal, escape, integer, interval, listing, percent, table
 from nli.reporting.results import Results
 
 Rung = Mapping[str, Any]
@@ -28,7 +28,8 @@ def section(name: str, ladder: Mapping[str, Any]) -> str:
     label = figure_label(name)
     parts = [
         f"## {escape(ladder['title'])} {{#sec-{label}}}",
-        f"*{escape(ladder['question'])}* {conclusion(ladder)}",
+        f"*{escape(ladder['question'])}* {shown(ladder)}",
+        conclusion(ladder),
         f"{{{{< include figures/{label}.md >}}}}",
         "\n".join(f"{i}. {sentence(ladder, i - 1)}" for i in range(1, len(ladder["rungs"]) + 1)),
         measures(ladder, f"tbl-{label}"),
@@ -53,6 +54,19 @@ def summary(results: Results) -> str:
 
 
 # ------------------------------------------------------------------------------------------------ words
+
+
+def shown(ladder: Mapping[str, Any]) -> str:
+    """What this run shows of the question: how the ladder's first experiment answers, in each way it is judged."""
+    first = ladder["rungs"][0]
+    ways = [i for i, rung in enumerate(ladder["rungs"]) if rung["experiment"] == first["experiment"]]
+    known = [i for i in ways if (scores := ladder["rungs"][i]["scores"]) and scores["accuracy"] is not None]
+    if not known:
+        return f"In this run: **{escape(first['title'])}** has no answers to judge."
+    said = [f"**{escape(rung_title(ladder, i))}** {percent(ladder['rungs'][i]['scores']['accuracy'])}%" for i in known]
+    scores, level = ladder["rungs"][known[0]]["scores"], ladder["chance"]
+    constant = f"always answering *{level['label']}* scores {percent(level['accuracy'], 1)}%"
+    return f"In this run: {listing(said)}, where {constant}; labels answered: {classes(scores)}."
 
 
 def rung_title(ladder: Mapping[str, Any], i: int) -> str:
@@ -99,48 +113,47 @@ def sentence(ladder: Mapping[str, Any], i: int) -> str:
         why = f" ({escape(problem)})" if problem else ""
         return f"{claim} {title}: {rung['status']}{why}, so this is **not tested**."
     scores = rung["scores"]
-    text = f"{title} answers {percent(scores['accuracy'])}% right (95% interval {interval(scores['interval'])})"
+    within = interval(scores["clustered_interval"])
+    text = f"{title} answers {percent(scores['accuracy'])}% right (95% interval {within})"
     if rung["step"]:
-        text += f", {beside(rung['step'])}{other_seed(ladder, i)}"
+        text += f", {difference(rung['step'])}{seeds_of_step(ladder, i)}"
     elif rung["against"]:
         text += "; there are no answers to compare it with"
     if rung["expects"] == "one_class" and scores["top_share"] is not None:
         text += f"; its most frequent answer is {percent(scores['top_share'], 1)}% of all"
-    if rung["expects"] == "at_chance":
-        text += f"; the most frequent label is right for {percent(scores['majority_accuracy'], 1)}%"
-    if rung["expects"] == "above_chance":
-        text += f"; {chance(rung)}"
+    if rung["expects"] in ("at_chance", "above_chance"):
+        text += f"; it is {chance(rung)}"
+    if rung["expects"] == "above_hypothesis_only":
+        text += f"; it is {hypothesis_only(rung)}"
     return f"{claim} {text}. {judgement(rung['verdict'])}"
 
 
-def beside(step: Mapping[str, Any]) -> str:
+def difference(step: Mapping[str, Any]) -> str:
     """How far above or below, and what the test says."""
     text = f"{points(step['difference'])} rung {step['from'] + 1}"
     if step["same_answers"]:
         return f"{text} (the same answers, so there is nothing to test)"
-    test = f"McNemar's {p_equation(step['p_holm'])} after Holm, {integer(step['n'])} pairs"
-    text += f" (95% interval {signed(step['interval'][0])} to {signed(step['interval'][1])} points; {test})"
+    low, high = step["clustered_interval"]
+    test = f"{p_equation(step['p_holm'])} after Holm, {counted(step['n'], 'pair')}"
+    text += f" (95% interval {signed(low)} to {signed(high)} points; {test})"
     seeds = step["seeds"]
     if seeds["sd"] is not None:
-        several = f"over {len(seeds['values'])} seeds {signed(seeds['mean'])} points, SD {percent(seeds['sd'], 1)}"
-        text += f"; {several}"
+        text += f"; SD over {len(seeds['values'])} seeds {percent(seeds['sd'], 1)} points"
     return text
 
 
-def other_seed(ladder: Mapping[str, Any], i: int) -> str:
-    """The seed of a step and both accuracies under it, where a rung shows its figures of another seed."""
-    step = ladder["rungs"][i]["step"]
-    pair = [ladder["rungs"][place] for place in (step["from"], i)]
-    if shows_seed_of_step(ladder, i):
+def seeds_of_step(ladder: Mapping[str, Any], i: int) -> str:
+    """The seeds of a step, where one of its rungs shows figures of others too."""
+    if same_seeds(ladder, i):
         return ""
-    shares = [percent(rung["scores_by_seed"][step["seed"]]["accuracy"], 1) for rung in pair]
-    return f" under seed {step['seed']}, where they answer {shares[0]}% and {shares[1]}% right"
+    return f" under the seeds of both, {listing(list(ladder['rungs'][i]['step']['seeds']['values']))}"
 
 
-def shows_seed_of_step(ladder: Mapping[str, Any], i: int) -> bool:
-    """Whether both rungs of a step show their figures of the seed that was tested: the first of each."""
+def same_seeds(ladder: Mapping[str, Any], i: int) -> bool:
+    """Whether both rungs of a step show their figures of the seeds that were compared."""
     step = ladder["rungs"][i]["step"]
-    return all(next(iter(ladder["rungs"][place]["scores_by_seed"])) == step["seed"] for place in (step["from"], i))
+    compared = step["seeds"]["values"].keys()
+    return all(ladder["rungs"][place]["seeds"]["values"].keys() == compared for place in (step["from"], i))
 
 
 def judgement(verdict: str) -> str:
@@ -153,12 +166,27 @@ def judgement(verdict: str) -> str:
 
 
 def chance(rung: Rung) -> str:
-    """Where a rung stands beside the chance baselines."""
-    return {
-        "yes": "it beats every chance baseline",
-        "no": "a chance baseline beats it",
-        "no evidence": "there is no evidence that it beats chance",
-    }.get(rung["above_chance"], "the chance baselines have not all run")
+    """Where a rung stands against the best constant answer."""
+    test = rung["chance"]
+    if not test:
+        return "not compared with chance"
+    return f"{stands(test)} chance ({percent(test['accuracy'], 1)}%, always *{test['label']}*; {of_test(test)})"
+
+
+def hypothesis_only(rung: Rung) -> str:
+    """Where a rung stands against the classifier that never sees the premise."""
+    test = rung["hypothesis_only"]
+    if not test:
+        return "not compared with hypothesis-only, which has not run"
+    return f"{stands(test)} hypothesis-only ({signed(test['difference'])} points; {of_test(test)})"
+
+
+def stands(test: Mapping[str, Any]) -> str:
+    return {"above": "above", "below": "below"}.get(test["standing"], "not separable from")
+
+
+def of_test(test: Mapping[str, Any]) -> str:
+    return f"{p_equation(test['p_holm'])}, Holm over all experiments"
 
 
 def settled(step: Mapping[str, Any] | None) -> bool:
@@ -187,7 +215,7 @@ def conclusion(ladder: Mapping[str, Any]) -> str:
     else:
         text = "No evidence that any rung differs from the one it is compared with."
     last = done[-1]
-    end = f"Rung {last + 1} ends at {percent(rungs[last]['scores']['accuracy'], 1)}%: {chance(rungs[last])}."
+    end = f"Rung {last + 1} ends at {percent(rungs[last]['scores']['accuracy'], 1)}%, {chance(rungs[last])}."
     return f"{text} {end} {claims}"
 
 
@@ -195,11 +223,18 @@ def conclusion(ladder: Mapping[str, Any]) -> str:
 
 
 def measures(ladder: Mapping[str, Any], label: str) -> str:
-    """Accuracy, paired difference and test of every rung, under the chance baselines."""
-    rows = [[escape(rung["title"]), *accuracy_cells(rung), *[MISSING] * 6] for rung in ladder["baselines"]]
-    for i, rung in enumerate(ladder["rungs"]):
-        cells = [*accuracy_cells(rung), *step_cells(rung["step"])]
-        rows.append([rung_cell(ladder, i), *cells, rung["above_chance"] or MISSING, rung["verdict"]])
+    """Accuracy, paired difference and tests of every rung, under what chance and hypotheses alone give."""
+    rows = []
+    if ladder["chance"]:
+        level = ladder["chance"]
+        rows.append(
+            [f"Chance: always {level['label']}", integer(ladder["n"]), percent(level["accuracy"]), *[MISSING] * 8]
+        )
+    rows += [[escape(rung["title"]), *accuracy_cells(rung), *[MISSING] * 7] for rung in ladder["baselines"]]
+    rows += [
+        [rung_cell(ladder, i), *accuracy_cells(rung), *step_cells(rung["step"]), rung["verdict"]]
+        for i, rung in enumerate(ladder["rungs"])
+    ]
     columns = {
         "Rung": "l",
         "n": "r",
@@ -207,15 +242,17 @@ def measures(ladder: Mapping[str, Any], label: str) -> str:
         f"Accuracy, %{GROUP}95% interval": "r",
         f"Difference, points{GROUP}paired": "r",
         f"Difference, points{GROUP}95% interval": "r",
-        f"McNemar p{GROUP}exact": "r",
-        f"McNemar p{GROUP}Holm": "r",
-        "Above chance?": "l",
+        f"p{GROUP}rows": "r",
+        f"p{GROUP}premises": "r",
+        f"p{GROUP}Holm": "r",
+        "Design effect": "r",
         "Claim": "l",
     }
     caption = (
         f"{escape(ladder['title'])}: every rung on the {counted(ladder['n'], 'pair')} of the {ladder['split']} split "
-        "that all of them answered, beside what chance gives. The difference is from the rung that @"
-        f"{label}-changes names; its p is adjusted over this ladder."
+        f"that all of them answered. The difference is from the rung that @{label}-changes names. *p, rows*: "
+        "McNemar's mid-p as if rows were independent; *premises*: with the counts divided by the design effect, as in "
+        "the intervals; *Holm*: that one adjusted over this ladder, on which the claim is judged."
     )
     return table(columns, rows, caption, label)
 
@@ -229,38 +266,57 @@ def accuracy_cells(rung: Rung) -> list[str]:
     scores = rung["scores"]
     if not scores:
         return [MISSING, f"*{rung['status']}*", MISSING]
-    return [integer(scores["n"]), percent(scores["accuracy"]), interval(scores["interval"])]
+    return [integer(scores["n"]), percent(scores["accuracy"]), interval(scores["clustered_interval"])]
 
 
 def step_cells(step: Mapping[str, Any] | None) -> list[str]:
-    """Difference, interval, p and adjusted p."""
+    """Difference, its interval, the three p-values and the design effect."""
     if not step:
-        return [MISSING] * 4
-    bounds = f"{signed(step['interval'][0])} to {signed(step['interval'][1])}" if step["interval"] else MISSING
-    return [signed(step["difference"]), bounds, escape(p_value(step["p"])), escape(p_value(step["p_holm"]))]
+        return [MISSING] * 6
+    ends = step["clustered_interval"]
+    bounds = f"{signed(ends[0])} to {signed(ends[1])}" if ends else MISSING
+    ps = [escape(p_value(step[key])) for key in ("p", "clustered_p", "p_holm")]
+    return [signed(step["difference"]), bounds, *ps, decimal(step["design_effect"], 2)]
 
 
 def reasons(ladder: Mapping[str, Any], label: str) -> str:
     """What changed at every rung, what it answers, and which parts of the model a gradient reached."""
     rows = []
     for i, rung in enumerate(ladder["rungs"]):
-        step = rung["step"]
         rows.append(
             [
                 rung_cell(ladder, i),
-                f"{step['from'] + 1}" if step else MISSING,
+                MISSING if rung["from"] is None else f"{rung['from'] + 1}",
                 "; ".join(escape(change) for change in changed(rung)) or MISSING,
                 classes(rung["scores"]),
+                standing_cell(rung["chance"]),
+                standing_cell(rung["hypothesis_only"]),
                 audit(rung["audit"]),
             ]
         )
-    columns = {"Rung": "l", "Beside": "c", "What changed": "l", "Classes answered": "l", "Gradient reaches": "l"}
+    columns = {
+        "Rung": "l",
+        "From rung": "c",
+        "What changed": "l",
+        "Classes answered": "l",
+        f"Stands against{GROUP}chance": "l",
+        f"Stands against{GROUP}hypothesis only": "l",
+        "Gradient reaches": "l",
+    }
     caption = (
-        f"{escape(ladder['title'])}: what each rung changes in the configuration, beside the rung it is compared with; "
-        "the labels that it answers; and the parts of the model that train, with the number of tensors that got a "
-        "gradient where not all did."
+        f"{escape(ladder['title'])}: what each rung changes in the configuration of the rung it is compared with; the "
+        "labels that it answers; where it stands against the best constant answer and against the hypothesis-only "
+        "baseline (McNemar's mid-p by premise, Holm over all experiments); and the parts of the model that train, with "
+        "the number of tensors that got a gradient where not all did."
     )
     return table(columns, rows, caption, label)
+
+
+def standing_cell(test: Mapping[str, Any] | None) -> str:
+    """ "above (p < 0.001)"."""
+    if not test:
+        return MISSING
+    return f"{test['standing']} ({p_equation(test['p_holm'])})"
 
 
 def changed(rung: Rung) -> list[str]:
@@ -306,29 +362,13 @@ def audit(parts: Sequence[Mapping[str, Any]] | None) -> str:
 
 
 def pairs(results: Results) -> str:
-    """How many pairs of methods differ, and which methods do not differ from a chance baseline."""
-    found = results.ladders.get("pairs") or {}
-    tests = found.get("comparisons") or []
+    """How many pairs of methods differ."""
+    tests = (results.ladders.get("pairs") or {}).get("comparisons") or []
     if not tests:
         return "Fewer than two experiments have answers: there is nothing to compare."
     apart = sum(test["p_holm"] < LEVEL for test in tests)
-    lines = [
-        f"Of {counted(len(tests), 'pair')} of experiments, {apart} differ beyond chance (McNemar, Holm over all); "
-        f"for {len(tests) - apart} there is no evidence of a difference."
-    ]
-    for key in found["experiments"]:
-        if key.startswith("baseline/"):
-            near = [
-                _other(test, key)
-                for test in tests
-                if key in (test["first"], test["second"]) and test["p_holm"] >= LEVEL
-            ]
-            names = [f"**{escape(results.arms[other].title)}**" for other in near if not other.startswith("baseline/")]
-            lines.append(
-                f"No evidence of a difference from *{escape(results.arms[key].title)}*: {listing(names) or 'none'}."
-            )
-    return "\n".join(f"- {line}" for line in lines)
-
-
-def _other(test: Mapping[str, Any], key: str) -> str:
-    return test["second"] if test["first"] == key else test["first"]
+    return (
+        f"Of {counted(len(tests), 'pair')} of experiments, {apart} differ (McNemar's mid-p by premise, Holm over all "
+        f"pairs); for {len(tests) - apart} there is no evidence of a difference. This is an exploration: with so many "
+        "tests only large differences stand out, and no claim of the study rests on it."
+    )
