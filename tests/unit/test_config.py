@@ -11,7 +11,7 @@ import yaml
 
 from nli.config import deep_merge, load_study, prediction_spec, training_spec
 from nli.errors import StudyError
-from nli.ladders import changes
+from nli.ladders import carries, changes, place_of
 from nli.reference import file_schema, reference_table
 from nli.schema import Ladder, Rung, Study
 
@@ -246,7 +246,7 @@ def test_core_leaves_the_rungs_out_of_study_and_ladders(config):
     for name, ladder in core.ladders.items():
         known = {rung.experiment for rung in whole.ladders[name].rungs}
         assert {rung.experiment for rung in ladder.rungs} == known - rungs
-        assert all(rung.against is None or rung.against <= i for i, rung in enumerate(ladder.rungs))
+        assert all(rung.against is None or ladder.below(i) < i for i, rung in enumerate(ladder.rungs))
 
 
 @pytest.mark.parametrize(
@@ -255,14 +255,14 @@ def test_core_leaves_the_rungs_out_of_study_and_ladders(config):
         ("prompt_tuning", "roberta/prompt_tuning_repaired", "roberta/prompt_tuning", "Together, these changes raise"),
         ("attempts_2_and_3", "qlora/attempt2_label_loss", "qlora/attempt2", "Together, these changes raise"),
         ("attempt1", "qlora/attempt1_rate", "qlora/attempt1_label_loss", "Together, these changes raise"),
-        ("lora", "roberta/head_only", "roberta/lora", "Training the head alone learns less than LoRA."),
+        ("lora", "roberta/head_only", "roberta/lora", "At one learning rate, training the head alone learns less"),
         ("linear_head", "linear_head/last_token", "linear_head/first_token", "The last token has seen the whole pair"),
     ],
 )
 def test_step_over_left_out_rungs_is_compared_with_what_they_were(config, name, experiment, against, claim):
     rungs = resolve(config).ladders[name].rungs
     rung = next(rung for rung in rungs if rung.experiment == experiment)
-    assert rungs[rung.against - 1].experiment == against
+    assert rung.against.experiment == against
     assert rung.claim.startswith(claim)
 
 
@@ -271,14 +271,48 @@ def rungs_of(*stated):
 
 
 def test_a_left_out_step_passes_on_the_very_rung_that_it_was_compared_with():
+    first = {"experiment": "a", "scorer": "first_label", "counted": "all"}
     ladder = rungs_of(
         {"experiment": "a", "scorer": "first_label"},
-        {"experiment": "b", "expects": "higher"},
+        {"experiment": "b", "against": "a", "expects": "higher"},
         {"experiment": "a", "scorer": "most_frequent_label", "expects": "at_chance"},
         {"experiment": "c", "against": "b", "expects": "higher"},
     )
-    assert [rung.against for rung in ladder.without({"b"}).rungs] == [None, None, 1]
-    assert [rung.against for rung in ladder.without(set()).rungs] == [None, 1, None, 2]
+    kept = ladder.without({"b"}).rungs
+    assert [rung.against and rung.against.model_dump() for rung in kept] == [None, None, first]
+    assert kept[2].claim == "Together, these changes raise the accuracy."
+    whole = ladder.without(set()).rungs
+    assert [rung.against and rung.against.experiment for rung in whole] == [None, "a", None, "b"]
+    assert [rung.claim for rung in whole] == ["c"] * 4
+
+
+def test_a_name_means_the_rung_that_is_judged_alike():
+    ladder = rungs_of(
+        {"experiment": "a", "scorer": "label_logp"},
+        {"experiment": "a", "scorer": "parsed", "expects": "at_chance"},
+        {"experiment": "b", "scorer": "label_logp", "against": "a", "expects": "higher"},
+        {
+            "experiment": "c",
+            "scorer": "label_logp",
+            "against": {"experiment": "a", "scorer": "parsed"},
+            "expects": "lower",
+        },
+    )
+    assert [ladder.below(i) for i in range(4)] == [None, None, 0, 1]
+
+
+def test_a_name_that_could_mean_two_rungs_is_refused():
+    with pytest.raises(ValueError, match=r"rungs\.2\.against: 'a' stands in several earlier rungs"):
+        rungs_of(
+            {"experiment": "a", "scorer": "label_logp"},
+            {"experiment": "a", "scorer": "parsed", "expects": "at_chance"},
+            {"experiment": "b", "against": "a", "expects": "higher"},
+        )
+
+
+def test_a_claim_of_a_difference_names_what_it_is_compared_with():
+    with pytest.raises(ValueError, match=r"rungs\.1: needs the key 'against'"):
+        rungs_of({"experiment": "a"}, {"experiment": "b", "expects": "higher"})
 
 
 def test_a_claim_with_nothing_left_to_compare_with_goes_too():
@@ -286,10 +320,40 @@ def test_a_claim_with_nothing_left_to_compare_with_goes_too():
         {"experiment": "a"},
         {"experiment": "b", "expects": "at_chance"},
         {"experiment": "c", "against": "a", "expects": "higher"},
-        {"experiment": "d", "against": 1, "expects": "one_class"},
+        {"experiment": "d", "against": "a", "expects": "one_class"},
     )
     kept = ladder.without({"a"}).rungs
     assert [(rung.experiment, rung.against) for rung in kept] == [("b", None), ("d", None)]
+
+
+def test_an_inserted_rung_leaves_what_later_claims_are_tested_against(config):
+    stated = config["ladders"]["lora"]["rungs"]
+    new = {"experiment": "roberta/lora_rank", "against": "roberta/lora", "expects": "higher", "claim": "c"}
+    others = [rung for rung in stated if rung["experiment"] != "roberta/lora_rank"]
+    longer = {**config, "ladders": {"lora": {**config["ladders"]["lora"], "rungs": [*others[:2], new, *others[2:]]}}}
+
+    def compared(study):
+        rungs = study.ladders["lora"].rungs
+        return {rung.experiment: rung.against and rung.against.experiment for rung in rungs}
+
+    before, after = compared(resolve(config, {"rungs": "all"})), compared(resolve(longer, {"rungs": "all"}))
+    assert {key: after[key] for key in after if key != "roberta/lora_rank"} == {
+        key: before[key] for key in before if key != "roberta/lora_rank"
+    }
+
+
+@pytest.mark.parametrize("scale", ["demo", "paper"])
+def test_every_claim_of_the_whole_ladders_can_be_carried_by_its_comparison(config, scale):
+    study = resolve(config, {"rungs": "all", "scale": scale}).model_dump(mode="json")
+    experiments = study["experiments"]
+    scorers = {key: (spec.get("scorers") or ["classifier"])[0] for key, spec in experiments.items()}
+    for name, ladder in study["ladders"].items():
+        rungs = ladder["rungs"]
+        for rung in rungs:
+            if rung["against"]:
+                changed = changes(rungs[place_of(rungs, rung["against"])], rung, experiments, scorers)
+                assert carries(rung, changed), (name, rung["experiment"], changed)
+                assert changed, (name, rung["experiment"])
 
 
 def test_every_step_of_attempt_1_changes_one_thing(config):
@@ -297,7 +361,11 @@ def test_every_step_of_attempt_1_changes_one_thing(config):
     experiments = study.model_dump(mode="json")["experiments"]
     rungs = [rung.model_dump() for rung in study.ladders["attempt1"].rungs]
     scorers = {key: (spec.get("scorers") or ["classifier"])[0] for key, spec in experiments.items()}
-    steps = [changes(rungs[rung["against"] - 1], rung, experiments, scorers) for rung in rungs if rung["against"]]
+    steps = [
+        changes(rungs[place_of(rungs, rung["against"])], rung, experiments, scorers)
+        for rung in rungs
+        if rung["against"]
+    ]
     assert len(steps) == len(rungs) - 1
     assert [len(step) for step in steps] == [1] * len(steps)
 

@@ -18,7 +18,13 @@ from nli.reporting.results import load_results
 from nli.reporting.tables import make_tables
 
 FIRST = {"experiment": "roberta/lora", "claim": "LoRA learns the task.", "expects": "above_chance"}
-SECOND = {"experiment": "roberta/full", "claim": "Full fine-tuning learns more.", "expects": "higher"}
+SECOND = {
+    "experiment": "roberta/full",
+    "against": "roberta/lora",
+    "claim": "Full fine-tuning learns more.",
+    "expects": "higher",
+    "together": ["method", "lora"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +77,10 @@ def test_the_ladder_of_the_readme_is_taken_as_it_stands_there(config):
         ([FIRST, {"experiment": "roberta/full", "claim": "No expectation."}], {}, "needs the key 'expects'"),
         ([SECOND, FIRST], {}, "the first rung has none"),
         ([FIRST], {}, "at least 2"),
-        ([FIRST, {**FIRST, "expects": "higher"}], {}, "as an earlier rung"),
+        ([FIRST, {**FIRST, "expects": "higher", "against": "roberta/lora"}], {}, "as an earlier rung"),
         ([FIRST, {**SECOND, "against": "roberta/head_only"}], {}, "no earlier rung is 'roberta/head_only'"),
+        ([FIRST, {**SECOND, "against": None}], {}, "needs the key 'against'"),
+        ([FIRST, {**SECOND, "against": 1}], {}, "against"),
         ([FIRST, {**SECOND, "experiment": "icl/prompt1"}], {"split": "mismatched"}, "does not answer"),
         ([FIRST, {**SECOND, "clame": "x"}], {}, "did you mean 'claim'"),
     ],
@@ -85,10 +93,12 @@ def test_a_ladder_that_cannot_be_is_refused_by_name(config, rungs, keys, message
 
 def rung(**changes):
     """A rung as ladders.json holds it: 60 of 100 right, 10 points above rung 1, beyond chance."""
-    scores = {"n": 100, "accuracy": 0.6, "interval": [0.5, 0.69], "top_share": 0.4, "parsed": 100, "classes": 3}
+    scores = {"n": 100, "accuracy": 0.6, "interval": [0.5, 0.69], "clustered_interval": [0.48, 0.71]}
+    scores |= {"top_share": 0.4, "parsed": 100, "classes": 3, "answers": {"entailment": 40, "neutral": 30}}
     seeds = {"values": {"1": 0.1}, "mean": 0.1, "sd": None}
     step = {"from": 0, "n": 100, "difference": 0.1, "interval": [0.02, 0.18], "p": 0.0004, "p_holm": 0.0008}
-    step["seed"] = "1"
+    step |= {"clustered_interval": [0.01, 0.19], "clustered_p": 0.0004, "design_effect": 1.2}
+    test = {"difference": 0.25, "p_holm": 0.002, "standing": "above"}
     return {
         "experiment": "roberta/full",
         "title": "Full",
@@ -98,12 +108,14 @@ def rung(**changes):
         "problem": "",
         "claim": "It helps.",
         "expects": "higher",
-        "against": 1,
+        "against": {"experiment": "roberta/lora", "scorer": None, "counted": "all"},
+        "from": 0,
         "scores": scores,
-        "scores_by_seed": {"1": scores},
+        "seeds": {"values": {"1": 0.6}, "mean": 0.6, "sd": None},
         "audit": None,
         "changed": [],
-        "above_chance": "yes",
+        "chance": {**test, "label": "neutral", "accuracy": 0.35},
+        "hypothesis_only": test,
         "verdict": "supported",
         "step": {**step, "same_answers": False, "seeds": seeds},
         **changes,
@@ -112,13 +124,22 @@ def rung(**changes):
 
 def ladder(*rungs):
     first = rung(experiment="roberta/lora", title="LoRA", step=None, expects=None, verdict="no claim")
-    return {"title": "T", "question": "Q?", "split": "matched", "n": 100, "baselines": [], "rungs": [first, *rungs]}
+    level = {"label": "neutral", "accuracy": 0.35}
+    return {
+        "title": "T",
+        "question": "Q?",
+        "split": "matched",
+        "n": 100,
+        "chance": level,
+        "baselines": [],
+        "rungs": [first, *rungs],
+    }
 
 
 def test_a_rung_s_sentence_holds_its_numbers_and_its_verdict():
     assert tables_ladders.sentence(ladder(rung()), 1) == (
-        "*It helps.* **Full** answers 60.00% right (95% interval 50.0 to 69.0), 10.0 points above rung 1 (95% interval "
-        r"+2.0 to +18.0 points; McNemar's p \< 0.001 after Holm, 100 pairs). The claim is **supported**."
+        "*It helps.* **Full** answers 60.00% right (95% interval 48.0 to 71.0), 10.0 points above rung 1 (95% interval "
+        r"+1.0 to +19.0 points; p \< 0.001 after Holm, 100 pairs). The claim is **supported**."
     )
 
 
@@ -133,11 +154,12 @@ def test_sentences_change_when_the_numbers_do():
 
 
 def test_a_conclusion_says_no_evidence_where_there_is_none():
-    flat = rung(verdict="no evidence", above_chance="no evidence")
+    flat = rung(verdict="no evidence")
     flat = {**flat, "step": {**flat["step"], "difference": 0.01, "p_holm": 0.7}}
+    flat = {**flat, "chance": {**flat["chance"], "standing": "no evidence", "p_holm": 0.2}}
     text = tables_ladders.conclusion(ladder(flat))
     assert text.startswith("No evidence that any rung differs")
-    assert "there is no evidence that it beats chance" in text
+    assert "not separable from chance (35.0%, always *neutral*; p = 0.200, Holm over all experiments)" in text
     assert text.endswith("Of 1 claim: 1 no evidence.")
     assert "There is **no evidence** for the claim." in tables_ladders.sentence(ladder(flat), 1)
 
@@ -149,21 +171,39 @@ def test_a_rung_that_failed_says_so_and_why():
     assert tables_ladders.conclusion(ladder(failed)).startswith("No evidence: 1 of 2 rungs ran.")
 
 
-def test_seeds_are_reported_beside_the_test():
-    several = rung()
+def test_a_question_is_followed_by_what_this_run_shows():
+    twice = rung(experiment="roberta/lora", title="LoRA", scorer="first_label", claim="c")
+    text = tables_ladders.shown(ladder(twice, rung()))
+    assert text == (
+        "In this run: **LoRA, own scorer** 60.00% and **LoRA, first label** 60.00%, where always answering *neutral* "
+        "scores 35.0%; labels answered: 3 of 2 (entailment 40%)."
+    )
+    silent = ladder(rung())
+    silent["rungs"][0]["scores"] = None
+    assert tables_ladders.shown(silent) == "In this run: **LoRA** has no answers to judge."
+
+
+def test_claims_about_chance_and_hypothesis_only_say_where_the_rung_stands():
+    alone = {"step": None, "against": None}
+    text = tables_ladders.sentence(ladder(rung(expects="above_chance", **alone)), 1)
+    assert "; it is above chance (35.0%, always *neutral*; p = 0.002, Holm over all experiments)" in text
+    text = tables_ladders.sentence(ladder(rung(expects="above_hypothesis_only", **alone)), 1)
+    assert "; it is above hypothesis-only (+25.0 points; p = 0.002, Holm over all experiments)" in text
+
+
+def test_the_spread_over_seeds_is_reported_with_the_test():
+    several = rung(seeds={"values": {"1": 0.6, "2": 0.6}, "mean": 0.6, "sd": 0.0})
     seeds = {"values": {"1": 0.1, "2": 0.2}, "mean": 0.15, "sd": 0.0707}
     several = {**several, "step": {**several["step"], "seeds": seeds}}
-    assert "over 2 seeds +15.0 points, SD 7.1" in tables_ladders.sentence(ladder(several), 1)
+    before = rung(step=None, seeds=several["seeds"])
+    assert "; SD over 2 seeds 7.1 points" in tables_ladders.sentence({**ladder(several), "rungs": [before, several]}, 1)
 
 
-def test_a_step_of_another_seed_than_the_figures_states_its_own():
-    other = rung()
-    both = {"1": other["scores"], "2": {**other["scores"], "accuracy": 0.72}}
-    other = {**other, "scores_by_seed": both, "step": {**other["step"], "seed": "2"}}
-    before = rung(experiment="roberta/lora", step=None, scores_by_seed={"2": {**other["scores"], "accuracy": 0.62}})
-    text = tables_ladders.sentence({**ladder(other), "rungs": [before, other]}, 1)
-    assert "under seed 2, where they answer 62.0% and 72.0% right" in text
-    assert "under seed" not in tables_ladders.sentence(ladder(rung()), 1)
+def test_a_step_of_other_seeds_than_the_figures_names_them():
+    other = rung(seeds={"values": {"1": 0.6, "2": 0.7}, "mean": 0.65, "sd": 0.07})
+    text = tables_ladders.sentence(ladder(other), 1)
+    assert "under the seeds of both, 1" in text
+    assert "under the seeds" not in tables_ladders.sentence(ladder(rung()), 1)
 
 
 def test_answers_of_which_none_names_a_label_are_given_as_the_reason():
@@ -215,12 +255,33 @@ def test_matrix_holds_row_minus_column():
     assert adjusted[0, 1] == adjusted[1, 0] == 0.01
 
 
-def test_two_methods_are_set_side_by_side_whichever_comes_first(tmp_path):
+def test_two_methods_are_compared_whichever_comes_first(tmp_path):
     results = load(make_results(tmp_path, n=120))
-    down = prose.gap(results, "roberta/full", "roberta/head_only")
-    up = prose.gap(results, "roberta/head_only", "roberta/full")
-    assert "**Head only** is" in down
+    down = prose.gap(results, "roberta/full", "roberta/top_layers")
+    up = prose.gap(results, "roberta/top_layers", "roberta/full")
+    assert "**Top layers** is" in down
     assert "points below **Full fine-tuning** on 120 pairs" in down
-    assert "points above **Head only** on 120 pairs" in up
-    assert "a difference beyond chance (p" in up
+    assert "points above **Top layers** on 120 pairs" in up
+    assert ", not adjusted)." in up
     assert prose.gap(results, "roberta/full", "roberta/none") == ""
+
+
+def test_a_comparison_that_a_ladder_makes_has_the_ladder_s_p_in_every_sentence(tmp_path):
+    results = load(make_results(tmp_path, n=120))
+    (step,) = [
+        rung["step"]
+        for rung in results.ladders["ladders"]["lora"]["rungs"]
+        if rung["experiment"] == "roberta/lora" and rung["step"]
+    ]
+    text = prose.gap(results, "roberta/full", "roberta/lora")
+    assert f"({tables_ladders.p_equation(step['p_holm'])}, Holm over the ladder *LoRA*)" in text
+
+
+def test_summary_and_ladder_say_the_same_of_chance(tmp_path):
+    results = load(make_results(tmp_path, n=120))
+    rungs = [rung for ladder in results.ladders["ladders"].values() for rung in ladder["rungs"]]
+    own = [rung for rung in rungs if rung["scorer"] is None and rung["counted"] == "all" and rung["scores"]]
+    assert len(own) > 10
+    for rung in own:
+        sentence = prose.statement(results, rung["experiment"])
+        assert f"{tables_ladders.stands(rung['chance'])} chance" in sentence

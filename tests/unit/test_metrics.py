@@ -17,9 +17,7 @@ ROOT = Path(__file__).parents[2]
 E, N, C = "entailment", "neutral", "contradiction"
 
 
-def make_rows(
-    gold, pred, *, genre=None, logp=None, scorer="parsed", split="matched", premises=None
-) -> pd.DataFrame:
+def make_rows(gold, pred, *, genre=None, logp=None, scorer="parsed", split="matched", premises=None) -> pd.DataFrame:
     """A predictions frame from lists; `logp` is a list of triples or None."""
     n = len(gold)
     logp = logp or [(None, None, None)] * n

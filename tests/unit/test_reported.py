@@ -4,8 +4,9 @@ import pytest
 import yaml
 from unit.report_fixtures import ROOT
 
+from nli.paired import mid_p_interval
 from nli.reporting.reported import (
-    chance_levels,
+    chance_level,
     epoch_cell,
     explained,
     judge,
@@ -33,22 +34,25 @@ def test_fractions_are_those_that_round_to_what_was_printed():
     assert rounding_to("about 0.30", 200, 200) == [(59, 200), (60, 200), (61, 200)]  # 0.295 to 0.305
 
 
-def test_chance_is_the_majority_share_or_a_third(reported):
-    assert chance_levels(reported) == (3479 / 9815, 1 / 3)
+def test_chance_is_the_best_constant_answer(reported):
+    assert chance_level(reported) == 3479 / 9815
 
 
 @pytest.mark.parametrize(
     ("right", "n", "expected"),
     [
-        (25, 53, "same as chance"),  # Wilson 34.4 to 60.3 holds 35.4
-        (50, 106, "differs"),  # 37.9 to 56.6 holds neither
-        (91, 229, "same as chance"),  # 33.6 to 46.2
+        (25, 53, "same as chance"),  # mid-p 0.08
+        (50, 106, "differs"),  # 0.014
+        (91, 229, "same as chance"),  # 0.18
         (116, 243, "differs"),
         (2, 200, "differs"),  # below chance is not chance either
     ],
 )
-def test_interval_and_exact_test_decide_together(reported, right, n, expected):
-    assert verdict(right, n, chance_levels(reported)) == expected
+def test_the_mid_p_decides_and_its_interval_agrees(reported, right, n, expected):
+    chance = chance_level(reported)
+    assert verdict(right, n, chance) == expected
+    low, high = mid_p_interval(right, n)
+    assert (low <= chance <= high) == (expected == "same as chance")
 
 
 @pytest.mark.parametrize(
@@ -75,9 +79,9 @@ def test_verdict_on_the_reported_scores(reported, key, scorer, fraction, count, 
 
 def test_interval_is_that_of_the_fewest_examples(reported):
     judged = judge(reported, "icl/prompt1")
-    assert judged.interval == pytest.approx((0.3438224, 0.6033992), abs=1e-6)
-    # Sum of the binomial probabilities, with 3479/9815, that are at most that of 25 of 53: in exact fractions.
-    assert judged.p == pytest.approx(0.0846975547)
+    assert judged.interval == tuple(mid_p_interval(25, 53))
+    # Twice the binomial probabilities, with 3479/9815, of 26 to 53, and once that of 25: in exact fractions.
+    assert judged.p == pytest.approx(0.0810533279)
 
 
 def test_what_was_not_printed_is_not_judged(reported):
