@@ -243,13 +243,17 @@ def counted_of(rung: Mapping[str, Any]) -> str:
 
 
 def frames_of(left: Answers, split: str, scorer: str) -> dict[int, pd.DataFrame]:
-    """An experiment's rows of one split and scorer by seed, indexed by pair_id; {} where it did not run."""
+    """An experiment's rows of one split and scorer by seed, indexed by pair_id; {} where it did not run.
+
+    Every seed has the same pairs in the same order: those that all of its seeds answered.
+    """
     frames = {}
     for seed, frame in left.frames.items():
         rows = frame[(frame["split"] == split) & (frame["scorer"] == scorer)]
         if len(rows):
             frames[seed] = rows.set_index("pair_id")
-    return frames
+    common = common_pairs(frames.values())
+    return {seed: frame.loc[common] for seed, frame in frames.items()}
 
 
 def common_pairs(frames: Any) -> pd.Index:

@@ -200,6 +200,16 @@ def test_all_rungs_are_measured_on_the_pairs_that_all_answered():
     assert ladder["rungs"][1]["step"]["n"] == 2
 
 
+def test_seeds_that_answered_other_pairs_are_judged_on_those_of_all():
+    frames = {
+        1: answers_of(right(300)).frames[1],
+        2: answers_of(right(300)[:90][::-1], ids=range(89, -1, -1)).frames[1],
+    }
+    rungs = [{**A, "expects": "above_chance"}, B]
+    found = measure(rungs, TWO, {"icl/a": Answers("done", "", frames)})["rungs"][0]
+    assert (found["scores"]["n"], found["chance"]["n"], found["chance"]["difference"]) == (90, 90, pytest.approx(2 / 3))
+
+
 def test_pairs_are_matched_by_their_id_not_by_their_place():
     answers = {"icl/a": answers_of(right(300)), "icl/b": answers_of(right(300)[::-1], ids=range(299, -1, -1))}
     assert measure([A, B], TWO, answers)["rungs"][1]["step"]["difference"] == 0
