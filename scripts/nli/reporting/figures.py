@@ -48,7 +48,7 @@ class Plot:
 
 
 def accuracy(results: Results) -> Drawn:
-    """Every experiment's accuracy with its interval, the majority baseline, and the reported figure."""
+    """Every experiment's accuracy with its interval, chance, and the reported figure."""
     arms = [arm for family in FAMILY_TITLES for arm in results.family(family)]
     families = [family for family in FAMILY_TITLES if results.family(family)]
     rows = len(arms) + len(families)
@@ -73,7 +73,7 @@ def accuracy(results: Results) -> Drawn:
         Line2D([], [], marker="o", color=INK, ms=4.5, lw=1.4, label="ours, with 95% interval"),
         Line2D([], [], marker="o", color=INK, mfc="white", ms=4.5, lw=0, label="ours, parsed only"),
         Line2D([], [], marker="D", color=MUTED, mfc="white", ms=4.5, lw=0, label="reported"),
-        Line2D([], [], marker="|", color=INK, ms=9, mew=1.2, lw=0, label="majority baseline"),
+        Line2D([], [], marker="|", color=INK, ms=9, mew=1.2, lw=0, label="chance"),
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=4, handletextpad=0.4, columnspacing=1.4)
     parts = [
@@ -92,7 +92,7 @@ def _accuracy_row(axes: Axes, results: Results, arm: Arm, row: float) -> None:
         axes.text(1, row, arm.status, va="center", style="italic", color=MUTED)
         return
     colour = FAMILY_COLOURS[arm.family]
-    low, high = (100 * bound for bound in scores["interval"])
+    low, high = (100 * bound for bound in scores["clustered_interval"])
     axes.plot(100 * scores["majority_accuracy"], row, "|", color=INK, ms=9, mew=1.2, zorder=1)
     axes.plot([low, high], [row, row], color=colour, lw=1.8, solid_capstyle="butt", zorder=3)
     axes.plot(100 * scores["accuracy"], row, "o", color=colour, ms=4.5, zorder=4)
@@ -307,8 +307,8 @@ def prompts(results: Results) -> Drawn:
         if scores is None:
             top.text(i, 3, arm.status, ha="center", style="italic", color=MUTED)
             continue
-        _whisker(top, i - 0.16, scores["parsed_accuracy"], scores["parsed_interval"], hollow=True)
-        _whisker(top, i + 0.03, scores["accuracy"], scores["interval"], hollow=False)
+        _whisker(top, i - 0.16, scores["parsed_accuracy"], scores["parsed_clustered_interval"], hollow=True)
+        _whisker(top, i + 0.03, scores["accuracy"], scores["clustered_interval"], hollow=False)
         top.plot([i - 0.35, i + 0.35], [100 * scores["majority_accuracy"]] * 2, color=INK, lw=0.9, ls=":")
         bars = bottom.bar(i, 100 * scores["parsed"] / scores["n"], width=0.5, color="#D9A56C")
         bottom.bar_label(bars, fmt="%.0f%%", size=7.5, padding=1)
@@ -322,7 +322,7 @@ def prompts(results: Results) -> Drawn:
         Line2D([], [], marker="o", color=FAMILY_COLOURS["icl"], mfc="white", ms=5, label="parsed answers only"),
         Line2D([], [], marker="o", color=FAMILY_COLOURS["icl"], ms=5, label="all answers"),
         Line2D([], [], marker="D", color=MUTED, mfc="white", ms=5, lw=0, label="reported"),
-        Line2D([], [], color=INK, lw=0.9, ls=":", label="majority"),
+        Line2D([], [], color=INK, lw=0.9, ls=":", label="chance"),
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
     parts = [
@@ -345,9 +345,9 @@ MATRICES = "Rows are the right labels, columns the answers; each cell holds its 
 FIGURES: dict[str, Plot] = {
     "accuracy": Plot(
         accuracy,
-        "Accuracy of every experiment on the matched split, with 95% Wilson intervals. An answer that names "
-        "no label counts as wrong; hollow circles leave such answers out. Diamonds are the earlier report's "
-        "figures, which belong to the full-size models.",
+        "Accuracy of every experiment on the matched split, with 95% intervals clustered by premise. An answer that "
+        "names no label counts as wrong; hollow circles leave such answers out. Ticks are chance, the best constant "
+        "answer. Diamonds are the original's figures, which belong to the full-size models.",
     ),
     "pairs": Plot(
         figures_ladders.pairs,
