@@ -18,7 +18,7 @@ from nli.reporting.markup import (
     yes_no,
 )
 from nli.reporting.reported import explained, reported_cell
-from nli.reporting.results import Arm, Results, reported_prompt, reported_training
+from nli.reporting.results import Arm, Results, reported_prompt, reported_samples, reported_training
 from nli.reporting.tables_roberta import NONE, status_cells
 
 SCORER_TITLES = {
@@ -30,18 +30,25 @@ SCORER_TITLES = {
     "most_frequent_label": "most frequent label",
     "first_word": "first word",
 }
+
+
+def operations(value: float | None) -> str:
+    """A training's floating-point operations; the trainer gives 0 for a model that cannot count its own."""
+    return "not counted" if value == 0 else scientific(value)
+
+
 FIGURES = {  # of history.json's "train" and of reported.yaml alike
     "loss": ("Training loss", lambda value: decimal(value, 4)),
     "seconds": ("Runtime, s", lambda value: decimal(value, 1)),
     "samples_per_second": ("Examples/s", lambda value: decimal(value, 3)),
     "steps_per_second": ("Steps/s", lambda value: decimal(value, 3)),
-    "total_flops": ("FLOPs", scientific),
+    "total_flops": ("FLOPs", operations),
     "epoch": ("Epochs", lambda value: decimal(value, 4)),
 }
 
 
 def prompts(results: Results) -> str:
-    """Each prompt as a card: its text, what it may be answered with, and what the report said of it.
+    """Each prompt as a card: its text, what it may be answered with, and what the original said of it.
 
     A prompt that several experiments use has one card, under the title of the first.
     """
@@ -76,7 +83,7 @@ def _prompt_card(results: Results, arm: Arm) -> str:
 
 
 def icl_summary(results: Results) -> str:
-    """The summary of the prompts: both ways of counting, and the report's accuracy with its fraction."""
+    """The summary of the prompts: both ways of counting, and the original's accuracy with its fraction."""
     rows: list[Sequence[str]] = []
     for arm in results.family("icl"):
         printed = reported_prompt(results.reported, arm.key.split("/")[1])
@@ -110,9 +117,9 @@ def icl_summary(results: Results) -> str:
         f"Reported{GROUP}fraction": "r",
     }
     caption = (
-        "The prompts side by side, on the matched split. The report counted parsed answers only; counted "
-        "strictly, an answer that names no label is wrong. The fractions are recovered from the report's "
-        "decimals: those with at most 250 answers that give the printed value."
+        "The prompts side by side, on the matched split. The original counted parsed answers only; counted "
+        "strictly, an answer that names no label is wrong. The fractions are recovered from the original's "
+        "decimals: those of at most 250 answers that give the printed value."
     )
     return table(columns, rows, explained(caption, rows), "tbl-icl") if rows else NONE
 
@@ -157,7 +164,7 @@ def qlora_settings(results: Results) -> str:
 
 
 def qlora_texts(results: Results) -> str:
-    """The training text of each attempt; an attempt with the text of one before is named beside it."""
+    """The training text of each attempt; attempts that share a text share its heading."""
     texts: dict[str, list[str]] = {}
     for arm in [*results.family("qlora"), *results.family("linear_head")]:
         if arm.spec.get("text") and arm.spec.get("method") != "merge":
@@ -169,7 +176,7 @@ def qlora_texts(results: Results) -> str:
 
 
 def qlora_training(results: Results) -> str:
-    """The trainer's closing figures, ours above the report's."""
+    """The trainer's closing figures, ours above the original's."""
     rows: list[Sequence[str]] = []
     for arm in [*results.family("qlora"), *results.family("linear_head")]:
         if arm.spec.get("method") == "merge":
@@ -191,8 +198,11 @@ def qlora_training(results: Results) -> str:
 
 def qlora_accuracy(results: Results) -> str:
     """Accuracy of every QLoRA experiment under each of its scorers."""
-    arms = results.family("qlora")
-    return _scorer_table(results, arms, "Accuracy of the QLoRA experiments by way of scoring.", "tbl-qlora")
+    caption = (
+        "Accuracy of the QLoRA experiments by way of scoring. The figure reported for attempt 1's first label is that "
+        "of a small trial (@sec-original)."
+    )
+    return _scorer_table(results, results.family("qlora"), caption, "tbl-qlora")
 
 
 def linear_head(results: Results) -> str:
@@ -202,13 +212,13 @@ def linear_head(results: Results) -> str:
 
 
 def merge(results: Results) -> str:
-    """The merged model beside the adapter that was merged."""
+    """The merged model next to the adapter that was merged."""
     merged = [arm for arm in results.family("qlora") if arm.spec.get("method") == "merge"]
     keys = dict.fromkeys(key for arm in merged for key in (arm.spec["adapter"], arm.key))
     arms = [results.arms[key] for key in keys if key in results.arms]
     caption = (
-        "Before and after the merge. The report merged into the 4-bit weights and prints no figure for the "
-        "merged model: it calls its outputs ruined and its accuracy very poor."
+        "Before and after the merge. The original merged into the 4-bit weights and prints no figure for the "
+        "merged model, only a verdict in words (@sec-original)."
     )
     return _scorer_table(results, arms, caption, "tbl-merge")
 
@@ -251,23 +261,52 @@ def _scorer_table(results: Results, arms: Sequence[Arm], caption: str, label: st
 
 
 def samples(results: Results) -> str:
-    """The answer to one pair before and after training, of every experiment that shows it."""
-    parts = []
+    """What the model writes after one pair before and after training: ours, then the original's, by experiment.
+
+    A prompt stands once, with the first experiment that uses it.
+    """
+    parts, prompts_shown = [], set()
     for arm in results.family("qlora"):
         if not arm.spec.get("sample") or arm.spec.get("method") == "merge":
             continue
-        head = f"#### {escape(arm.title)} {{.unnumbered .unlisted}}\n"
+        parts.append(f"#### {escape(arm.title)} {{.unnumbered .unlisted}}\n")
         shown = arm.first.samples if arm.first else {}
-        if not shown:
-            parts.append(f"{head}\n*{arm.status if not arm.first else 'no sample kept'}*\n")
-            continue
-        label = escape(shown["sample"]["label"])
-        blocks = [("Prompt", "prompt"), ("Before training", "before"), ("After training", "after")]
-        text = "\n".join(
-            f"##### {title} {{.unnumbered .unlisted}}\n\n{code_block(_visible(shown[key]))}" for title, key in blocks
-        )
-        parts.append(f"{head}\nThe right label is *{label.lower()}*.\n\n{text}")
+        if shown:
+            blocks = [("Before training", shown["before"]), ("After training", shown["after"])]
+            if shown["prompt"] not in prompts_shown:
+                blocks.insert(0, ("Prompt", shown["prompt"]))
+                prompts_shown.add(shown["prompt"])
+            parts.append(f"The right label is *{escape(shown['sample']['label']).lower()}*.\n")
+            parts += [_sample_block(title, text) for title, text in blocks]
+        else:
+            parts.append(f"*{arm.status if not arm.first else 'no sample kept'}*\n")
+        parts += [_original_sample(sample) for sample in reported_samples(results.reported, arm.key)]
     return "\n".join(parts) or NONE
+
+
+def _sample_block(title: str, text: str) -> str:
+    return f"##### {title} {{.unnumbered .unlisted}}\n\n{code_block(_visible(text))}"
+
+
+def _original_sample(sample: Mapping[str, Any]) -> str:
+    """A sample of the original's: its pair, and what was written after it, as text or in words."""
+    pair = sample["pair"]
+    if "premise" in pair:
+        name = f"“{escape(pair['premise'])}” / “{escape(pair['hypothesis'])}”"
+    else:
+        name = f"a pair about {escape(pair['about'])}, whose sentences are not known"
+    lines = [f"In the original: {name}; the right label is *{pair['label'].lower()}*.", ""]
+    for moment in ("before", "after"):
+        answer = sample.get(moment)
+        if answer:
+            lines += [f"- {moment.capitalize()} training: {_original_answer(answer)}"]
+    return "\n".join([*lines, ""])
+
+
+def _original_answer(answer: Mapping[str, str]) -> str:
+    """What the original shows of an answer; a text keeps its letters, with `\\n` for a line break."""
+    text = "`" + answer["text"].replace("\n", "\\n") + "`" if "text" in answer else escape(answer["words"])
+    return f"{text}; read as *{answer['read_as'].lower()}*." if "read_as" in answer else f"{text}."
 
 
 def _visible(text: str) -> str:

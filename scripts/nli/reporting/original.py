@@ -1,0 +1,55 @@
+"""What the original says in words, and which experiments of ours look into it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nli.reporting.markup import MISSING, escape, listing, percent, table
+from nli.reporting.results import Arm, Results
+
+
+def words(results: Results) -> str:
+    """Every statement of reported.yaml's `words` with the accuracy of ours, and what goes with no single statement."""
+    rows = [
+        [escape(entry["about"]), escape(entry["says"]), ours(results, entry.get("see", []))]
+        for entry in results.reported["words"]
+    ]
+    columns = {"About": "l", "The original says": "l", "Ours, accuracy in %": "l"}
+    caption = (
+        "What the original says without a figure of its own, condensed and translated, and what our experiments on it "
+        "reach on the matched split, an answer without a label counted as wrong."
+    )
+    notes = [trial(results.reported), pros_and_cons(results.reported)]
+    return "\n\n".join([table(columns, rows, caption, "tbl-original-words"), *notes])
+
+
+def ours(results: Results, keys: Sequence[str]) -> str:
+    """The named experiments of this run, each with its accuracy or its status; a dash where none was meant."""
+    arms = [results.arms[key] for key in keys if key in results.arms]
+    if keys and not arms:
+        return "*not in this run*"
+    return "; ".join(f"{escape(arm.title)}: {_outcome(arm)}" for arm in arms) or MISSING
+
+
+def _outcome(arm: Arm) -> str:
+    scores = arm.scores()
+    return percent(scores["accuracy"]) if scores else f"*{arm.status}*"
+
+
+def trial(reported: Mapping[str, Any]) -> str:
+    """A sentence on the figures of attempt 1: those of the small trial, and the full one."""
+    scoring = reported["llama"]["qlora"]["attempt1"]["scoring"]
+    frequent, first = (f"{percent(scoring['trial'][name])}%" for name in ("most_frequent_label", "first_label"))
+    return (
+        f"Of attempt 1 the original first gives figures of a small trial, {frequent} by the most frequent label and "
+        f"{first} by the first label; {percent(scoring['most_frequent_label'])}% is its full figure, by the most "
+        "frequent label. For the first label it gives no full figure."
+    )
+
+
+def pros_and_cons(reported: Mapping[str, Any]) -> str:
+    """A sentence on the original's tables of pros and cons, whose cells are not known."""
+    methods = reported["pros_and_cons"]["methods"]
+    return (
+        f"The original also sets out the pros and cons of {escape(listing(methods))} in tables. They are not printed "
+        f"here: their cells are {escape(reported['pros_and_cons']['cells'])}."
+    )
