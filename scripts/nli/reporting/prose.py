@@ -206,7 +206,8 @@ def best_parsed(scored: Sequence[tuple[Arm, Mapping[str, Any]]]) -> str:
     arm, scores = max(enough, key=lambda pair: pair[1]["parsed_accuracy"])
     share = f"{percent(scores['parsed_accuracy'])}% of {integer(scores['parsed'])} parsed answers"
     left_out = len(scored) - len(enough)
-    note = f"; {counted(left_out, 'prompt')} with under {least} parsed left out" if left_out else ""
+    verb = "is" if left_out == 1 else "are"
+    note = f"; {counted(left_out, 'prompt')} with under {least} parsed {verb} left out" if left_out else ""
     return f"Counting parsed answers only, **{escape(arm.title)}** leads with {share}{note}."
 
 

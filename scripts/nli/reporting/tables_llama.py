@@ -33,7 +33,7 @@ SCORER_TITLES = {
 
 
 def operations(value: float | None) -> str:
-    """A training's floating-point operations; the trainer gives 0 for a model that cannot count its own."""
+    """A training's floating-point operations; the trainer gives 0 for a model that is not the library's."""
     return "not counted" if value == 0 else scientific(value)
 
 
