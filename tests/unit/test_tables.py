@@ -198,8 +198,9 @@ def test_what_the_original_says_in_words_stands_next_to_ours(results):
     assert cells(text, "Prompt tuning")[1] == "With other parameters it is no better."
     assert cells(text, "QLoRA, learning rate")[1:] == ["Learning rates of 3e-5 and 4e-5 were tried too.", "–"]
     assert cells(text, "QLoRA, steps")[1] == r"Trials ran for 250 steps (max\_steps)."
-    assert "512 is too slow, and 256 makes no difference from 128" in cells(text, "Attempt 1, length")[1]
-    assert "about 51% by the most frequent label and about 30% by the first label; 53.88% is its full figure" in text
+    assert "512 is too slow; 256 is no different from 128" in cells(text, "Attempt 1, length")[1]
+    assert "a small trial, about 51% by the most frequent label and about 30% by the first." in text
+    assert "Its full figure of 53.88% is by the most frequent label; by the first label it has none." in text
     assert "pros and cons of full fine-tuning, tuning several layers and LoRA in tables" in text
     assert "not printed here: their cells are not known" in text
 

@@ -15,8 +15,8 @@ def words(results: Results) -> str:
     ]
     columns = {"About": "l", "The original says": "l", "Ours, accuracy in %": "l"}
     caption = (
-        "What the original says without a figure of its own, condensed and translated, and what our experiments on it "
-        "reach on the matched split, an answer without a label counted as wrong."
+        "What the original says in words, condensed and translated, and the accuracy of our experiments that look into "
+        "it: on the matched split, an answer without a label counted as wrong."
     )
     notes = [trial(results.reported), pros_and_cons(results.reported)]
     return "\n\n".join([table(columns, rows, caption, "tbl-original-words"), *notes])
@@ -36,13 +36,13 @@ def _outcome(arm: Arm) -> str:
 
 
 def trial(reported: Mapping[str, Any]) -> str:
-    """A sentence on the figures of attempt 1: those of the small trial, and the full one."""
+    """What the original's figures for attempt 1 are of: two of a small trial, one of the full evaluation."""
     scoring = reported["llama"]["qlora"]["attempt1"]["scoring"]
     frequent, first = (f"{percent(scoring['trial'][name])}%" for name in ("most_frequent_label", "first_label"))
     return (
-        f"Of attempt 1 the original first gives figures of a small trial, {frequent} by the most frequent label and "
-        f"{first} by the first label; {percent(scoring['most_frequent_label'])}% is its full figure, by the most "
-        "frequent label. For the first label it gives no full figure."
+        f"For attempt 1 the original gives two figures from a small trial, {frequent} by the most frequent label and "
+        f"{first} by the first. Its full figure of {percent(scoring['most_frequent_label'])}% is by the most frequent "
+        "label; by the first label it has none."
     )
 
 
