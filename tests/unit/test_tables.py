@@ -207,7 +207,7 @@ def test_what_the_original_says_in_words_stands_next_to_ours(results):
 
 def test_words_say_which_experiments_a_run_left_out_and_which_failed(results, broken):
     assert cells(original.words(results), "Prompting, temperature")[2] == "*not in this run*"
-    assert cells(original.words(broken), "Attempt 3")[2] == "Attempt 3: SFTTrainer, length 256: *failed*"
+    assert cells(original.words(broken), "Attempt 3")[2] == f"{broken.arms['qlora/attempt3'].title}: *failed*"
 
 
 def test_the_words_name_experiments_that_there_are(results):
@@ -302,8 +302,7 @@ def section(text: str, title: str) -> str:
 
 def test_the_originals_samples_stand_with_the_attempts_they_are_of(results):
     text = tables_llama.samples(results)
-    first = section(text, "Attempt 1: Trainer, instruction text")
-    second = section(text, "Attempt 2: SFTTrainer, length 128")
+    first, second = (section(text, results.arms[f"qlora/attempt{n}"].title) for n in (1, 2))
     pair = "Product and geography are what make cream skimming work."
     assert pair in first
     assert "After training: several labels are written." in first
@@ -312,7 +311,7 @@ def test_the_originals_samples_stand_with_the_attempts_they_are_of(results):
     assert pair in second
     assert r"After training: `Neutral\n<|end_of_text|>`; read as *neutral*." in second
     assert results.arms["qlora/attempt2"].first.samples["after"] in second
-    assert "In the original" not in section(text, "Attempt 3: SFTTrainer, length 256")
+    assert "In the original" not in section(text, results.arms["qlora/attempt1_label_loss"].title)
 
 
 def test_a_prompt_that_several_samples_share_stands_once(results):
@@ -321,8 +320,11 @@ def test_a_prompt_that_several_samples_share_stands_once(results):
     assert text.count("##### Prompt") == len(prompts) == 1  # the fixtures have one for all
 
 
-def test_the_originals_samples_stand_without_ours(broken):
-    assert "*failed*" in section(tables_llama.samples(broken), "Attempt 3: SFTTrainer, length 256")
+def test_the_originals_samples_stand_without_ours(results):
+    arm = dataclasses.replace(results.arms["qlora/attempt2"], status="failed", runs=())
+    text = tables_llama.samples(dataclasses.replace(results, arms={arm.key: arm}))
+    assert "*failed*" in text
+    assert "In the original: “Conceptually cream skimming" in text
 
 
 def test_both_attempts_are_shown_the_pair_that_the_original_shows(results):

@@ -1,4 +1,4 @@
-"""What the original says in words, and which experiments of ours look into it."""
+"""What the original says in words, with the experiments of ours that look into it; and the answers that it shows."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -53,3 +53,31 @@ def pros_and_cons(reported: Mapping[str, Any]) -> str:
         f"The original also sets out the pros and cons of {escape(listing(methods))} in tables. They are not printed "
         f"here: their cells are {escape(reported['pros_and_cons']['cells'])}."
     )
+
+
+def samples_of(reported: Mapping[str, Any], key: str) -> list[str]:
+    """The pairs that the original shows before and after an experiment's training, each as Markdown; [] for none."""
+    family, name = key.split("/")
+    entry = reported["llama"]["qlora"].get(name, {}) if family == "qlora" else {}
+    return [_sample(sample) for sample in entry.get("samples", [])]
+
+
+def _sample(sample: Mapping[str, Any]) -> str:
+    """A sample of the original's: its pair, and what was written after it, as text or in words."""
+    pair = sample["pair"]
+    if "premise" in pair:
+        name = f"“{escape(pair['premise'])}” / “{escape(pair['hypothesis'])}”"
+    else:
+        name = f"a pair about {escape(pair['about'])}, whose sentences are not known"
+    lines = [f"In the original: {name}; the right label is *{pair['label'].lower()}*.", ""]
+    for moment in ("before", "after"):
+        answer = sample.get(moment)
+        if answer:
+            lines += [f"- {moment.capitalize()} training: {_answer(answer)}"]
+    return "\n".join([*lines, ""])
+
+
+def _answer(answer: Mapping[str, str]) -> str:
+    """What the original shows of an answer; a text keeps its letters, with `\\n` for a line break."""
+    text = "`" + answer["text"].replace("\n", "\\n") + "`" if "text" in answer else escape(answer["words"])
+    return f"{text}; read as *{answer['read_as'].lower()}*." if "read_as" in answer else f"{text}."

@@ -7,7 +7,7 @@ report.
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -275,12 +275,6 @@ def reported_parameters(reported: Mapping[str, Any], key: str) -> Mapping[str, A
 def reported_prompt(reported: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """The original's entry for "prompt1" .. "prompt5"; {} for a prompt of ours."""
     return reported["llama"]["icl"]["prompts"].get(_number(name), {})
-
-
-def reported_samples(reported: Mapping[str, Any], key: str) -> Sequence[Mapping[str, Any]]:
-    """The pairs that the original shows before and after an experiment's training; [] for none."""
-    family, name = key.split("/")
-    return reported["llama"]["qlora"].get(name, {}).get("samples", []) if family == "qlora" else []
 
 
 def _number(name: str) -> int | None:

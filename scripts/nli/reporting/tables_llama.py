@@ -17,8 +17,9 @@ from nli.reporting.markup import (
     table,
     yes_no,
 )
+from nli.reporting.original import samples_of
 from nli.reporting.reported import explained, reported_cell
-from nli.reporting.results import Arm, Results, reported_prompt, reported_samples, reported_training
+from nli.reporting.results import Arm, Results, reported_prompt, reported_training
 from nli.reporting.tables_roberta import NONE, status_cells
 
 SCORER_TITLES = {
@@ -30,19 +31,12 @@ SCORER_TITLES = {
     "most_frequent_label": "most frequent label",
     "first_word": "first word",
 }
-
-
-def operations(value: float | None) -> str:
-    """A training's floating-point operations; the trainer gives 0 for a model that is not the library's."""
-    return "not counted" if value == 0 else scientific(value)
-
-
 FIGURES = {  # of history.json's "train" and of reported.yaml alike
     "loss": ("Training loss", lambda value: decimal(value, 4)),
     "seconds": ("Runtime, s", lambda value: decimal(value, 1)),
     "samples_per_second": ("Examples/s", lambda value: decimal(value, 3)),
     "steps_per_second": ("Steps/s", lambda value: decimal(value, 3)),
-    "total_flops": ("FLOPs", operations),
+    "total_flops": ("FLOPs", lambda value: "not counted" if value == 0 else scientific(value)),
     "epoch": ("Epochs", lambda value: decimal(value, 4)),
 }
 
@@ -280,33 +274,12 @@ def samples(results: Results) -> str:
             parts += [_sample_block(title, text) for title, text in blocks]
         else:
             parts.append(f"*{arm.status if not arm.first else 'no sample kept'}*\n")
-        parts += [_original_sample(sample) for sample in reported_samples(results.reported, arm.key)]
+        parts += samples_of(results.reported, arm.key)
     return "\n".join(parts) or NONE
 
 
 def _sample_block(title: str, text: str) -> str:
     return f"##### {title} {{.unnumbered .unlisted}}\n\n{code_block(_visible(text))}"
-
-
-def _original_sample(sample: Mapping[str, Any]) -> str:
-    """A sample of the original's: its pair, and what was written after it, as text or in words."""
-    pair = sample["pair"]
-    if "premise" in pair:
-        name = f"“{escape(pair['premise'])}” / “{escape(pair['hypothesis'])}”"
-    else:
-        name = f"a pair about {escape(pair['about'])}, whose sentences are not known"
-    lines = [f"In the original: {name}; the right label is *{pair['label'].lower()}*.", ""]
-    for moment in ("before", "after"):
-        answer = sample.get(moment)
-        if answer:
-            lines += [f"- {moment.capitalize()} training: {_original_answer(answer)}"]
-    return "\n".join([*lines, ""])
-
-
-def _original_answer(answer: Mapping[str, str]) -> str:
-    """What the original shows of an answer; a text keeps its letters, with `\\n` for a line break."""
-    text = "`" + answer["text"].replace("\n", "\\n") + "`" if "text" in answer else escape(answer["words"])
-    return f"{text}; read as *{answer['read_as'].lower()}*." if "read_as" in answer else f"{text}."
 
 
 def _visible(text: str) -> str:
