@@ -85,7 +85,7 @@ def make_run(directory: Path, key: str, spec: dict, scale: str, n: int, rng) -> 
     write_json(directory / "run.json", {**identity, **describe_run(family, spec, scale)})
     if family not in ("baseline", "icl") and spec.get("method") != "merge":
         write_json(directory / "history.json", draw_history(family, rng))
-    if name.startswith("attempt1"):
+    if spec.get("sample"):
         sample = {"premise": "Some dogs ran.", "hypothesis": "No dog ran.", "label": "Contradiction"}
         prompt = "[INST] NLI Task: [Premise]: Some dogs ran. [Hypothesis]: No dog ran. [/INST]"
         after = " Contradiction Entailment Contradiction Contradiction Neutral Contradiction"

@@ -107,7 +107,8 @@ def test_attempt_1_is_the_reports(experiments, reported):
     assert evaluation_prompts(rows, ours) == [expected]
     assert ours["label_words"] == {word.lower(): word for word in theirs["label_words"].values()}
     assert ours["tokenization"] == {key: theirs["tokenization"][key] for key in ("max_length", "padding")}
-    assert ours["sample"] == {**theirs["sample"], "label": theirs["sample"]["label"].lower()}
+    pair = theirs["samples"][0]["pair"]
+    assert ours["sample"] == {**pair, "label": pair["label"].lower()}
     assert ours["trainer"] == "transformers"
     training, printed = ours["training"], theirs["training"]
     same = set(printed) - {"learning_rate", "fp16", "bf16", "save_steps", "save_total_limit"}

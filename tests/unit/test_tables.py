@@ -11,7 +11,7 @@ from unit.report_fixtures import ROOT, make_results, measure
 
 from nli.config import load_study
 from nli.errors import StudyError
-from nli.reporting import markup, prose, tables, tables_data, tables_llama, tables_overview, tables_roberta
+from nli.reporting import markup, original, prose, tables, tables_data, tables_llama, tables_overview, tables_roberta
 from nli.reporting.results import (
     Arm,
     Run,
@@ -22,6 +22,7 @@ from nli.reporting.results import (
 )
 
 REPORTED = ROOT / "report" / "reported.yaml"
+FIGURE = re.compile(r"[-+]?\d+(\.\d*)?(e[-+]?\d+)?", re.IGNORECASE)
 
 
 def load(folder):
@@ -128,8 +129,92 @@ def test_reported_values_are_those_of_the_earlier_report(results):
     assert reported_training(reported, "qlora/attempt1")["total_flops"] == 9.2619946328064e16
 
 
-def test_a_strength_with_a_comma_is_read_whole(results):
-    assert reported_prompt(results.reported, "prompt3")["strength"] == ("simple, finds neutral better than prompt 2")
+# What the original says of each prompt: its strength, its weakness, and a note ("" where there is none).
+VERDICTS = {
+    "prompt1": (
+        "higher accuracy than some others",
+        "telling the labels apart (neutral and contradiction above all)",
+        "",
+    ),
+    "prompt2": (
+        "better than the first prompt",
+        "no neutral found at all",
+        "asks the question in the reverse direction: whether the premise follows from the hypothesis",
+    ),
+    "prompt3": (
+        "simple, finds neutral better than prompt 2",
+        "lower accuracy overall",
+        "asks in the reverse direction too",
+    ),
+    "prompt4": (
+        "mean accuracy up, neutral found",
+        "needs more examples",
+        "the page cuts the example's premise off where it ends here",
+    ),
+    "prompt5": ("the best of the five", "needs more examples", "asks in the right direction"),
+}
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_every_text_on_a_prompt_is_read_whole_and_shown(results, name):
+    entry = reported_prompt(results.reported, name)
+    assert tuple(entry.get(key, "") for key in ("strength", "weakness", "note")) == VERDICTS[name]
+    assert set(entry) <= {*["approach", "shots", "accuracy", "fits", "text", "example", "strength", "weakness", "note"]}
+    shown = tables_llama.prompts(results)
+    assert all(markup.escape(text) in shown for text in VERDICTS[name])
+
+
+def leaves(value, path=""):
+    """(path, value) of everything in nested mappings and lists that is neither."""
+    if isinstance(value, dict | list):
+        for key, child in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from leaves(child, f"{path}/{key}")
+    else:
+        yield path, value
+
+
+def test_no_value_of_the_original_is_lost_to_yaml(results):
+    """A comma in braces leaves a key without a value, and an exponent without a sign leaves a figure as text."""
+    found = dict(leaves(results.reported))
+    assert [path for path, value in found.items() if value is None] == []
+    assert [path for path, value in found.items() if isinstance(value, str) and FIGURE.fullmatch(value)] == []
+    flops = found["/llama/qlora/attempt1/train/total_flops"]
+    assert isinstance(flops, float)
+    assert flops == 92_619_946_328_064_000
+
+
+def test_what_the_original_says_in_words_stands_next_to_ours(results):
+    warm = {}
+    for n in range(1, 6):
+        arm = results.arms[f"icl/prompt{n}"]
+        spec = {**arm.spec, "title": f"Prompt {n}, temperature 0.5"}
+        warm[f"{arm.key}_warm"] = dataclasses.replace(arm, key=f"{arm.key}_warm", spec=spec)
+    results = dataclasses.replace(results, arms={**results.arms, **warm})
+    text = original.words(results)
+    row = cells(text, "Prompting, temperature")
+    assert row[1] == "At temperature 0.5 the accuracy of every prompt falls."
+    ours = [results.arms[f"icl/prompt{n}_warm"].scores()["accuracy"] for n in range(1, 6)]
+    assert row[2] == "; ".join(f"Prompt {n}, temperature 0.5: {100 * ours[n - 1]:.2f}" for n in range(1, 6))
+    assert cells(text, "Prompt tuning")[1] == "With other parameters it is no better."
+    assert cells(text, "QLoRA, learning rate")[1:] == ["Learning rates of 3e-5 and 4e-5 were tried too.", "–"]
+    assert cells(text, "QLoRA, steps")[1] == r"Trials ran for 250 steps (max\_steps)."
+    assert "512 is too slow; 256 is no different from 128" in cells(text, "Attempt 1, length")[1]
+    assert "a small trial, about 51% by the most frequent label and about 30% by the first." in text
+    assert "Its full figure of 53.88% is by the most frequent label; by the first label it has none." in text
+    assert "pros and cons of full fine-tuning, tuning several layers and LoRA in tables" in text
+    assert "not printed here: their cells are not known" in text
+
+
+def test_words_say_which_experiments_a_run_left_out_and_which_failed(results, broken):
+    assert cells(original.words(results), "Prompting, temperature")[2] == "*not in this run*"
+    assert cells(original.words(broken), "Attempt 3")[2] == f"{broken.arms['qlora/attempt3'].title}: *failed*"
+
+
+def test_the_words_name_experiments_that_there_are(results):
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    named = {key for entry in results.reported["words"] for key in entry.get("see", [])}
+    assert named <= set(config["experiments"])
+    assert len(named) == 12
 
 
 def test_epoch_table_sets_ours_beside_the_reported(results):
@@ -168,14 +253,14 @@ def test_prompt_summary_shows_both_ways_of_counting_and_the_fraction(results):
     assert row[7:] == ["47.17‡", "25/53 to 100/212"]  # 25/53 could be chance, 100/212 not
 
 
-@pytest.mark.parametrize(("variance", "said"), [(0.0, "the same for every pair"), (0.3, "another for every pair")])
+@pytest.mark.parametrize(("variance", "said"), [(0.0, "the same for every pair"), (0.3, "different for every pair")])
 def test_states_that_a_head_reads_are_said_to_differ_or_not(results, variance, said):
     arm = results.arms["linear_head/first_token"]
     states = {"examples": 600, "variance": variance, "mean_square": 2.0}
     run = dataclasses.replace(arm.first, run={**arm.first.run, "states_read": states})
     text = prose.states_read(dataclasses.replace(arm, runs=(run,)))
     assert said in text
-    assert f"over 600 pairs its variance is {variance / 2:.1e}" in text
+    assert f"Over 600 pairs its variance is {variance / 2:.1e} times its mean square" in text
     assert prose.states_read(arm) == ""
 
 
@@ -210,6 +295,82 @@ def test_samples_show_the_raw_answers(results):
     assert sample["before"].strip() in text
 
 
+def section(text: str, title: str) -> str:
+    """What stands under a heading of level 4."""
+    return next(part for part in text.split("\n#### ") if part.removeprefix("#### ").startswith(f"{title} {{"))
+
+
+def test_the_originals_samples_stand_with_the_attempts_they_are_of(results):
+    text = tables_llama.samples(results)
+    first, second = (section(text, results.arms[f"qlora/attempt{n}"].title) for n in (1, 2))
+    pair = "Product and geography are what make cream skimming work."
+    assert pair in first
+    assert "After training: several labels are written." in first
+    assert "a pair about the Etruscans, whose sentences are not known; the right label is *neutral*" in first
+    assert "six labels are written, the first of them Neutral; read as *neutral*" in first
+    assert pair in second
+    assert r"After training: `Neutral\n<|end_of_text|>`; read as *neutral*." in second
+    assert results.arms["qlora/attempt2"].first.samples["after"] in second
+    assert "In the original" not in section(text, results.arms["qlora/attempt1_label_loss"].title)
+
+
+def test_a_prompt_that_several_samples_share_stands_once(results):
+    text = tables_llama.samples(results)
+    prompts = {arm.first.samples["prompt"] for arm in results.family("qlora") if arm.spec.get("sample")}
+    assert text.count("##### Prompt") == len(prompts) == 1  # the fixtures have one for all
+
+
+def test_the_originals_samples_stand_without_ours(results):
+    arm = dataclasses.replace(results.arms["qlora/attempt2"], status="failed", runs=())
+    text = tables_llama.samples(dataclasses.replace(results, arms={arm.key: arm}))
+    assert "*failed*" in text
+    assert "In the original: “Conceptually cream skimming" in text
+
+
+def test_both_attempts_are_shown_the_pair_that_the_original_shows(results):
+    for name in ("attempt1", "attempt2"):
+        pair = results.reported["llama"]["qlora"][name]["samples"][0]["pair"]
+        assert results.arms[f"qlora/{name}"].spec["sample"] == {**pair, "label": "neutral"}
+        assert pair["premise"].startswith("Conceptually cream skimming")
+
+
+@pytest.mark.parametrize("number", range(1, 6))
+def test_every_prompt_is_asked_at_temperature_one_half_too(demo_study, number):
+    warm, plain = (demo_study.experiments[f"icl/prompt{number}{end}"].model_dump() for end in ("_warm", ""))
+    assert warm["generation"] == {**plain["generation"], "temperature": 0.5}
+    assert warm["origin"] == "described"
+    own = {"name", "title", "origin", "rung", "generation"}
+    assert {key: warm[key] for key in set(warm) - own} == {key: plain[key] for key in set(plain) - own}
+
+
+def test_operations_that_the_trainer_does_not_count_are_called_so():
+    show = tables_llama.FIGURES["total_flops"][1]
+    assert show(0) == show(0.0) == "not counted"
+    assert show(9.2619946328064e16) == "9.26 × 10^16^"
+    assert show(None) == "–"
+
+
+def prompt_scores(correct: int, parsed: int, n: int) -> dict:
+    return {"n": n, "parsed": parsed, "parsed_accuracy": correct / parsed if parsed else None}
+
+
+def test_a_prompt_with_few_parsed_answers_does_not_lead_by_them():
+    arms = [Arm(f"icl/{name}", {"title": name}, "done", "", ()) for name in ("A", "B", "C")]
+    scored = list(
+        zip(arms, [prompt_scores(2, 4, 100), prompt_scores(24, 60, 100), prompt_scores(20, 50, 100)], strict=True)
+    )
+    said = prose.best_parsed(scored)
+    assert said.startswith("Counting parsed answers only, **B** leads with 40.00% of 60 parsed answers;")
+    assert said.endswith("; 1 prompt with under 50% of the answers parsed is left out.")
+    assert prose.best_parsed(scored[2:]) == (
+        "Counting parsed answers only, **C** leads with 40.00% of 50 parsed answers."  # half is enough
+    )
+    silent = [(arms[0], prompt_scores(0, 0, 100)), scored[0]]
+    assert prose.best_parsed(silent) == (
+        "By parsed answers only, no prompt is ranked: for none of them could 50% of the answers be parsed."
+    )
+
+
 def test_dropped_rows_and_label_shares_come_from_the_description(results):
     assert cells(tables_data.counts(results), "Validation, matched") == [
         "Validation, matched",
@@ -237,7 +398,7 @@ def test_sentences_claim_only_what_the_interval_allows():
 def test_labels_lost_to_the_limit_on_tokens_are_counted():
     run = Run(1, {}, {}, {"texts": {"rows": 2000, "lost_labels": 31}}, {})
     arm = Arm("qlora/attempt2", {"title": "Attempt 2"}, "done", "", (run,))
-    assert "31 of 2,000 texts lose their label" in prose.lost_labels(arm)
+    assert "cuts the label off 31 of 2,000 training texts of **Attempt 2**" in prose.lost_labels(arm)
     assert prose.lost_labels(Arm("qlora/attempt2", {}, "not run", "", ())) == ""
 
 

@@ -13,12 +13,12 @@ from nli.reporting.markup import counted, escape, integer, interval, listing, pe
 from nli.reporting.results import Arm, Results
 from nli.reporting.tables_ladders import p_equation, points, signed, stands
 
+LEAST_PARSED = 0.5  # share of a prompt's answers: below it, an accuracy among the parsed ones says too little
 ROUNDING = 1e-6  # share of the mean square; half precision rounds each entry by some 5e-4 of it, squared 2.5e-7
 DEMO_NOTICE = "Demo scale: this report shows the machinery and the mechanisms, not the study's results."
 DEMO_DETAIL = (
-    "Every step below ran through the same code as the full study, on far smaller "
-    "models. Set our figures beside the reported ones to compare *patterns* (what learns, what "
-    "collapses, what cannot be parsed), never levels."
+    "Every step below ran the same code as the full study, on far smaller models. Compare our figures with the "
+    "reported ones for *patterns* (what learns, what collapses, what cannot be parsed), never for levels."
 )
 
 
@@ -168,7 +168,7 @@ def data_source(results: Results) -> str:
 
 
 def roberta(results: Results) -> str:
-    """Every RoBERTa experiment in a sentence, and LoRA beside full fine-tuning."""
+    """Every RoBERTa experiment in a sentence, and LoRA against full fine-tuning."""
     lines = [statement(results, arm.key) for arm in results.family("roberta")]
     lines += [line for line in [gap(results, "roberta/full", "roberta/lora")] if line]
     return "\n".join(f"- {line}" for line in lines)
@@ -206,12 +206,7 @@ def icl(results: Results) -> str:
     scored = [(arm, scores) for arm in results.family("icl") if (scores := arm.scores())]
     if not scored:
         return "No prompt has been run, so there is nothing to conclude."
-    lines = []
-    parsed = [pair for pair in scored if pair[1]["parsed_accuracy"] is not None]
-    if parsed:
-        arm, scores = max(parsed, key=lambda pair: pair[1]["parsed_accuracy"])
-        share = f"{percent(scores['parsed_accuracy'])}% of {integer(scores['parsed'])} parsed answers"
-        lines.append(f"Counting parsed answers only, **{escape(arm.title)}** leads with {share}.")
+    lines = [best_parsed(scored)]
     arm, scores = max(scored, key=lambda pair: pair[1]["accuracy"])
     lines.append(f"Counting all answers, {accuracy(arm, scores)} and leads.")
     shares = [scores["parsed"] / scores["n"] for _, scores in scored]
@@ -228,30 +223,44 @@ def icl(results: Results) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
+def best_parsed(scored: Sequence[tuple[Arm, Mapping[str, Any]]]) -> str:
+    """The best prompt by its parsed answers, among those with enough of them, and how many prompts have too few."""
+    enough = [(arm, scores) for arm, scores in scored if scores["parsed"] >= LEAST_PARSED * scores["n"]]
+    least = f"{percent(LEAST_PARSED, 0)}% of the answers"
+    if not enough:
+        return f"By parsed answers only, no prompt is ranked: for none of them could {least} be parsed."
+    arm, scores = max(enough, key=lambda pair: pair[1]["parsed_accuracy"])
+    share = f"{percent(scores['parsed_accuracy'])}% of {integer(scores['parsed'])} parsed answers"
+    left_out = len(scored) - len(enough)
+    verb = "is" if left_out == 1 else "are"
+    note = f"; {counted(left_out, 'prompt')} with under {least} parsed {verb} left out" if left_out else ""
+    return f"Counting parsed answers only, **{escape(arm.title)}** leads with {share}{note}."
+
+
 def qlora(results: Results) -> str:
     """Every QLoRA experiment, and the two scorings of the same answers."""
     lines = [statement(results, arm.key) for arm in results.family("qlora")]
     arm = results.arms.get("qlora/attempt1")
     scores = [arm.scores("matched", name) for name in ("first_label", "most_frequent_label")] if arm else []
     if scores and all(scores):
-        points = 100 * (scores[1]["accuracy"] - scores[0]["accuracy"])
+        moved = 100 * abs(scores[1]["accuracy"] - scores[0]["accuracy"])
         lines.append(
             f"The same answers of **{escape(arm.title)}** score {percent(scores[0]['accuracy'])}% by their "
-            f"first label and {percent(scores[1]['accuracy'])}% by their most frequent one: the way of "
-            f"scoring alone moves the figure by {abs(points):.1f} points."
+            f"first label and {percent(scores[1]['accuracy'])}% by their most frequent one: the scoring alone "
+            f"accounts for {moved:.1f} points."
         )
     lines += [line for arm in results.family("qlora") if (line := lost_labels(arm))]
     return "\n".join(f"- {line}" for line in lines)
 
 
 def lost_labels(arm: Arm) -> str:
-    """How many training texts lose their label to the limit on tokens; nothing where none does."""
+    """How many training texts the limit on tokens cuts before their label; "" where none is."""
     texts = arm.first.history.get("texts", {}) if arm.first else {}
     if not texts.get("lost_labels"):
         return ""
     return (
-        f"In the training of **{escape(arm.title)}**, {integer(texts['lost_labels'])} of "
-        f"{integer(texts['rows'])} texts lose their label to the limit on tokens."
+        f"The limit on tokens cuts the label off {integer(texts['lost_labels'])} of {integer(texts['rows'])} training "
+        f"texts of **{escape(arm.title)}**."
     )
 
 
@@ -275,7 +284,7 @@ def merge_error(arm: Arm) -> str:
 
 
 def linear_head(results: Results) -> str:
-    """The linear heads, how much what they read differs from pair to pair, and what another position changes."""
+    """The linear heads, how much their input varies from pair to pair, and what the other position changes."""
     arms = results.family("linear_head")
     lines = [statement(results, arm.key) for arm in arms]
     lines += [states_read(arm) for arm in arms]
@@ -284,15 +293,15 @@ def linear_head(results: Results) -> str:
 
 
 def states_read(arm: Arm) -> str:
-    """How much the hidden states that a head reads differ between pairs, beside their size; "" if not measured."""
+    """How much the hidden states that a head reads vary over pairs, relative to their size; "" if not measured."""
     states = arm.first.run.get("states_read") if arm.first else None
     if not states:
         return ""
     share = states["variance"] / states["mean_square"]
-    said = "the same for every pair, up to rounding" if share < ROUNDING else "another for every pair"
+    said = "the same for every pair, up to rounding" if share < ROUNDING else "different for every pair"
     return (
-        f"The hidden state that **{escape(arm.title)}** reads is {said}: over {integer(states['examples'])} pairs its "
-        f"variance is {share:.1e} of its mean square."
+        f"The hidden state that **{escape(arm.title)}** reads is {said}. Over {integer(states['examples'])} pairs its "
+        f"variance is {share:.1e} times its mean square."
     )
 
 

@@ -111,7 +111,7 @@ def add_results_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--results", type=Path, required=True, help="the scale's results folder")
     parser.add_argument("--study", type=Path, required=True, help="study.json of the scale")
     parser.add_argument("--data", type=Path, required=True, help="description.json of the data")
-    parser.add_argument("--reported", type=Path, required=True, help="the earlier report's figures")
+    parser.add_argument("--reported", type=Path, required=True, help="what the original found: reported.yaml")
 
 
 def add_fragment_arguments(parser: argparse.ArgumentParser) -> None:
@@ -215,16 +215,17 @@ def read_answers(folder: Path, arm: Arm) -> Answers:
     return Answers(status, "; ".join(problems), frames, arm.first.run if arm.first else {})
 
 
-# How the report judged written answers: parsed, by the first word, by the most frequent label or by the first one.
+# How the original judged written answers: parsed, by the first word, by the most frequent label or by the first one.
 REPORTED_SCORERS = ("parsed", "first_word", "most_frequent_label", "first_label")
 
 
 def reported_accuracy(
     reported: Mapping[str, Any], key: str, split: str = "matched", scorer: str | None = None
 ) -> float | str | None:
-    """What the earlier report printed for an experiment, split and scorer; None where it printed nothing.
+    """What the original printed for an experiment, split and scorer; None where it printed nothing.
 
-    A fraction; or the text as printed ("about 0.30") where the report gave no exact figure.
+    A fraction; or the text as printed ("about 0.30") where the original gave no exact figure. Where a scorer has no
+    full figure, that of the original's small trial stands in.
     """
     family, name = key.split("/")
     if family == "roberta":
@@ -244,26 +245,23 @@ def reported_accuracy(
         return llama["linear_head"]["accuracy"]
     entry = llama["qlora"].get(name, {}) if family == "qlora" else {}
     if "scoring" in entry:
-        return entry["scoring"].get(scorer or "most_frequent_label")
+        scoring = {**entry["scoring"]["trial"], **entry["scoring"]}
+        return scoring.get(scorer or "most_frequent_label")
     return entry.get("accuracy")
 
 
 def reported_training(reported: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """The report's closing training figures (loss, seconds, ...) of an experiment; {} for none."""
+    """The original's closing training figures (loss, seconds, ...) of an experiment; {} for none."""
     family, name = key.split("/")
-    train: Mapping[str, Any] = {}
     if family == "roberta" and "train_seconds" in reported["roberta"].get(name, {}):
-        train = {"seconds": reported["roberta"][name]["train_seconds"]}
-    elif key == "linear_head/first_token":
-        train = reported["llama"]["linear_head"]["train"]
-    elif family == "qlora":
-        train = reported["llama"]["qlora"].get(name, {}).get("train", {})
-    # YAML 1.1 reads 9.26e16 (no sign in the exponent) as text.
-    return {figure: float(value) for figure, value in train.items()}
+        return {"seconds": reported["roberta"][name]["train_seconds"]}
+    if key == "linear_head/first_token":
+        return reported["llama"]["linear_head"]["train"]
+    return reported["llama"]["qlora"].get(name, {}).get("train", {}) if family == "qlora" else {}
 
 
 def reported_parameters(reported: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """The parameter counts that the report printed (or that follow from its table); {} for none."""
+    """The parameter counts that the original printed (or that follow from its table); {} for none."""
     family, name = key.split("/")
     if family == "roberta":
         return reported["roberta"].get(name, {}).get("parameters", {})
@@ -275,19 +273,8 @@ def reported_parameters(reported: Mapping[str, Any], key: str) -> Mapping[str, A
 
 
 def reported_prompt(reported: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """The report's entry for "prompt1" .. "prompt5"; {} for a prompt of ours.
-
-    YAML reads `strength: simple, finds neutral better` inside braces as a value and a key without one;
-    such a key is given back to the text that it was cut from.
-    """
-    entry: dict[str, Any] = {}
-    last = None
-    for key, value in reported["llama"]["icl"]["prompts"].get(_number(name), {}).items():
-        if value is None and last is not None:
-            entry[last] = f"{entry[last]}, {key}"
-        else:
-            entry[key], last = value, key
-    return entry
+    """The original's entry for "prompt1" .. "prompt5"; {} for a prompt of ours."""
+    return reported["llama"]["icl"]["prompts"].get(_number(name), {})
 
 
 def _number(name: str) -> int | None:

@@ -8,7 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nli.atomic import write_text
-from nli.reporting import prose, reported, tables_data, tables_ladders, tables_llama, tables_overview, tables_roberta
+from nli.reporting import (
+    original,
+    prose,
+    reported,
+    tables_data,
+    tables_ladders,
+    tables_llama,
+    tables_overview,
+    tables_roberta,
+)
 from nli.reporting.results import Results
 
 FRAGMENTS: dict[str, Callable[[Results], str]] = {
@@ -60,6 +69,8 @@ FRAGMENTS: dict[str, Callable[[Results], str]] = {
     "reported-conclusion.md": reported.reported_conclusion,
     "pairs-conclusion.md": tables_ladders.pairs,
     "comparison-conclusion.md": prose.comparison,
+    # what the original says
+    "original-words.md": original.words,
     # appendix
     "class-scores.md": tables_overview.class_scores,
     "genre-scores.md": tables_overview.genre_scores,

@@ -17,6 +17,7 @@ from nli.reporting.markup import (
     table,
     yes_no,
 )
+from nli.reporting.original import samples_of
 from nli.reporting.reported import explained, reported_cell
 from nli.reporting.results import Arm, Results, reported_prompt, reported_training
 from nli.reporting.tables_roberta import NONE, status_cells
@@ -35,13 +36,13 @@ FIGURES = {  # of history.json's "train" and of reported.yaml alike
     "seconds": ("Runtime, s", lambda value: decimal(value, 1)),
     "samples_per_second": ("Examples/s", lambda value: decimal(value, 3)),
     "steps_per_second": ("Steps/s", lambda value: decimal(value, 3)),
-    "total_flops": ("FLOPs", scientific),
+    "total_flops": ("FLOPs", lambda value: "not counted" if value == 0 else scientific(value)),
     "epoch": ("Epochs", lambda value: decimal(value, 4)),
 }
 
 
 def prompts(results: Results) -> str:
-    """Each prompt as a card: its text, what it may be answered with, and what the report said of it.
+    """Each prompt as a card: its text, what it may be answered with, and what the original said of it.
 
     A prompt that several experiments use has one card, under the title of the first.
     """
@@ -76,7 +77,7 @@ def _prompt_card(results: Results, arm: Arm) -> str:
 
 
 def icl_summary(results: Results) -> str:
-    """The summary of the prompts: both ways of counting, and the report's accuracy with its fraction."""
+    """The summary of the prompts: both ways of counting, and the original's accuracy with its fraction."""
     rows: list[Sequence[str]] = []
     for arm in results.family("icl"):
         printed = reported_prompt(results.reported, arm.key.split("/")[1])
@@ -110,9 +111,9 @@ def icl_summary(results: Results) -> str:
         f"Reported{GROUP}fraction": "r",
     }
     caption = (
-        "The prompts side by side, on the matched split. The report counted parsed answers only; counted "
-        "strictly, an answer that names no label is wrong. The fractions are recovered from the report's "
-        "decimals: those with at most 250 answers that give the printed value."
+        "The prompts side by side, on the matched split. The original counted parsed answers only; counted "
+        "strictly, an answer that names no label is wrong. The fractions are recovered from the original's "
+        "decimals: those of at most 250 answers that give the printed value."
     )
     return table(columns, rows, explained(caption, rows), "tbl-icl") if rows else NONE
 
@@ -157,7 +158,7 @@ def qlora_settings(results: Results) -> str:
 
 
 def qlora_texts(results: Results) -> str:
-    """The training text of each attempt; an attempt with the text of one before is named beside it."""
+    """The training text of each attempt; attempts that share a text share its heading."""
     texts: dict[str, list[str]] = {}
     for arm in [*results.family("qlora"), *results.family("linear_head")]:
         if arm.spec.get("text") and arm.spec.get("method") != "merge":
@@ -169,7 +170,7 @@ def qlora_texts(results: Results) -> str:
 
 
 def qlora_training(results: Results) -> str:
-    """The trainer's closing figures, ours above the report's."""
+    """The trainer's closing figures, ours above the original's."""
     rows: list[Sequence[str]] = []
     for arm in [*results.family("qlora"), *results.family("linear_head")]:
         if arm.spec.get("method") == "merge":
@@ -191,8 +192,11 @@ def qlora_training(results: Results) -> str:
 
 def qlora_accuracy(results: Results) -> str:
     """Accuracy of every QLoRA experiment under each of its scorers."""
-    arms = results.family("qlora")
-    return _scorer_table(results, arms, "Accuracy of the QLoRA experiments by way of scoring.", "tbl-qlora")
+    caption = (
+        "Accuracy of the QLoRA experiments by way of scoring. The figure reported for attempt 1's first label is that "
+        "of a small trial (@sec-original)."
+    )
+    return _scorer_table(results, results.family("qlora"), caption, "tbl-qlora")
 
 
 def linear_head(results: Results) -> str:
@@ -202,13 +206,13 @@ def linear_head(results: Results) -> str:
 
 
 def merge(results: Results) -> str:
-    """The merged model beside the adapter that was merged."""
+    """The merged model next to the adapter that was merged."""
     merged = [arm for arm in results.family("qlora") if arm.spec.get("method") == "merge"]
     keys = dict.fromkeys(key for arm in merged for key in (arm.spec["adapter"], arm.key))
     arms = [results.arms[key] for key in keys if key in results.arms]
     caption = (
-        "Before and after the merge. The report merged into the 4-bit weights and prints no figure for the "
-        "merged model: it calls its outputs ruined and its accuracy very poor."
+        "Before and after the merge. The original merged into the 4-bit weights and prints no figure for the "
+        "merged model, only a verdict in words (@sec-original)."
     )
     return _scorer_table(results, arms, caption, "tbl-merge")
 
@@ -251,23 +255,31 @@ def _scorer_table(results: Results, arms: Sequence[Arm], caption: str, label: st
 
 
 def samples(results: Results) -> str:
-    """The answer to one pair before and after training, of every experiment that shows it."""
-    parts = []
+    """What the model writes after one pair before and after training: ours, then the original's, by experiment.
+
+    A prompt stands once, with the first experiment that uses it.
+    """
+    parts, prompts_shown = [], set()
     for arm in results.family("qlora"):
         if not arm.spec.get("sample") or arm.spec.get("method") == "merge":
             continue
-        head = f"#### {escape(arm.title)} {{.unnumbered .unlisted}}\n"
+        parts.append(f"#### {escape(arm.title)} {{.unnumbered .unlisted}}\n")
         shown = arm.first.samples if arm.first else {}
-        if not shown:
-            parts.append(f"{head}\n*{arm.status if not arm.first else 'no sample kept'}*\n")
-            continue
-        label = escape(shown["sample"]["label"])
-        blocks = [("Prompt", "prompt"), ("Before training", "before"), ("After training", "after")]
-        text = "\n".join(
-            f"##### {title} {{.unnumbered .unlisted}}\n\n{code_block(_visible(shown[key]))}" for title, key in blocks
-        )
-        parts.append(f"{head}\nThe right label is *{label.lower()}*.\n\n{text}")
+        if shown:
+            blocks = [("Before training", shown["before"]), ("After training", shown["after"])]
+            if shown["prompt"] not in prompts_shown:
+                blocks.insert(0, ("Prompt", shown["prompt"]))
+                prompts_shown.add(shown["prompt"])
+            parts.append(f"The right label is *{escape(shown['sample']['label']).lower()}*.\n")
+            parts += [_sample_block(title, text) for title, text in blocks]
+        else:
+            parts.append(f"*{arm.status if not arm.first else 'no sample kept'}*\n")
+        parts += samples_of(results.reported, arm.key)
     return "\n".join(parts) or NONE
+
+
+def _sample_block(title: str, text: str) -> str:
+    return f"##### {title} {{.unnumbered .unlisted}}\n\n{code_block(_visible(text))}"
 
 
 def _visible(text: str) -> str:

@@ -97,7 +97,7 @@ def all_results(results: Results) -> str:
     }
     caption = (
         "All experiments on the matched split. *All*: an answer that names no label is wrong. *Parsed only*: "
-        "such answers are left out, as the report did for its prompts. *Majority*: the share of the most "
+        "such answers are left out, as the original did for its prompts. *Majority*: the share of the most "
         "frequent label."
     )
     rows = by_family(results, len(columns), row)
@@ -105,7 +105,7 @@ def all_results(results: Results) -> str:
 
 
 def comparison(results: Results) -> str:
-    """The report's closing table as it printed it, with ours beside."""
+    """The original's closing table as it printed it, with our figures next to its own."""
     rows: list[Sequence[str]] = []
     printed_rows = results.reported["comparison_table"]["rows"]
     for key, (title, loss, accuracy, seconds) in zip(COMPARISON, printed_rows, strict=True):
@@ -127,12 +127,12 @@ def comparison(results: Results) -> str:
     columns = {"Approach": "l"}
     for measure in ("Training loss", "Accuracy, %", "Runtime, s"):
         columns |= {f"{measure}{GROUP}ours": "r", f"{measure}{GROUP}reported": "r"}
-    caption = "The report's closing comparison, under its own names, with our figures beside."
+    caption = "The original's closing comparison, under its own names, with our figures next to its own."
     return table(columns, rows, explained(caption, rows), "tbl-comparison")
 
 
 def all_parameters(results: Results) -> str:
-    """Total and trainable parameters of every experiment, beside the report's."""
+    """Total and trainable parameters of every experiment, next to the original's."""
 
     def row(arm: Arm) -> Sequence[str]:
         printed = reported_parameters(results.reported, arm.key)
@@ -156,7 +156,7 @@ def all_parameters(results: Results) -> str:
     }
     caption = (
         "Parameters of every experiment, each counted once. Four-bit weights count as they are packed, two "
-        "to an element, in ours as in the report's."
+        "to an element, in our counts as in the original's."
     )
     return table(columns, by_family(results, len(columns), row), caption, "tbl-all-parameters")
 
@@ -187,7 +187,7 @@ def class_scores(results: Results) -> str:
 
 
 def genre_scores(results: Results) -> str:
-    """Accuracy by genre of the two methods the report ran that learn."""
+    """Accuracy by genre of the original's two methods that learn."""
     arms = [results.arms[key] for key in ("roberta/full", "roberta/lora") if key in results.arms]
     cells: dict[tuple[str, str], list[str]] = {}
     for i, arm in enumerate(arms):

@@ -65,14 +65,14 @@ def settings(results: Results) -> str:
         "Learning rate": "r",
         "Batch": "r",
         "Length": "r",
-        "In the report": "l",
+        "In the original": "l",
     }
     caption = "The RoBERTa experiments at this scale."
     return table(columns, rows, caption, "tbl-roberta-settings") if rows else NONE
 
 
 def layers(results: Results) -> str:
-    """The printed layer table: parameters of each layer beside the report's."""
+    """The printed layer table: parameters of each layer next to the original's."""
     arm = results.arms.get("roberta/full")
     reported = results.reported["roberta"]["full"]["architecture"]
     run = arm.first if arm else None
@@ -99,7 +99,7 @@ def layers(results: Results) -> str:
 
 
 def parameters(results: Results) -> str:
-    """Total, trainable and frozen: counted once; as the report counts; and the report's own figures."""
+    """Total, trainable and frozen: counted once; as the original counts; and the original's own figures."""
     rows: list[Sequence[str]] = []
     for arm in results.family("roberta"):
         title = escape(arm.title)
@@ -111,7 +111,7 @@ def parameters(results: Results) -> str:
         else:
             audit = arm.first.run["parameters"]
             rows.append([title, "counted once", *_counts(audit)])
-            rows.append(["", "as the report counts", *_counts(audit["as_reported"])])
+            rows.append(["", "as the original counts", *_counts(audit["as_reported"])])
         if reported:
             rows.append(["", "reported", *(integer(n) for n in printed), _share(reported)])
     columns = {
@@ -123,7 +123,7 @@ def parameters(results: Results) -> str:
         "Trainable, %": "r",
     }
     caption = (
-        "Parameters. The report's layer table counts a tensor again wherever it is printed again "
+        "Parameters. The original's layer table counts a tensor again wherever it is printed again "
         "(word embeddings under prompt tuning, the head under LoRA), so its totals can exceed the "
         "true ones; both ways of counting are shown."
     )
@@ -171,7 +171,7 @@ def _epoch_table(results: Results, arm: Arm) -> str:
     if not ours:
         caption += f" Our run: {arm.status}."
     if not printed:
-        caption += " The earlier report has no figures for it."
+        caption += " The original has no figures for it."
     return table(columns, rows, caption, f"tbl-epochs-{name.replace('_', '-')}")
 
 
@@ -214,6 +214,6 @@ def accuracy(results: Results) -> str:
 
 
 def train_seconds(results: Results, arm: Arm) -> tuple[float | None, float | None]:
-    """Training time of our first run and of the report's, in seconds."""
+    """Training time of our first run and of the original's, in seconds."""
     ours = arm.first.run.get("seconds", {}).get("train") if arm.first else None
     return ours, reported_training(results.reported, arm.key).get("seconds")

@@ -1,0 +1,83 @@
+"""What the original says in words, with the experiments of ours that look into it; and the answers that it shows."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nli.reporting.markup import MISSING, escape, listing, percent, table
+from nli.reporting.results import Arm, Results
+
+
+def words(results: Results) -> str:
+    """Every statement of reported.yaml's `words` with the accuracy of ours, and what goes with no single statement."""
+    rows = [
+        [escape(entry["about"]), escape(entry["says"]), ours(results, entry.get("see", []))]
+        for entry in results.reported["words"]
+    ]
+    columns = {"About": "l", "The original says": "l", "Ours, accuracy in %": "l"}
+    caption = (
+        "What the original says in words, condensed and translated, and the accuracy of our experiments that look into "
+        "it: on the matched split, an answer without a label counted as wrong."
+    )
+    notes = [trial(results.reported), pros_and_cons(results.reported)]
+    return "\n\n".join([table(columns, rows, caption, "tbl-original-words"), *notes])
+
+
+def ours(results: Results, keys: Sequence[str]) -> str:
+    """The named experiments of this run, each with its accuracy or its status; a dash where none was meant."""
+    arms = [results.arms[key] for key in keys if key in results.arms]
+    if keys and not arms:
+        return "*not in this run*"
+    return "; ".join(f"{escape(arm.title)}: {_outcome(arm)}" for arm in arms) or MISSING
+
+
+def _outcome(arm: Arm) -> str:
+    scores = arm.scores()
+    return percent(scores["accuracy"]) if scores else f"*{arm.status}*"
+
+
+def trial(reported: Mapping[str, Any]) -> str:
+    """What the original's figures for attempt 1 are of: two of a small trial, one of the full evaluation."""
+    scoring = reported["llama"]["qlora"]["attempt1"]["scoring"]
+    frequent, first = (f"{percent(scoring['trial'][name])}%" for name in ("most_frequent_label", "first_label"))
+    return (
+        f"For attempt 1 the original gives two figures from a small trial, {frequent} by the most frequent label and "
+        f"{first} by the first. Its full figure of {percent(scoring['most_frequent_label'])}% is by the most frequent "
+        "label; by the first label it has none."
+    )
+
+
+def pros_and_cons(reported: Mapping[str, Any]) -> str:
+    """A sentence on the original's tables of pros and cons, whose cells are not known."""
+    methods = reported["pros_and_cons"]["methods"]
+    return (
+        f"The original also sets out the pros and cons of {escape(listing(methods))} in tables. They are not printed "
+        f"here: their cells are {escape(reported['pros_and_cons']['cells'])}."
+    )
+
+
+def samples_of(reported: Mapping[str, Any], key: str) -> list[str]:
+    """The pairs that the original shows before and after an experiment's training, each as Markdown; [] for none."""
+    family, name = key.split("/")
+    entry = reported["llama"]["qlora"].get(name, {}) if family == "qlora" else {}
+    return [_sample(sample) for sample in entry.get("samples", [])]
+
+
+def _sample(sample: Mapping[str, Any]) -> str:
+    """A sample of the original's: its pair, and what was written after it, as text or in words."""
+    pair = sample["pair"]
+    if "premise" in pair:
+        name = f"“{escape(pair['premise'])}” / “{escape(pair['hypothesis'])}”"
+    else:
+        name = f"a pair about {escape(pair['about'])}, whose sentences are not known"
+    lines = [f"In the original: {name}; the right label is *{pair['label'].lower()}*.", ""]
+    for moment in ("before", "after"):
+        answer = sample.get(moment)
+        if answer:
+            lines += [f"- {moment.capitalize()} training: {_answer(answer)}"]
+    return "\n".join([*lines, ""])
+
+
+def _answer(answer: Mapping[str, str]) -> str:
+    """What the original shows of an answer; a text keeps its letters, with `\\n` for a line break."""
+    text = "`" + answer["text"].replace("\n", "\\n") + "`" if "text" in answer else escape(answer["words"])
+    return f"{text}; read as *{answer['read_as'].lower()}*." if "read_as" in answer else f"{text}."
