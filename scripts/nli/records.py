@@ -149,7 +149,7 @@ def run_record(
             "evaluation": evaluation_seconds,
         },
         "sessions": training.get("sessions"),
-        "energy_kwh": training.get("energy_kwh"),
+        "energy_kwh": training.get("energy_kwh", {"train": None}),
         "throughput": training.get("throughput", {"examples_per_second": None, "tokens_per_second": None}),
         "peak_memory_gib": highest(peak_memory(), training.get("peak_memory_gib", {})),
         "device": device_name(),

@@ -59,7 +59,11 @@ class Sessions(SavedCallback):
         self.started = perf_counter() if started is None else started
         self.training: list[float] = []  # when this session's training began, and when it ended
         self.meter = PowerMeter(POWER_INTERVAL)
-        self.earlier: dict[str, Any] = {"sessions": 0, "seconds": {"wall": 0.0, "train": 0.0}, "energy_kwh": 0.0}
+        self.earlier: dict[str, Any] = {
+            "sessions": 0,
+            "seconds": {"wall": 0.0, "train": 0.0},
+            "energy_kwh": {"train": 0.0},
+        }
 
     def on_train_begin(self, args, state, control, **kwargs) -> None:
         """Add to the earlier sessions, and start the clock of this one's training."""
@@ -73,17 +77,18 @@ class Sessions(SavedCallback):
     def used(self) -> dict[str, Any]:
         """The sessions up to now: how many, their seconds (the whole job's, the training's), energy and peak memory.
 
-        `energy_kwh` is the GPU's in training; None where a session could not read its power.
+        The energy is the GPU's, in kWh; None where a session could not read the power.
         """
         now = perf_counter()
         begun, ended = [*self.training, now, now][:2]
         seconds = {"wall": now - self.started, "train": ended - begun}
-        before, watts = self.earlier["energy_kwh"], self.meter.watts
+        before, watts = self.earlier["energy_kwh"]["train"], self.meter.watts
         known = before is not None and watts is not None
+        energy = before + watts * seconds["train"] / JOULES_PER_KWH if known else None
         return {
             "sessions": self.earlier["sessions"] + 1,
             "seconds": {key: self.earlier["seconds"][key] + value for key, value in seconds.items()},
-            "energy_kwh": before + watts * seconds["train"] / JOULES_PER_KWH if known else None,
+            "energy_kwh": {"train": energy},
             "peak_memory_gib": highest(self.earlier.get("peak_memory_gib", {}), peak_memory()),
         }
 

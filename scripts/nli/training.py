@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import Trainer, TrainerCallback
+from transformers import Trainer, TrainerCallback, TrainerState
 
 from nli.errors import StudyError
 from nli.sessions import SavedCallback, Sessions
@@ -150,7 +150,7 @@ class ExactResumption(SavedCallback):
         """Put off a checkpoint that is due at an epoch's last step; drop the one of the last step."""
         if state.global_step >= state.max_steps:
             control.should_save = False
-        elif control.should_save and float(state.epoch).is_integer():
+        elif control.should_save and at_epoch_end(state):
             control.should_save, self.due = False, True
 
     def on_epoch_end(self, args, state, control, **kwargs) -> None:
@@ -158,8 +158,12 @@ class ExactResumption(SavedCallback):
         control.should_save, self.due = self.due, False
 
     def remember(self) -> dict[str, Any]:
-        """The summed loss since the last log and the generator's state at the epoch's start, in hexadecimal."""
-        return {"unlogged_loss": unlogged_loss(self.trainer), "epoch_start": self.epoch_start.numpy().tobytes().hex()}
+        """The summed loss since the last log and, in hexadecimal, the generator's state at the start of the epoch.
+
+        At an epoch's end that is the next epoch, which starts from the present state.
+        """
+        start = torch.get_rng_state() if at_epoch_end(self.trainer.state) else self.epoch_start
+        return {"unlogged_loss": unlogged_loss(self.trainer), "epoch_start": start.numpy().tobytes().hex()}
 
     def recall(self, saved: dict[str, Any]) -> None:
         """Give both back, and count the steps of the first window from the last log."""
@@ -167,6 +171,11 @@ class ExactResumption(SavedCallback):
         self.trainer._globalstep_last_logged = max(entry["step"] for entry in loss_entries(self.trainer))
         self.epoch_start = torch.frombuffer(bytearray.fromhex(saved["epoch_start"]), dtype=torch.uint8)
         self.resumed = True
+
+
+def at_epoch_end(state: TrainerState) -> bool:
+    """Whether the last step was its epoch's last; Trainer then counts a whole number of epochs."""
+    return float(state.epoch).is_integer()
 
 
 class StopWhenDiverged(TrainerCallback):
