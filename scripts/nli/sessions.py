@@ -63,6 +63,7 @@ class Sessions(SavedCallback):
             "sessions": 0,
             "seconds": {"wall": 0.0, "train": 0.0},
             "energy_kwh": {"train": 0.0},
+            "peak_memory_gib": {},
         }
 
     def on_train_begin(self, args, state, control, **kwargs) -> None:
@@ -89,7 +90,7 @@ class Sessions(SavedCallback):
             "sessions": self.earlier["sessions"] + 1,
             "seconds": {key: self.earlier["seconds"][key] + value for key, value in seconds.items()},
             "energy_kwh": {"train": energy},
-            "peak_memory_gib": highest(self.earlier.get("peak_memory_gib", {}), peak_memory()),
+            "peak_memory_gib": highest(self.earlier["peak_memory_gib"], peak_memory()),
         }
 
     remember = used
