@@ -8,13 +8,14 @@ from nli.errors import run_main
 from nli.files import read_json
 from nli.jobs import finish_training, training_parser
 from nli.linear_head import build_classifier, make_trainer, tokenize_texts
+from nli.sessions import Sessions
 from nli.training import run_training, save_trained
 
 
 def main() -> None:
     args = training_parser(__doc__).parse_args()
 
-    started = runtime.start(args.seed, args.threads)
+    sessions = Sessions(runtime.start(args.seed, args.threads))
     spec = read_json(args.spec)
     tokenizer = load_tokenizer(args.model)
     check_decoder(args.model, tokenizer, spec)
@@ -22,10 +23,10 @@ def main() -> None:
 
     model = build_classifier(args.model, spec)
     trainer = make_trainer(model, tokenizer, dataset, spec["training"], args.checkpoints, args.seed)
-    history, audit = run_training(trainer, args.checkpoints)
+    history, audit = run_training(trainer, args.checkpoints, sessions)
 
     save_trained(model, args.output_dir)
-    finish_training(args, spec, model, history, audit, started)
+    finish_training(args, spec, model, history, audit, sessions)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from nli.files import read_json
 from nli.jobs import finish_training, training_parser
 from nli.language_modeling import count_lost_labels, encode_texts, training_dataset
 from nli.qlora import answer_sample, make_trainer
+from nli.sessions import Sessions
 from nli.training import run_training
 
 
@@ -24,7 +25,7 @@ def main() -> None:
     parser.add_argument("--samples", type=Path, required=True, help="answers before and after training")
     args = parser.parse_args()
 
-    started = runtime.start(args.seed, args.threads)
+    sessions = Sessions(runtime.start(args.seed, args.threads))
     spec = read_json(args.spec)
     tokenizer = load_tokenizer(args.model)
     check_decoder(args.model, tokenizer, spec)
@@ -39,7 +40,7 @@ def main() -> None:
     runtime.start(args.seed, args.threads)  # the sample's answer must not move the adapter's first weights
     model = add_adapter(model, spec)
     trainer = make_trainer(model, tokenizer, dataset, spec, args.checkpoints, args.seed)
-    history, audit = run_training(trainer, args.checkpoints)
+    history, audit = run_training(trainer, args.checkpoints, sessions)
     history["texts"] = {"rows": len(encoded.texts), "lost_labels": lost}
     after = answer_sample(model, tokenizer, spec, args.seed)
 
@@ -53,7 +54,7 @@ def main() -> None:
             "after": after["answer"],
         },
     )
-    finish_training(args, spec, model, history, audit, started)
+    finish_training(args, spec, model, history, audit, sessions)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from nli.encoder import build_encoder, load_tokenizer, make_trainer, tokenize_pa
 from nli.errors import run_main
 from nli.files import read_json
 from nli.jobs import finish_training, training_parser
+from nli.sessions import Sessions
 from nli.training import run_training, save_trained
 
 
@@ -20,7 +21,7 @@ def main() -> None:
     parser.add_argument("--validation", type=Path, required=True, help="split evaluated after each epoch")
     args = parser.parse_args()
 
-    started = runtime.start(args.seed, args.threads)
+    sessions = Sessions(runtime.start(args.seed, args.threads))
     spec = read_json(args.spec)
     tokenizer = load_tokenizer(args.model)
     check_encoder(args.model, spec)
@@ -29,10 +30,10 @@ def main() -> None:
 
     model = build_encoder(args.model, spec)
     trainer = make_trainer(model, tokenizer, train, validation, spec["training"], args.checkpoints, args.seed)
-    history, audit = run_training(trainer, args.checkpoints)
+    history, audit = run_training(trainer, args.checkpoints, sessions)
 
     save_trained(model, args.output_dir)
-    finish_training(args, spec, model, history, audit, started)
+    finish_training(args, spec, model, history, audit, sessions)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from nli.evaluation import parse_splits, read_sample
 from nli.files import read_json
 from nli.predictions import write_predictions
 from nli.records import run_record, training_record
+from nli.sessions import Sessions
 from nli.training import GradientAudit
 
 
@@ -51,11 +52,11 @@ def finish_training(
     model: nn.Module,
     history: dict[str, Any],
     audit: GradientAudit,
-    started: float,
+    sessions: Sessions,
 ) -> None:
     """Write history and record, then drop the checkpoints: the trained tensors are in `output_dir` by now."""
     write_json(args.history, history)
-    write_json(args.record, training_record(model, history, audit, started, spec))
+    write_json(args.record, training_record(model, history, audit, sessions, spec))
     shutil.rmtree(args.checkpoints, ignore_errors=True)
 
 

@@ -12,8 +12,9 @@ import torch
 from torch import nn
 
 from nli.files import read_json
-from nli.provenance import GIB, data_identity, resident_memory, versions
+from nli.provenance import data_identity, versions
 from nli.revision import git_commit
+from nli.sessions import Sessions, highest, peak_memory
 from nli.training import GradientAudit
 
 
@@ -85,22 +86,25 @@ def layer_rows(model: nn.Module) -> list[dict[str, Any]]:
 
 
 def training_record(
-    model: nn.Module, history: dict[str, Any], audit: GradientAudit, started: float, spec: dict[str, Any]
+    model: nn.Module, history: dict[str, Any], audit: GradientAudit, sessions: Sessions, spec: dict[str, Any]
 ) -> dict[str, Any]:
-    """What a training job leaves for the run's record (times in seconds, memory in GiB)."""
+    """What a training job leaves for the run's record, over all its sessions (see `Sessions.used`).
+
+    `audited_steps` is how many of the first steps the gradients were looked at in.
+    """
     train = history["train"]
     return {
         "spec": spec,
         "parameters": {
             **parameter_counts(model),
             "gradient_tensors": [name for name, _ in model.named_parameters() if name in audit.names],
+            "audited_steps": min(audit.steps, train["steps"]),
         },
-        "seconds": {"wall": time.perf_counter() - started, "train": train["seconds"]},
+        **sessions.used(),
         "throughput": {
             "examples_per_second": train["examples"] / train["seconds"],
             "tokens_per_second": train["tokens"] / train["seconds"],
         },
-        "peak_memory_gib": peak_memory(),
     }
 
 
@@ -129,10 +133,10 @@ def run_record(
         "frozen": sum(p.numel() for p in model.parameters()),
         "trainable_tensors": [],
         "gradient_tensors": [],
+        "audited_steps": 0,
     }
     wall = time.perf_counter() - started
     seconds = training.get("seconds", {})
-    memory = [peak_memory(), training.get("peak_memory_gib", {})]
     return {
         **{key: spec[key] for key in ("family", "name")},
         "seed": seed,
@@ -144,10 +148,10 @@ def run_record(
             "train": seconds.get("train"),
             "evaluation": evaluation_seconds,
         },
+        "sessions": training.get("sessions"),
+        "energy_kwh": training.get("energy_kwh", {"train": None}),
         "throughput": training.get("throughput", {"examples_per_second": None, "tokens_per_second": None}),
-        "peak_memory_gib": {
-            key: max((m[key] for m in memory if m.get(key) is not None), default=None) for key in ("process", "device")
-        },
+        "peak_memory_gib": highest(peak_memory(), training.get("peak_memory_gib", {})),
         "device": device_name(),
         "dtype": str(next(p.dtype for p in model.parameters() if p.is_floating_point())).removeprefix("torch."),
         "versions": versions(),
@@ -155,12 +159,6 @@ def run_record(
         "model": model_identity(model_folder),
         "git_commit": git_commit(),
     }
-
-
-def peak_memory() -> dict[str, float | None]:
-    """Peak resident memory of this process and peak allocation on the device, in GiB."""
-    device = torch.cuda.max_memory_allocated() / GIB if torch.cuda.is_available() else None
-    return {"process": resident_memory(), "device": device}
 
 
 def device_name() -> str:

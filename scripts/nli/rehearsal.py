@@ -32,9 +32,11 @@ from nli.labels import LABELS
 from nli.language_modeling import encode_texts, training_dataset
 from nli.memory import available_memory
 from nli.power import PowerMeter
+from nli.provenance import GIB
 from nli.random_models import random_decoder, random_encoder, skeleton_decoder, skeleton_encoder
-from nli.records import GIB, device_name, peak_memory
+from nli.records import device_name
 from nli.schema_experiments import UNQUANTIZED
+from nli.sessions import peak_memory
 
 # Words and punctuation marks of MultiNLI's sentences, at the 5th, 15th, ... 95th percentile of its training set
 # (Williams et al. 2018; counted over 39,270 rows).

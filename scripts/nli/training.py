@@ -4,18 +4,21 @@ Whatever a method leaves untouched is in the base model's files already, so a ch
 only the tensors that training may change or that were made at random (adapters, prompts, heads).
 """
 
+import json
 import math
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import Trainer, TrainerCallback
+from transformers import Trainer, TrainerCallback, TrainerState
 
 from nli.errors import StudyError
+from nli.sessions import SavedCallback, Sessions
 
 TENSORS = "model.safetensors"
 AUDITED_STEPS = 5  # LoRA's A has no gradient until B, which starts at zero, has moved
@@ -88,8 +91,8 @@ class StudyTrainer(TrainedTensors, Trainer):
     """transformers' Trainer, saving only what training changes."""
 
 
-class GradientAudit(TrainerCallback):
-    """Record which trainable tensors ever got a non-zero gradient in the first steps.
+class GradientAudit(SavedCallback):
+    """Record which trainable tensors ever got a non-zero gradient in the first steps, whichever session made them.
 
     `names` is the answer; a tensor that trains in name only never enters it.
     """
@@ -106,6 +109,73 @@ class GradientAudit(TrainerCallback):
         for name, parameter in self.model.named_parameters():
             if parameter.grad is not None and bool(parameter.grad.any()):
                 self.names.add(name)
+
+    def remember(self) -> dict[str, Any]:
+        """The names so far."""
+        return {"names": sorted(self.names)}
+
+    def recall(self, saved: dict[str, Any]) -> None:
+        """Take an earlier session's names."""
+        self.names = set(saved["names"])
+
+
+class ExactResumption(SavedCallback):
+    """Make a resumed training the same as one that nobody stopped, where Trainer's own checkpoints fall short.
+
+    - A checkpoint that is due at an epoch's last step waits for that epoch's evaluation. Trainer saves before it
+      evaluates and does not evaluate on resumption: the history would lack the evaluation, and the random numbers that
+      it draws would be drawn by the next epoch's dropout.
+    - No checkpoint is made at the last step of all. The outputs follow at once, and Trainer would resume from it by
+      training one step more.
+    - The loss that is not logged yet is saved, else the first window logged after resumption would lack its first
+      steps.
+    - The generator's state at the epoch's start is saved: batches of like length are drawn from it.
+    """
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+        self.due = False
+        self.epoch_start = torch.get_rng_state()
+        self.resumed = False
+
+    def on_epoch_begin(self, args, state, control, **kwargs) -> None:
+        """Draw a resumed epoch's batches as the session that began it did; Trainer then sets the checkpoint's state."""
+        if self.resumed:
+            torch.set_rng_state(self.epoch_start)
+            self.resumed = False
+        else:
+            self.epoch_start = torch.get_rng_state()
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        """Put off a checkpoint that is due at an epoch's last step; drop the one of the last step."""
+        if state.global_step >= state.max_steps:
+            control.should_save = False
+        elif control.should_save and at_epoch_end(state):
+            control.should_save, self.due = False, True
+
+    def on_epoch_end(self, args, state, control, **kwargs) -> None:
+        """Ask for the checkpoint that was put off: Trainer evaluates first."""
+        control.should_save, self.due = self.due, False
+
+    def remember(self) -> dict[str, Any]:
+        """The summed loss since the last log and, in hexadecimal, the generator's state at the start of the epoch.
+
+        At an epoch's end that is the next epoch, which starts from the present state.
+        """
+        start = torch.get_rng_state() if at_epoch_end(self.trainer.state) else self.epoch_start
+        return {"unlogged_loss": unlogged_loss(self.trainer), "epoch_start": start.numpy().tobytes().hex()}
+
+    def recall(self, saved: dict[str, Any]) -> None:
+        """Give both back, and count the steps of the first window from the last log."""
+        self.trainer._tr_loss += saved["unlogged_loss"]
+        self.trainer._globalstep_last_logged = max(entry["step"] for entry in loss_entries(self.trainer))
+        self.epoch_start = torch.frombuffer(bytearray.fromhex(saved["epoch_start"]), dtype=torch.uint8)
+        self.resumed = True
+
+
+def at_epoch_end(state: TrainerState) -> bool:
+    """Whether the last step was its epoch's last; Trainer then counts a whole number of epochs."""
+    return float(state.epoch).is_integer()
 
 
 class StopWhenDiverged(TrainerCallback):
@@ -160,73 +230,134 @@ def training_arguments(training: dict[str, Any], checkpoints: Path | str, seed: 
 def last_checkpoint(checkpoints: Path | str) -> str | None:
     """The newest checkpoint that was written to its end; None if there is none.
 
-    Trainer writes trainer_state.json last, so a checkpoint without it belongs to a job killed while saving.
+    Trainer writes trainer_state.json last, so a checkpoint that lacks it or has a part of it belongs to a job killed
+    while saving.
+
+    Raises:
+        StudyError: the checkpoint was made by an earlier version of this code, which saved less.
     """
     found = [
-        (int(match[1]), str(path))
+        (int(match[1]), path, state)
         for path in Path(checkpoints).glob("checkpoint-*")
-        if (match := re.fullmatch(r"checkpoint-(\d+)", path.name)) and (path / "trainer_state.json").exists()
+        if (match := re.fullmatch(r"checkpoint-(\d+)", path.name)) and (state := checkpoint_state(path)) is not None
     ]
-    return max(found)[1] if found else None
+    if not found:
+        return None
+    _, path, state = max(found, key=lambda checkpoint: checkpoint[0])
+    saved = state.get("stateful_callbacks") or {}
+    if any(kind.__name__ not in saved for kind in (GradientAudit, ExactResumption, Sessions)):
+        raise StudyError(
+            f"{path}: an earlier version of the study made this checkpoint, without the times and the gradient audit "
+            f"of its steps; delete {path.parent} to train from the start, or finish the run with that version"
+        )
+    return str(path)
 
 
-def run_training(trainer: Trainer, checkpoints: Path | str) -> tuple[dict[str, Any], GradientAudit]:
+def checkpoint_state(checkpoint: Path) -> dict[str, Any] | None:
+    """What Trainer saved of its own state in a checkpoint; None if it is missing or cut off."""
+    try:
+        return json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+
+
+def run_training(
+    trainer: Trainer, checkpoints: Path | str, sessions: Sessions | None = None
+) -> tuple[dict[str, Any], GradientAudit]:
     """Train, resuming from the last whole checkpoint.
 
     The caller deletes the checkpoints once its outputs are written.
 
+    Args:
+        sessions: the job's account of its time and memory; a new one if None.
+
     Returns:
-        the history (see `history`) and the gradient audit.
+        the history (see `history`) and the gradient audit, both of all sessions.
 
     Raises:
-        StudyError: the loss became NaN or infinite.
+        StudyError: the loss became NaN or infinite, or the checkpoint is of an earlier version.
     """
+    sessions = sessions or Sessions()
     audit = GradientAudit(trainer.model)
-    trainer.add_callback(audit)
-    trainer.add_callback(StopWhenDiverged())
+    for callback in (audit, ExactResumption(trainer), sessions, StopWhenDiverged()):
+        trainer.add_callback(callback)
     resume = last_checkpoint(checkpoints)
     if resume:
         print(f"resuming from {resume}", flush=True)
     else:
         shutil.rmtree(checkpoints, ignore_errors=True)  # half a checkpoint is worth nothing
-    output = trainer.train(resume_from_checkpoint=resume)
-    return history(trainer, output.metrics), audit
+    with sessions.meter:
+        trainer.train(resume_from_checkpoint=resume)
+    return history(trainer, sessions.used()["seconds"]["train"]), audit
 
 
-def history(trainer: Trainer, metrics: dict[str, float]) -> dict[str, Any]:
+def history(trainer: Trainer, seconds: float) -> dict[str, Any]:
     """What training logged: every logging step, every epoch that was evaluated, and the totals.
 
     An epoch's `training_loss` is the last one logged before its evaluation, as notebooks print it;
     `mean_training_loss` is over the epoch's logged steps.
+
+    Args:
+        trainer: after training. The totals are read from its state: the metrics that it returns are of the last
+            session alone, and its callbacks take entries out of them.
+        seconds: the training's, over all sessions.
     """
-    steps, epochs, window = [], [], []
-    for entry in trainer.state.log_history:
+    state = trainer.state
+    examples = round(state.epoch * len(trainer.train_dataset))
+    steps = [
+        {key: entry.get(key) for key in ("step", "epoch", "loss", "learning_rate", "grad_norm")}
+        for entry in loss_entries(trainer)
+    ]
+    return {
+        "steps": steps,
+        "epochs": evaluated_epochs(state.log_history),
+        "train": {
+            "loss": (logged_loss(steps) + unlogged_loss(trainer)) / state.global_step,
+            "seconds": seconds,
+            "samples_per_second": examples / seconds,
+            "steps_per_second": state.global_step / seconds,
+            "total_flops": state.total_flos,
+            "epoch": state.epoch,
+            "steps": state.global_step,
+            "examples": examples,
+            "tokens": int(state.num_input_tokens_seen),
+        },
+    }
+
+
+def loss_entries(trainer: Trainer) -> list[dict[str, Any]]:
+    """The entries of the log that hold a training loss, the mean over the steps since the entry before."""
+    return [entry for entry in trainer.state.log_history if "loss" in entry]
+
+
+def logged_loss(entries: Sequence[dict[str, Any]], start: int = 0) -> float:
+    """The losses of all logged steps after step `start`, summed; each entry counts with the steps of its window."""
+    before = [start, *(entry["step"] for entry in entries)]
+    return sum(entry["loss"] * (entry["step"] - step) for step, entry in zip(before, entries, strict=False))
+
+
+def unlogged_loss(trainer: Trainer) -> float:
+    """The losses of the steps since the last log, summed; 0 before training. Trainer keeps the sum to itself."""
+    return trainer._tr_loss.item() if trainer.state.global_step else 0.0
+
+
+def evaluated_epochs(log: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A row for each evaluation in Trainer's log, see `history`."""
+    epochs, window, start = [], [], 0
+    for entry in log:
         if "loss" in entry:
-            steps.append({key: entry.get(key) for key in ("step", "epoch", "loss", "learning_rate", "grad_norm")})
-            window.append(entry["loss"])
+            window.append(entry)
         elif "eval_loss" in entry:
+            steps = window[-1]["step"] - start if window else 0
             epochs.append(
                 {
                     "epoch": entry["epoch"],
-                    "training_loss": window[-1] if window else None,
-                    "mean_training_loss": sum(window) / len(window) if window else None,
+                    "training_loss": window[-1]["loss"] if window else None,
+                    "mean_training_loss": logged_loss(window, start) / steps if window else None,
                     "validation_loss": entry["eval_loss"],
                     "accuracy": entry["eval_accuracy"],
                 }
             )
+            start += steps
             window = []
-    return {
-        "steps": steps,
-        "epochs": epochs,
-        "train": {
-            "loss": metrics["train_loss"],
-            "seconds": metrics["train_runtime"],
-            "samples_per_second": metrics["train_samples_per_second"],
-            "steps_per_second": metrics["train_steps_per_second"],
-            "total_flops": metrics["total_flos"],
-            "epoch": metrics["epoch"],
-            "steps": trainer.state.global_step,
-            "examples": round(metrics["epoch"] * len(trainer.train_dataset)),
-            "tokens": int(trainer.state.num_input_tokens_seen),
-        },
-    }
+    return epochs

@@ -194,7 +194,7 @@ def answers(results: Path) -> dict[str, bytes]:
 
 
 # What a record measures, and the commit, which a copy of the repository does not have.
-MEASURED = {"seconds", "throughput", "peak_memory_gib", "git_commit"}
+MEASURED = {"sessions", "seconds", "throughput", "energy_kwh", "peak_memory_gib", "git_commit"}
 MEASURED_IN_HISTORY = {"seconds", "samples_per_second", "steps_per_second"}
 
 

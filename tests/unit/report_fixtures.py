@@ -150,8 +150,11 @@ def describe_run(family: str, spec: dict, scale: str) -> dict:
             else [],
             "trainable_tensors": ["classifier.dense.weight"],
             "gradient_tensors": ["classifier.dense.weight"],
+            "audited_steps": 5,
         },
         "seconds": {"wall": 41.2, "train": None if family == "icl" else 31.5, "evaluation": 6.1},
+        "sessions": None if family == "icl" else 1,
+        "energy_kwh": {"train": None},
         "throughput": {"examples_per_second": 571.2, "tokens_per_second": 10234.0}
         if family != "icl"
         else {"examples_per_second": None, "tokens_per_second": None},

@@ -82,7 +82,7 @@ def test_record_of_an_untrained_run_has_no_training_and_every_identity(encoder_f
     total = sum(p.numel() for p in model.parameters())
     assert record["parameters"]["trainable"] == 0
     assert record["parameters"]["frozen"] == record["parameters"]["total"] == total
-    assert record["seconds"]["train"] is None
+    assert record["seconds"]["train"] is record["sessions"] is record["energy_kwh"]["train"] is None
     assert record["data"]["sha256"]["matched"] == sha256(tmp_path / "matched.parquet")
     assert record["model"]["sha256"] == model_source(encoder_folder, "x", None)["sha256"]
     assert record["peak_memory_gib"]["process"] > 0.05

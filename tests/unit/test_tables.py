@@ -444,3 +444,9 @@ def test_merge_conclusion_says_what_the_merge_did_to_the_logits(folder, tmp_path
     path.write_text(json.dumps({**json.loads(path.read_text()), "merge": error}))
     said = prose.merge(load(tmp_path / "study"))
     assert "away from the adapter's by 25.0% of what the adapter itself moves them (over 32 pairs)" in said
+
+
+def test_audits_sentence_says_how_many_steps_it_covers():
+    audit = {"trainable": 8, "trainable_tensors": ["a", "b"], "gradient_tensors": ["b"], "audited_steps": 5}
+    assert "of which 1 had a non-zero gradient within the first 5 training steps;" in prose.gradient(audit)
+    assert "had a non-zero gradient; 8 trainable" in prose.gradient({**audit, "audited_steps": None})

@@ -71,12 +71,16 @@ def test_killed_training_resumes_to_the_same_weights(encoder_folder, rows, tmp_p
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
-def test_checkpoint_of_a_job_killed_while_saving_is_not_resumed(tmp_path):
-    whole, half = tmp_path / "checkpoint-4", tmp_path / "checkpoint-8"
-    whole.mkdir()
+def test_checkpoint_of_a_job_killed_while_saving_is_not_resumed(encoder_folder, rows, tmp_path):
+    trainer = make_trainer(encoder_folder, rows, tmp_path)
+    trainer.add_callback(KillAt(6))
+    with pytest.raises(Killed):
+        run_training(trainer, tmp_path)
+    whole, half, cut = (tmp_path / f"checkpoint-{step}" for step in (4, 8, 12))
     half.mkdir()
-    (whole / "trainer_state.json").write_text("{}")
     (half / "model.safetensors").write_text("")
+    cut.mkdir()
+    (cut / "trainer_state.json").write_text((whole / "trainer_state.json").read_text()[:-9])
     assert last_checkpoint(tmp_path) == str(whole)
     assert last_checkpoint(tmp_path / "missing") is None
 

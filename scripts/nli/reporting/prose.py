@@ -194,9 +194,11 @@ def gradient(audit: Mapping[str, Any]) -> str:
     moved = audit.get("gradient_tensors") or []
     shown = listing([f"`{name.removeprefix('base_model.')}`" for name in names[:3]])
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    steps = audit.get("audited_steps")  # records of earlier versions lack it
+    within = f" within the first {counted(steps, 'training step')}" if steps else ""
     return (
         f"The audit of our run: {counted(len(names), 'trainable tensor')} ({shown}{more}), of which "
-        f"{len(moved)} had a non-zero gradient at the first step; "
+        f"{len(moved)} had a non-zero gradient{within}; "
         f"{integer(audit.get('trainable'))} trainable weights in all."
     )
 
