@@ -6,6 +6,7 @@ from typing import Any
 from nli.budget import training_budget, training_examples
 from nli.config import training_spec, trains
 from nli.reporting.markup import MISSING, decimal, table
+from nli.sampling import tune_rows
 from nli.schema import Study
 from nli.schema_experiments import Experiment
 
@@ -78,8 +79,8 @@ def split_rows(study: Study, split: str) -> int | None:
     """Rows of a split that is answered, after the study's cap; None for `files`, which are not read here."""
     data = study.data
     cap = data.tune_examples if split == "tune" else data.evaluation_examples
-    if data.source == "hub" and split == "tune":
-        size = cap  # of the training rows that train leaves: most of them
+    if data.source == "hub" and data.rows and split == "tune":
+        size = tune_rows(data.rows.train, data.tune_examples)
     elif data.source == "hub" and data.rows:
         size = getattr(data.rows, f"validation_{split}")
     elif data.source == "synthetic":

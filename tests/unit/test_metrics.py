@@ -26,6 +26,7 @@ def make_rows(gold, pred, *, genre=None, logp=None, scorer="parsed", split="matc
             "scorer": scorer,
             "pair_id": [f"{i}" for i in range(n)],
             "genre": genre or [""] * n,
+            "premise_id": [f"premise-{i // 3}" for i in range(n)],
             "gold": gold,
             "pred": pd.Series(pred, dtype=object),
             "answer": None,
