@@ -276,9 +276,7 @@ def test_premise_is_named_by_its_text_without_the_white_space_around_it(tmp_path
     assert frames["train"]["premise_id"].tolist()[:2] == [abc, abc]
     assert frames["train"]["premise_id"].tolist()[2] != abc
     assert frames["validation_matched"]["premise_id"].tolist() == [abc]
-    assert frames["validation_mismatched"]["premise_id"].tolist() == [
-        hashlib.sha256(b"Zo\xc3\xab").hexdigest()[:16]
-    ]
+    assert frames["validation_mismatched"]["premise_id"].tolist() == [hashlib.sha256(b"Zo\xc3\xab").hexdigest()[:16]]
 
 
 def test_input_files_loads_neither_torch_nor_datasets(tmp_path):

@@ -104,7 +104,7 @@ def test_held_out_rows_are_whole_premises_but_for_the_last():
     drawn = sampling.draw_premises(frame, 31, 42, "matched")
     assert sorted(drawn["premise_id"].value_counts()) == [1] + [3] * 10
     assert positions(drawn) == sorted(positions(drawn))
-    assert len(set(positions(drawn)[::3])) > 10 and positions(drawn) != list(range(31))
+    assert positions(drawn) != list(range(31))
     smaller = sampling.draw_premises(frame, 14, 42, "matched")
     assert set(ids(smaller)) < set(ids(drawn))
     assert ids(sampling.draw_premises(frame, 31, 42, "matched")) == ids(drawn)
@@ -156,7 +156,7 @@ def test_no_premise_of_tune_stands_in_train():
 
 def test_tune_of_every_premise_is_an_error():
     raw = raw_data(train=pairs(6, "train", hypotheses=6))
-    with pytest.raises(StudyError, match="every premise of the 6 training rows.*set data.tune_examples to 0"):
+    with pytest.raises(StudyError, match=r"every premise of the 6 training rows.*set data.tune_examples to 0"):
         draw(raw, train_fraction=1.0)
 
 
