@@ -374,7 +374,7 @@ def files_of_selected_runs(name):
     return [
         study_path(experiment.key, f"seed{seed}", name)
         for experiment in STUDY.selected()
-        for seed in STUDY.seeds
+        for seed in STUDY.seeds_of(experiment)
     ]
 
 

@@ -17,7 +17,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--raw-dir", type=Path, required=True, help="what fetch_data.py wrote")
     parser.add_argument("--train-fraction", type=float, required=True, help="of the training rows")
-    parser.add_argument("--tune-examples", type=int, required=True, help="of the unused rows")
+    parser.add_argument("--tune-examples", type=int, required=True, help="of premises that train has none of")
     parser.add_argument("--train-examples", type=int, help="at most so many (default: no limit)")
     parser.add_argument("--evaluation-examples", type=int, help="of each set (default: all)")
     parser.add_argument("--seed", type=int, required=True)

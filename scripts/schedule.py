@@ -21,7 +21,7 @@ def main() -> None:
     times.add_argument("--rehearsal", type=Path, help="rehearsal.json")
     times.add_argument("--reported", type=Path, help="reported.yaml: training times only")
     parser.add_argument("--config", type=Path, default=Path("config.yaml"), help="experiments, for --reported")
-    parser.add_argument("--seeds", type=int, default=1, help="seeds of each experiment, for --reported")
+    parser.add_argument("--seeds", type=int, help="seeds of each experiment, for --reported (default: config.yaml's)")
     parser.add_argument("--rungs", choices=("core", "all"), default="core", help="rungs of the ladders, for --reported")
     parser.add_argument("--gpus", type=int, nargs="+", default=[1, 4, 16], help="numbers of GPUs")
     args = parser.parse_args()
@@ -30,7 +30,7 @@ def main() -> None:
         jobs = jobs_of_rehearsal(read_json(args.rehearsal))
     else:
         reported, config = (yaml.safe_load(path.read_text(encoding="utf-8")) for path in (args.reported, args.config))
-        jobs = jobs_of_report(reported, config["experiments"], args.seeds, args.rungs)
+        jobs = jobs_of_report(reported, config, args.seeds and list(range(1, args.seeds + 1)), args.rungs)
     print(schedule_table(jobs, args.gpus))
 
 

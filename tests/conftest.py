@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from nli.atomic import write_json
+from nli.data import premise_id
 from nli.files import model_source
 
 ROOT = Path(__file__).parents[1]
@@ -42,7 +43,14 @@ def rows() -> pd.DataFrame:
     """Forty-eight pairs in the columns of a split."""
     return pd.DataFrame(
         [
-            {"pair_id": str(i), "genre": "test", "premise": p, "hypothesis": h, "label": y}
+            {
+                "pair_id": str(i),
+                "genre": "test",
+                "premise_id": premise_id(p),
+                "premise": p,
+                "hypothesis": h,
+                "label": y,
+            }
             for i, (p, h, y) in enumerate(PAIRS * 8)
         ]
     ).astype({"label": "int8"})

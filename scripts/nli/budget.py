@@ -6,19 +6,23 @@ The arithmetic is that of transformers' Trainer, batch by batch, on one device; 
 import math
 from typing import Any
 
-from nli.sampling import fraction_of
+from nli.sampling import fraction_of, tune_rows
 from nli.schema_sources import Data
 
 
 def training_examples(data: Data) -> int | None:
-    """How many examples are trained on; None for `files`, whose rows are known only once they are read."""
+    """How many examples are trained on; None for `files`, whose rows are known only once they are read.
+
+    Where train takes all that tune leaves, it has some rows fewer: the other rows of the last premise of tune.
+    """
     pool = {
         "hub": data.rows.train if data.rows else None,
         "synthetic": data.synthetic.train if data.synthetic else None,
     }.get(data.source)
     if pool is None:
         return None
-    drawn = fraction_of(pool, data.train_fraction)
+    tune = 0 if data.source == "synthetic" else tune_rows(pool, data.tune_examples)  # the generator makes its own
+    drawn = min(fraction_of(pool, data.train_fraction), pool - tune)
     return drawn if data.train_examples is None else min(drawn, data.train_examples)
 
 

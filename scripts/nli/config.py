@@ -1,7 +1,8 @@
 """From config.yaml to the resolved study: the scale's differences, the command line, families and `extends`.
 
 Order of precedence, weakest first: the file's body, `scales: <scale>:`, `--config` on the command line. An
-experiment is its family's defaults, then what it extends, then what it states itself.
+experiment is its family's defaults, then what it extends, then what it states itself. `seeds` on the command line are
+those of every experiment, whatever seeds the file states for some.
 """
 
 import copy
@@ -52,7 +53,10 @@ def load_study(config: Mapping[str, Any], overrides: Mapping[str, Any] | None = 
         raise StudyError(f"{FILE}: scale: {unknown(str(scale), scales)}")
     overlay = expect_mapping(scales[scale] or {}, f"scales.{scale}")
     overrides.pop("scales", None)
-    resolved = deep_merge(body, overlay, overrides)
+    resolved = deep_merge(body, overlay)
+    if "seeds" in overrides:
+        drop_stated_seeds(resolved)
+    resolved = deep_merge(resolved, overrides)
     stated = expect_mapping(resolved.get("experiments"), "experiments")
     resolved["experiments"] = resolve_experiments(
         stated,
@@ -62,6 +66,14 @@ def load_study(config: Mapping[str, Any], overrides: Mapping[str, Any] | None = 
         return Study.model_validate(resolved).without_rungs()
     except ValidationError as error:
         raise StudyError("\n".join(describe(item) for item in own_errors(error.errors(), stated))) from None
+
+
+def drop_stated_seeds(resolved: dict[str, Any]) -> None:
+    """Take the `seeds` of families and experiments out of a file's sections, in place."""
+    for section in ("families", "experiments"):
+        for stated in expect_mapping(resolved.get(section) or {}, section).values():
+            if isinstance(stated, dict):
+                stated.pop("seeds", None)
 
 
 def own_errors(errors: list[Any], stated: Mapping[str, Any]) -> list[Any]:
@@ -163,7 +175,7 @@ def describe(error: Mapping[str, Any]) -> str:
 def training_spec(study: Study, key: str) -> dict[str, Any]:
     """What decides the training of an experiment, and nothing else, so that no other change re-runs it."""
     spec = study.experiments[key].model_dump(mode="json")
-    for field in ("title", "origin", "rung", "evaluation", "scorers"):
+    for field in ("title", "origin", "rung", "seeds", "evaluation", "scorers"):
         spec.pop(field, None)
     if not spec.get("sample"):
         spec.pop("generation", None)
@@ -174,7 +186,7 @@ def prediction_spec(study: Study, key: str) -> dict[str, Any]:
     """What decides the predictions of an experiment: the whole of it, and the prompt that it names."""
     experiment = study.experiments[key]
     spec = experiment.model_dump(mode="json")
-    for field in ("title", "origin", "rung"):
+    for field in ("title", "origin", "rung", "seeds"):
         spec.pop(field, None)
     if experiment.family == "icl":
         spec["prompt"] = {"name": experiment.prompt, **study.prompts[experiment.prompt].model_dump(mode="json")}

@@ -6,6 +6,7 @@ from typing import Any
 from nli.budget import training_budget, training_examples
 from nli.config import training_spec, trains
 from nli.reporting.markup import MISSING, decimal, table
+from nli.sampling import tune_rows
 from nli.schema import Study
 from nli.schema_experiments import Experiment
 
@@ -21,23 +22,25 @@ def predict_costs(study: Study, rehearsals: Mapping[str, Mapping[str, Any]]) -> 
         rehearsals: key -> what rehearse.py wrote.
 
     Returns:
-        {"device", "seeds", "experiments": {key: measurement with "predicted"}, "jobs": [{"name", "hours", "needs"}],
-        "total": {"gpu_hours", "kwh", "complete"}}. Hours are of one device, without loading and start-up.
+        {"device", "runs", "experiments": {key: measurement with "predicted"}, "jobs": [{"name", "hours", "needs"}],
+        "total": {"gpu_hours", "kwh", "complete"}}. Hours are of one device, without loading and start-up; a run is
+        an experiment with one seed, and the total is of all runs.
     """
     experiments = {
         key: {**measured, "predicted": predict(study, key, measured)} for key, measured in rehearsals.items()
     }
-    predicted = [entry["predicted"] for entry in experiments.values() if entry["predicted"]]
-    watts_known = predicted and all(p["kwh"] is not None for p in predicted)
+    predicted = {key: entry["predicted"] for key, entry in experiments.items() if entry["predicted"]}
+    watts_known = predicted and all(p["kwh"] is not None for p in predicted.values())
+    seeds = {key: len(study.seeds_of(study.experiments[key])) for key in experiments}
     return {
         "scale": study.scale,
         "device": next((entry["device"] for entry in experiments.values()), None),
-        "seeds": len(study.seeds),
+        "runs": sum(seeds.values()),
         "experiments": experiments,
         "jobs": jobs(study, experiments),
         "total": {
-            "gpu_hours": len(study.seeds) * sum(p["train_hours"] + p["answer_hours"] for p in predicted),
-            "kwh": len(study.seeds) * sum(p["kwh"] for p in predicted) if watts_known else None,
+            "gpu_hours": sum(seeds[key] * (p["train_hours"] + p["answer_hours"]) for key, p in predicted.items()),
+            "kwh": sum(seeds[key] * p["kwh"] for key, p in predicted.items()) if watts_known else None,
             "complete": len(predicted) == len(experiments),
         },
     }
@@ -78,8 +81,8 @@ def split_rows(study: Study, split: str) -> int | None:
     """Rows of a split that is answered, after the study's cap; None for `files`, which are not read here."""
     data = study.data
     cap = data.tune_examples if split == "tune" else data.evaluation_examples
-    if data.source == "hub" and split == "tune":
-        size = cap  # of the training rows that train leaves: most of them
+    if data.source == "hub" and data.rows and split == "tune":
+        size = tune_rows(data.rows.train, data.tune_examples)
     elif data.source == "hub" and data.rows:
         size = getattr(data.rows, f"validation_{split}")
     elif data.source == "synthetic":
@@ -95,8 +98,8 @@ def jobs(study: Study, experiments: Mapping[str, Any]) -> list[dict[str, Any]]:
     Hours are None where the experiment was not measured or does not fit: a sum without them would look complete.
     """
     planned = []
-    for seed in study.seeds:
-        for key, entry in experiments.items():
+    for key, entry in experiments.items():
+        for seed in study.seeds_of(study.experiments[key]):
             hours = entry["predicted"] or {"train_hours": None, "answer_hours": None}
             source = getattr(study.experiments[key], "adapter", None) or key
             train = f"train {source} seed {seed}"
@@ -123,7 +126,9 @@ def rehearsal_table(costs: Mapping[str, Any]) -> str:
     if total["gpu_hours"]:
         part = "The study" if total["complete"] else "What was measured of the study"
         energy = f", {total['kwh']:.1f} kWh" if total["kwh"] is not None else ""
-        lines.append(f"{part}, {costs['seeds']} seed(s): {total['gpu_hours']:.2f} device-hours{energy}.")
+        lines.append(
+            f"{part}, {costs['runs']} runs with all their seeds: {total['gpu_hours']:.2f} device-hours{energy}."
+        )
     return "\n".join(lines)
 
 

@@ -4,6 +4,7 @@ A source (`load_files`, `load_hub`, `load_synthetic`) gives a `RawData`, which `
 `load_raw` take to disk and back. What the study draws from it is the matter of `nli.sampling`.
 """
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import chain
@@ -26,6 +27,7 @@ SCHEMA = pa.schema(
     [
         ("pair_id", pa.string()),
         ("genre", pa.string()),
+        ("premise_id", pa.string()),
         ("premise", pa.string()),
         ("hypothesis", pa.string()),
         ("label", pa.int8()),
@@ -58,6 +60,14 @@ class RawData:
     revision: str | None = None
     dropped: dict[str, int] = field(default_factory=dict)
     sha256: dict[str, str] = field(default_factory=dict)
+
+
+def premise_id(premise: str) -> str:
+    """Sixteen hexadecimal digits that name a premise: a hash of its text without the white space around it.
+
+    The rows of one premise are not independent of each other. The name is the same in every source and split.
+    """
+    return hashlib.sha256(premise.strip().encode()).hexdigest()[:16]
 
 
 def input_files(folder: Path | str) -> list[Path]:
@@ -144,6 +154,7 @@ def normalise(
         values["pair_id"].append(f"{split}-{place}" if pair_id is None else str(pair_id))
         values["genre"].append("" if genre is None else str(genre))
         values["premise"].append(_text(row, columns["premise"], where, keep_empty))
+        values["premise_id"].append(premise_id(values["premise"][-1]))
         values["hypothesis"].append(_text(row, columns["hypothesis"], where, keep_empty))
         values["label"].append(label)
     kept, dropped = len(values["label"]), place + 1 - len(values["label"])
@@ -225,7 +236,7 @@ def write_split(frame: pd.DataFrame, path: Path) -> None:
 
 
 def read_split(path: Path | str) -> pd.DataFrame:
-    """Read a split: pair_id, genre, premise, hypothesis (str), label (int8, see nli.labels).
+    """Read a split: pair_id, genre, premise_id, premise, hypothesis (str), label (int8, see nli.labels).
 
     May have no row (tune). Raises StudyError if the file is missing, unreadable or not in SCHEMA.
     """

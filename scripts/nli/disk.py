@@ -39,7 +39,7 @@ def disk_needs(study: Study, missing: Sequence[HubItem], trains: bool, at_once: 
         runs = [
             DISK.get(kind_of(experiment), DISK[experiment.family])
             for experiment in study.using_models()
-            for seed in study.seeds
+            for seed in study.seeds_of(experiment)
             if not (results / experiment.key / f"seed{seed}" / "run.json").exists()
         ]
         checkpoints = [run[1] for run in runs]

@@ -11,6 +11,7 @@ from nli.errors import StudyError
 from nli.labels import LABELS
 from nli.predictions import LOGP_COLUMNS
 from nli.prompts import SCORERS
+from nli.sampling import draw_premises
 
 
 def parse_splits(arguments: Sequence[str]) -> dict[str, Path]:
@@ -27,14 +28,10 @@ def parse_splits(arguments: Sequence[str]) -> dict[str, Path]:
 def read_sample(path: Path, examples: int | None, seed: int) -> pd.DataFrame:
     """The rows of a split that are answered: all, or a sample that is the same for every experiment.
 
-    The sample of n is the first n of one permutation of the rows, so a smaller one lies within a larger one and
-    methods are compared on the same pairs. Rows keep the data's order.
+    Whole premises are drawn (`sampling.draw_premises`). A smaller sample lies within a larger one, and methods are
+    compared on the same pairs.
     """
-    rows = read_split(path)
-    if examples is None or examples >= len(rows):
-        return rows
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:examples])
-    return rows.iloc[chosen].reset_index(drop=True)
+    return draw_premises(read_split(path), examples, seed, "answered")
 
 
 def scored_rows(
@@ -72,6 +69,7 @@ def _frame(rows: pd.DataFrame, split: str, scorer: str) -> pd.DataFrame:
             "scorer": scorer,
             "pair_id": rows["pair_id"],
             "genre": rows["genre"],
+            "premise_id": rows["premise_id"],
             "gold": [LABELS[label] for label in rows["label"]],
         }
     )

@@ -9,6 +9,7 @@ split              string    "matched", "mismatched" or "tune"
 scorer             string    how an answer became a label: "classifier", "parsed", ...
 pair_id            string    the example, unique within its split and scorer
 genre              string    "" where the source has none
+premise_id         string    the premise's hash: rows that share it are not independent
 gold               string    the right label
 pred               string    the label answered; null: no label could be read in the answer
 answer             string    the raw text a language model wrote; null for classifiers
@@ -37,6 +38,7 @@ SCHEMA = pa.schema(
         pa.field("scorer", pa.string()),
         pa.field("pair_id", pa.string()),
         pa.field("genre", pa.string()),
+        pa.field("premise_id", pa.string()),
         pa.field("gold", pa.string()),
         pa.field("pred", pa.string()),
         pa.field("answer", pa.string()),
@@ -96,6 +98,7 @@ def check_predictions(frame: pd.DataFrame, path: Path | str) -> None:
     _refuse(frame, frame["scorer"].isna() | (frame["scorer"] == ""), "scorer", "a name", path)
     _refuse(frame, frame["pair_id"].isna() | (frame["pair_id"] == ""), "pair_id", "an id", path)
     _refuse(frame, frame["genre"].isna(), "genre", 'a name, or "" for none', path)
+    _refuse(frame, frame["premise_id"].isna() | (frame["premise_id"] == ""), "premise_id", "a hash", path)
     _refuse(frame, ~frame["gold"].isin(LABELS), "gold", f"one of {', '.join(LABELS)}", path)
     unknown = frame["pred"].notna() & ~frame["pred"].isin(LABELS)
     _refuse(frame, unknown, "pred", f"null or one of {', '.join(LABELS)}", path)

@@ -91,6 +91,7 @@ def typical_pairs(n: int, seed: int) -> pd.DataFrame:
         {
             "pair_id": [str(i) for i in range(n)],
             "genre": "rehearsal",
+            "premise_id": [str(i) for i in range(n)],
             "premise": [text(rng.choice(PREMISE_LENGTHS)) for _ in range(n)],
             "hypothesis": [text(rng.choice(HYPOTHESIS_LENGTHS)) for _ in range(n)],
             "label": np.arange(n, dtype="int8") % len(LABELS),

@@ -3,6 +3,9 @@
 A draw ranks the rows by the raw 64-bit outputs of PCG64, seeded with the seed and the split. NumPy
 promises that stream across versions and platforms (NEP 19: bit generators are stable, the methods
 of `Generator` are not), so a seed means the same rows everywhere. Drawn rows keep the data's order.
+
+MultiNLI has three hypotheses to a premise, and rows that share a premise are not independent. Train is drawn row by
+row, as the original drew it. What is held out is drawn by whole premises, and train has none of tune's.
 """
 
 import math
@@ -16,13 +19,30 @@ from nli.errors import StudyError
 from nli.labels import LABELS
 
 EVALUATION_SPLITS = {"matched": "validation_matched", "mismatched": "validation_mismatched"}
-STREAMS = {"train": 0, "tune": 1, "matched": 2, "mismatched": 3}
+STREAMS = {"train": 0, "tune": 1, "matched": 2, "mismatched": 3, "answered": 4}
+TUNE_SHARE = 5  # tune takes at most one training row in five
 
 
-def shuffled(n: int, seed: int, split: str) -> np.ndarray:
-    """A permutation of range(n), int64 (n,), fixed by n, seed and split; a draw is its prefix."""
-    ranks = np.random.PCG64([seed, STREAMS[split]]).random_raw(n)
-    return np.argsort(ranks, kind="stable")
+def shuffled(n: int, seed: int, stream: str) -> np.ndarray:
+    """A permutation of range(n), int64 (n,), fixed by n, seed and stream; a draw is its prefix."""
+    return np.argsort(_ranks(n, seed, stream), kind="stable")
+
+
+def _ranks(n: int, seed: int, stream: str) -> np.ndarray:
+    return np.random.PCG64([seed, STREAMS[stream]]).random_raw(n)
+
+
+def draw_premises(frame: pd.DataFrame, n: int | None, seed: int, stream: str) -> pd.DataFrame:
+    """n rows of whole premises, in the data's order; all rows where n is None or more than there are.
+
+    Premises come in a permutation fixed by the data, the seed and the stream, each with all its rows; the last is cut,
+    so that there are exactly n. A smaller draw lies within a larger one.
+    """
+    if n is None or n >= len(frame):
+        return frame
+    codes, premises = pd.factorize(frame["premise_id"])
+    order = np.argsort(_ranks(len(premises), seed, stream)[codes], kind="stable")
+    return _take(frame, order[:n])
 
 
 def fraction_of(n: int, fraction: float) -> int:
@@ -30,6 +50,11 @@ def fraction_of(n: int, fraction: float) -> int:
     if not 0 < fraction <= 1:
         raise StudyError(f"train_fraction is {fraction}; it takes a number above 0 and up to 1")
     return math.floor(Fraction(str(fraction)) * n)
+
+
+def tune_rows(n_pool: int, tune_examples: int) -> int:
+    """How many of `n_pool` training rows tune takes: those asked for, at most a fifth, and one of fewer than five."""
+    return min(tune_examples, max(1, n_pool // TUNE_SHARE))
 
 
 def draw_splits(
@@ -44,7 +69,8 @@ def draw_splits(
     """Draw train, tune, matched, mismatched and corpus; return them with the warnings for a person.
 
     train: `train_fraction` of the labelled training rows, at most `train_examples`.
-    tune: `tune_examples` of the training rows that train leaves, or of the source's own tune split.
+    tune: `tune_examples` of the source's own tune split, or of the training rows: then it is drawn before train, at
+        most a fifth of them. Train has no row of a premise of tune, and is smaller where that leaves too few.
     matched, mismatched: all, or `evaluation_examples` of each.
     corpus: the source's own, or all training rows; without any pair of the three above.
     """
@@ -56,17 +82,24 @@ def draw_splits(
     n_train = n_train if train_examples is None else min(n_train, train_examples)
     if n_train < 1:
         raise StudyError(f"train_fraction {train_fraction} of {len(pool)} training rows is no row; raise it")
-    order = shuffled(len(pool), seed, "train")
-    splits = {"train": _take(pool, order[:n_train])}
-    if "tune" in raw.frames:
-        splits["tune"] = _draw(raw.frames["tune"], tune_examples, seed, "tune")
+    own_tune = raw.frames.get("tune")
+    if own_tune is None:
+        tune = draw_premises(pool, tune_rows(len(pool), tune_examples), seed, "tune")
     else:
-        # From the far end, so that tune stays the same when train grows, while there is room.
-        unused = order[n_train:][::-1]
-        splits["tune"] = _take(pool, unused[:tune_examples])
+        tune = draw_premises(own_tune, tune_examples, seed, "tune")
+    order = shuffled(len(pool), seed, "train")
+    order = order[~pool["premise_id"].isin(tune["premise_id"]).to_numpy()[order]]
+    if not len(order):
+        raise StudyError(
+            f"tune holds a row of every premise of the {len(pool)} training rows, which leaves none for train: "
+            "set data.tune_examples to 0, or give more training rows"
+        )
+    splits = {"train": _take(pool, order[:n_train]), "tune": tune}
     for split, raw_split in EVALUATION_SPLITS.items():
-        splits[split] = _draw(raw.frames[raw_split], evaluation_examples, seed, split)
-    warnings = _warn_of_few(splits["tune"], tune_examples)
+        splits[split] = draw_premises(raw.frames[raw_split], evaluation_examples, seed, split)
+    most = "it takes at most a fifth of the training rows" if own_tune is None else "the source has no more"
+    warnings = _warn_of_few("tune", tune, tune_examples, most)
+    warnings += _warn_of_few("train", splits["train"], n_train, "the premises of the others stand in tune")
     for split in EVALUATION_SPLITS:
         warnings += _warn_of_overlap(split, splits[split], splits["train"], pool)
     held_out = [splits["tune"], *(raw.frames[name] for name in EVALUATION_SPLITS.values())]
@@ -83,10 +116,6 @@ def _take(frame: pd.DataFrame, positions: np.ndarray) -> pd.DataFrame:
     return frame.iloc[np.sort(positions)].reset_index(drop=True)
 
 
-def _draw(frame: pd.DataFrame, n: int | None, seed: int, split: str) -> pd.DataFrame:
-    return _take(frame, shuffled(len(frame), seed, split)[:n])
-
-
 def _pairs(frame: pd.DataFrame) -> pd.Series:
     return frame["premise"].str.strip() + "\x1f" + frame["hypothesis"].str.strip()
 
@@ -96,10 +125,10 @@ def _without(frame: pd.DataFrame, others: list[pd.DataFrame]) -> pd.DataFrame:
     return frame[~_pairs(frame).isin(taken)].reset_index(drop=True)
 
 
-def _warn_of_few(tune: pd.DataFrame, wanted: int) -> list[str]:
-    if len(tune) >= wanted:
+def _warn_of_few(split: str, frame: pd.DataFrame, wanted: int, reason: str) -> list[str]:
+    if len(frame) >= wanted:
         return []
-    return [f"tune has {len(tune)} of the {wanted} rows asked for: train leaves no more"]
+    return [f"{split} has {len(frame)} of the {wanted} rows asked for: {reason}"]
 
 
 def _warn_of_overlap(split: str, frame: pd.DataFrame, train: pd.DataFrame, pool: pd.DataFrame) -> list[str]:
@@ -132,10 +161,11 @@ def describe_study(raw: RawData, splits: dict[str, pd.DataFrame], request: dict,
 
 
 def describe(frame: pd.DataFrame) -> dict:
-    """Count a split's rows, labels, genres, and words: split at white space, null if no row."""
+    """Count a split's rows, premises, labels, genres, and words: split at white space, null if no row."""
     labels, genres = (frame[column].value_counts().sort_index() for column in ("label", "genre"))
     return {
         "n": len(frame),
+        "premises": int(frame["premise_id"].nunique()),
         "labels": {name: int(labels.get(i, 0)) for i, name in enumerate(LABELS)},
         "premise_words": _word_lengths(frame["premise"]),
         "hypothesis_words": _word_lengths(frame["hypothesis"]),

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nli.config import load_study, trains
 from nli.errors import StudyError
 from nli.reporting.results import reported_training
 
@@ -125,27 +126,28 @@ def jobs_of_rehearsal(rehearsal: Mapping[str, Any]) -> dict[str, Job]:
 
 
 def jobs_of_report(
-    reported: Mapping[str, Any], experiments: Mapping[str, Any], seeds: int, rungs: str = "core"
+    reported: Mapping[str, Any], config: Mapping[str, Any], seeds: list[int] | None = None, rungs: str = "core"
 ) -> dict[str, Job]:
-    """The trainings with the times that the earlier report printed; it printed none for answering.
+    """The paper scale's trainings with the times that the earlier report printed; it printed none for answering.
 
     Args:
         reported: reported.yaml.
-        experiments: config.yaml's `experiments`; one that the report did not run takes the time of what it extends,
-            and an encoder's method that extends nothing that of full fine-tuning, which is the longest.
-        seeds: how often each is run.
+        config: config.yaml; an experiment that the report did not run takes the time of what it extends, and an
+            encoder's method that extends nothing that of full fine-tuning, which is the longest.
+        seeds: of every experiment; None: those that config.yaml states.
         rungs: "core" or "all", as config.yaml's key `rungs`: whether experiments marked `rung: true` are left out.
     """
+    study = load_study(config, {"scale": "paper", "rungs": rungs, **({"seeds": seeds} if seeds else {})})
     jobs = {}
-    for key, spec in experiments.items():
-        if spec.get("rung") and rungs == "core":
+    for key, experiment in study.experiments.items():
+        if not trains(experiment):
             continue
         source = key
         while source and "seconds" not in reported_training(reported, source):
-            source = experiments[source].get("extends")
+            source = config["experiments"][source].get("extends")
         if key.startswith("roberta/"):
             source = source or "roberta/full"
-        if source and spec.get("method") != "merge":
+        if source:
             seconds = reported_training(reported, source)["seconds"]
-            jobs |= {f"train {key} seed {seed}": Job(seconds) for seed in range(1, seeds + 1)}
+            jobs |= {f"train {key} seed {seed}": Job(seconds) for seed in study.seeds_of(experiment)}
     return jobs

@@ -8,7 +8,7 @@ these classes (`make schema`), and a test fails when they drift. Imports nothing
 from collections.abc import Collection
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from nli.schema_experiments import (
     FAMILIES,
@@ -22,7 +22,17 @@ from nli.schema_experiments import (
     RobertaExperiment,
 )
 from nli.schema_sources import Data, Models
-from nli.schema_types import CommandPath, LocalPath, NonNegative, Positive, PositiveFloat, Split, Strict, unknown
+from nli.schema_types import (
+    CommandPath,
+    LocalPath,
+    NonNegative,
+    Positive,
+    PositiveFloat,
+    Split,
+    Strict,
+    each_once,
+    unknown,
+)
 
 
 class Rehearsal(Strict):
@@ -195,7 +205,9 @@ class Study(Strict):
     scale: Literal["demo", "paper"] = Field(description="which of `scales:` is put over the file's body")
     results: CommandPath = Field(description="folder that everything is written to, by scale")
     cache: LocalPath = Field(min_length=1, description="folder for what is fetched from the hub, shared by all scales")
-    seeds: list[NonNegative] = Field(min_length=1, description="each experiment runs once per seed")
+    seeds: list[NonNegative] = Field(
+        min_length=1, description="an experiment without seeds of its own runs once per seed"
+    )
     only: list[str] = Field(description="experiments, families or origins to run; empty: all")
     rungs: Literal["core", "all"] = Field(
         description="`core` leaves out the experiments marked `rung: true`, here and in the ladders"
@@ -219,20 +231,40 @@ class Study(Strict):
         default_factory=dict, description="failures explained step by step, by name"
     )
 
+    @field_validator("seeds")
+    @classmethod
+    def _each_seed_once(cls, seeds: list[int]) -> list[int]:
+        return each_once(seeds)
+
     @model_validator(mode="after")
     def _consistent(self) -> "Study":
-        if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError(f"seeds: each seed once, got {self.seeds}")
         for name in self.only:
             if name not in self.experiments and name not in FAMILIES and name not in ORIGINS:
                 raise ValueError(f"only: {unknown(name, [*FAMILIES, *ORIGINS, *self.experiments])}")
         for key, experiment in self.experiments.items():
             if isinstance(experiment, IclExperiment) and experiment.prompt not in self.prompts:
                 raise ValueError(f"experiments.{key}.prompt: {unknown(experiment.prompt, self.prompts)}")
+            self._check_seeds_of_adapter(experiment)
         for name, ladder in self.ladders.items():
             for i, rung in enumerate(ladder.rungs):
                 self._check_rung(f"ladders.{name}.rungs.{i}", rung, ladder.split)
         return self
+
+    def seeds_of(self, experiment: Experiment) -> list[int]:
+        """The seeds that an experiment runs with: its own, or the study's."""
+        return experiment.seeds or self.seeds
+
+    def _check_seeds_of_adapter(self, experiment: Experiment) -> None:
+        """A merge needs the adapter that was trained with its own seed."""
+        adapter = self.experiments.get(getattr(experiment, "adapter", None))
+        if adapter is None:
+            return
+        lacking = [seed for seed in self.seeds_of(experiment) if seed not in self.seeds_of(adapter)]
+        if lacking:
+            raise ValueError(
+                f"experiments.{experiment.key}.seeds: {', '.join(map(str, lacking))}: no adapter is trained with it; "
+                f"take seeds of {adapter.key}: {', '.join(map(str, self.seeds_of(adapter)))}"
+            )
 
     def _check_rung(self, where: str, rung: Rung, split: str) -> None:
         if rung.experiment not in self.experiments:

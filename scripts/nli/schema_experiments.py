@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from nli.labels import LABELS
 from nli.schema_types import (
@@ -14,6 +14,7 @@ from nli.schema_types import (
     Probability,
     Split,
     Strict,
+    each_once,
     require_fields,
 )
 
@@ -146,11 +147,19 @@ class Experiment(Strict):
         "reported", description="reported with figures, described without, or a repair of ours"
     )
     rung: bool = Field(False, description="a ladder's step that runs with `rungs: all` only")
+    seeds: list[NonNegative] | None = Field(
+        None, min_length=1, description="it runs once per seed; null: the study's `seeds`"
+    )
     evaluation: Evaluation
 
     model: ClassVar[str | None] = "decoder"  # the base model's role; None: it uses none
     trains: ClassVar[bool] = True
     scorer: ClassVar[str] = "classifier"  # of a family whose experiments do not choose their scorers
+
+    @field_validator("seeds")
+    @classmethod
+    def _each_seed_once(cls, seeds: list[int] | None) -> list[int] | None:
+        return each_once(seeds)
 
     @property
     def key(self) -> str:

@@ -37,8 +37,10 @@ class Data(Strict):
     revision: str | None = Field(None, description="its pinned commit")
     rows: Rows | None = Field(None, description="labelled rows that the hub's splits have; the fetch checks them")
     path: LocalPath | None = Field(None, description="folder with train, validation_matched, validation_mismatched")
-    train_fraction: Real = Field(gt=0, le=1, description="share of the training set to train on")
-    tune_examples: NonNegative = Field(description="examples for selection, from the unused part of train")
+    train_fraction: Real = Field(
+        gt=0, le=1, description="share of the training set to train on; all that `tune` leaves, where that is less"
+    )
+    tune_examples: NonNegative = Field(description="rows for selection: whole premises, of which train has none")
     train_examples: Positive | None = Field(None, description="cap on training examples; null: none")
     evaluation_examples: Positive | None = Field(None, description="cap on each validation split; null: none")
     seed: NonNegative = Field(description="seed of the sampling")

@@ -68,6 +68,13 @@ def unknown(key: str, known: Any) -> str:
     return f"unknown name '{key}'; {hint}"
 
 
+def each_once(values: list[int] | None) -> list[int] | None:
+    """`values`; raises ValueError if one of them repeats."""
+    if values is not None and len(set(values)) != len(values):
+        raise ValueError(f"each seed once, got {values}")
+    return values
+
+
 def require_fields(text: str, *fields: str, where: str = "text") -> None:
     """Raise ValueError if a template lacks one of the `{fields}` that it must have."""
     for field in fields:

@@ -12,17 +12,18 @@ quantifiers and negation, where the label follows from how two forms relate, the
 distributions that are scaled until their marginals agree over the labels (`balanced_joint`).
 """
 
+from collections.abc import Collection
 from functools import cache
 from itertools import product
 
 import numpy as np
 import pandas as pd
 
+from nli.data import SCHEMA, premise_id
 from nli.errors import StudyError
 from nli.labels import LABELS
 from nli.synthetic_lexicon import MATCHED, MISMATCHED, Lexicon
 
-COLUMNS = ["pair_id", "genre", "premise", "hypothesis", "label"]
 DETAILS = ("number", "things", "place", "time", "companion")
 GENRE_OF_DETAIL = {
     "number": "numbers",
@@ -202,11 +203,15 @@ def _draw_triple(phenomenon: str, lexicon: Lexicon, rng: np.random.Generator) ->
 
 
 def _draw_split(
-    name: str, lexicons: list[Lexicon], rng: np.random.Generator, taken: set[tuple[str, str]]
+    name: str,
+    lexicons: list[Lexicon],
+    rng: np.random.Generator,
+    taken: set[tuple[str, str]],
+    known: Collection[str] = (),
 ) -> pd.DataFrame:
     """Triples, each with the next phenomenon and lexicon in turn, cut to whole rows and shuffled.
 
-    `lexicons` has one entry per pair wanted; a triple with a pair that is `taken` is drawn anew.
+    `lexicons` has one entry per pair wanted. A triple is drawn again if a pair of it is `taken` or its premise `known`.
     """
     rows = []
     for i in range(0, len(lexicons), len(LABELS)):
@@ -214,7 +219,7 @@ def _draw_split(
         for _ in range(ATTEMPTS_PER_TRIPLE):
             premise, hypotheses = _draw_triple(phenomenon, lexicons[i], rng)
             pairs = {(premise, text) for _, text in hypotheses}
-            if not pairs & taken:
+            if not pairs & taken and premise not in known:
                 break
         else:
             raise StudyError(
@@ -225,24 +230,38 @@ def _draw_split(
             taken |= pairs
         rows += [(genre, premise, text, label) for label, (genre, text) in enumerate(hypotheses)]
     order = rng.permutation(len(lexicons))
-    frame = pd.DataFrame([rows[i] for i in order], columns=COLUMNS[1:])
-    frame.insert(0, "pair_id", [f"{name}-{i:06d}" for i in range(len(frame))])
-    return frame.astype({"label": "int8"})
+    frame = pd.DataFrame([rows[i] for i in order], columns=["genre", "premise", "hypothesis", "label"])
+    frame["pair_id"] = [f"{name}-{i:06d}" for i in range(len(frame))]
+    frame["premise_id"] = frame["premise"].map(premise_id)
+    return frame[SCHEMA.names].astype({"label": "int8"})
+
+
+def _keep_apart(
+    tune: pd.DataFrame, others: list[pd.DataFrame], rng: np.random.Generator, taken: set[tuple[str, str]]
+) -> pd.DataFrame:
+    """`tune` with new triples in the place of those whose premise one of the `others` has too."""
+    known = {premise for other in others for premise in other["premise"]}
+    kept = tune[~tune["premise"].isin(known)]
+    if len(kept) == len(tune):
+        return tune
+    new = _draw_split("tune", [MATCHED] * (len(tune) - len(kept)), rng, taken, known)
+    frame = pd.concat([kept, new], ignore_index=True)
+    return frame.assign(pair_id=tune["pair_id"])
 
 
 def generate(
     n_train: int, n_tune: int, n_matched: int, n_mismatched: int, n_corpus: int, seed: int
 ) -> dict[str, pd.DataFrame]:
-    """Splits train, tune, matched, mismatched, corpus: columns pair_id, genre, premise, hypothesis, label.
+    """Splits train, tune, matched, mismatched and corpus, in the columns of `data.SCHEMA`.
 
-    Labels are balanced in every split (to within one pair), and no pair is in two splits. train, tune and matched have
-    one lexicon, mismatched another, corpus both: a model that is pretrained on the corpus knows the words of
-    the mismatched split, and fine-tuning never shows them.
+    Labels are balanced in every split (to within one pair), and no pair is in two splits; nor is a premise of tune in
+    train or in a validation split. train, tune and matched have one lexicon, mismatched another, corpus both: a model
+    that is pretrained on the corpus knows the words of the mismatched split, and fine-tuning never shows them.
 
     Raises:
         StudyError: more pairs are asked for than there are.
     """
-    seeds = iter(np.random.SeedSequence(seed).spawn(5))
+    seeds = iter(np.random.SeedSequence(seed).spawn(6))
     taken: set[tuple[str, str]] = set()
     lexicons = {
         "train": [MATCHED] * n_train,
@@ -255,4 +274,7 @@ def generate(
     lexicons["corpus"] = [MATCHED] * n_matched_corpus + [MISMATCHED] * (n_corpus - n_matched_corpus)
     order = ("matched", "mismatched", "tune", "train", "corpus")  # the small ones choose first
     drawn = {name: _draw_split(name, lexicons[name], np.random.default_rng(next(seeds)), taken) for name in order}
+    taken |= set(zip(drawn["corpus"]["premise"], drawn["corpus"]["hypothesis"], strict=True))
+    others = [drawn[name] for name in ("train", "matched", "mismatched")]
+    drawn["tune"] = _keep_apart(drawn["tune"], others, np.random.default_rng(next(seeds)), taken)
     return {name: drawn[name] for name in lexicons}

@@ -61,7 +61,7 @@ def make_results(folder: Path, scale: str = "demo", n: int = 240, seed: int = 0,
     write_json(folder / "study.json", study)
     write_json(folder / "data" / "description.json", describe(rng))
     for key, spec in study["experiments"].items():
-        for run_seed in study["seeds"]:
+        for run_seed in spec["seeds"] or study["seeds"]:
             make_run(folder / key / f"seed{run_seed}", key, spec, scale, n, rng)
     measure(folder)
     return folder
@@ -116,6 +116,7 @@ def draw_rows(split: str, scorer: str, family: str, skill: float, n: int, rng) -
             "scorer": scorer,
             "pair_id": [f"{split}-{i}" for i in range(n)],
             "genre": rng.choice(GENRES, n),
+            "premise_id": [f"premise-{i // 3}" for i in range(n)],
             "gold": gold,
             "pred": pred,
             "answer": None if family in CLASSIFIERS else "Maybe",
@@ -210,6 +211,7 @@ def describe(rng) -> dict:
         genres = rng.multinomial(n, [1 / len(GENRES)] * len(GENRES))
         splits[split] = {
             "n": n,
+            "premises": n // 3,
             "labels": {label: int(count) for label, count in zip(LABELS, counts, strict=True)},
             "premise_words": words,
             "hypothesis_words": {**words, "mean": 6.2},

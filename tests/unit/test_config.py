@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
-from nli.config import deep_merge, load_study, prediction_spec, training_spec
+from nli.config import deep_merge, load_study, prediction_spec, rehearsal_spec, training_spec
 from nli.errors import StudyError
 from nli.ladders import carries, changes, place_of
 from nli.reference import file_schema, reference_table
@@ -97,6 +97,43 @@ def test_command_line_values_that_arrive_as_text_are_typed(config):
     assert study.prompts["prompt5"].example.answer == "No"
 
 
+def seeds_by_family(study):
+    return {key.split("/")[0]: study.seeds_of(experiment) for key, experiment in study.experiments.items()}
+
+
+def test_encoders_have_three_seeds_at_the_paper_scale_and_the_studys_in_the_demo(config):
+    once = {family: [42] for family in ("baseline", "roberta", "icl", "qlora", "linear_head")}
+    assert seeds_by_family(resolve(config, {"scale": "paper"})) == {**once, "roberta": [42, 43, 44]}
+    assert seeds_by_family(resolve(config, {"scale": "demo"})) == once
+
+
+def test_seeds_are_inherited_like_other_keys(config):
+    changes = {"experiments": {"qlora/attempt2": {"seeds": [7, 8]}, "roberta/lora": {"seeds": None}}}
+    study = resolve(config, {"scale": "paper", "rungs": "all", **changes})
+    seeds = {key: study.seeds_of(experiment) for key, experiment in study.experiments.items()}
+    assert seeds["qlora/attempt2_merged"] == seeds["qlora/attempt3"] == seeds["qlora/attempt2"] == [7, 8]
+    assert seeds["qlora/attempt1"] == [42]
+    assert (seeds["roberta/lora"], seeds["roberta/lora_rank"], seeds["roberta/full"]) == ([42], [42], [42, 43, 44])
+
+
+def test_seeds_of_the_command_line_are_those_of_every_experiment(config):
+    study = resolve(config, {"scale": "paper", "seeds": ["1", "2"]})
+    assert set(map(tuple, seeds_by_family(study).values())) == {(1, 2)}
+    both = resolve(config, {"scale": "paper", "seeds": [1], "families": {"roberta": {"seeds": [2, 3]}}})
+    assert seeds_by_family(both)["roberta"] == [2, 3]
+    assert seeds_by_family(both)["qlora"] == [1]
+    merged_already = {**copy.deepcopy(config), "scale": "paper", "seeds": [1]}  # as Snakemake hands it over
+    assert seeds_by_family(resolve(merged_already, {"scale": "paper", "seeds": [1]}))["roberta"] == [1]
+
+
+def test_changed_list_of_seeds_changes_no_spec(config):
+    changes = {"families": {"roberta": {"seeds": [1, 2]}}}
+    before, after = resolve(config, {"scale": "paper"}), resolve(config, {"scale": "paper", **changes})
+    assert after.experiments["roberta/lora"].seeds == [1, 2]
+    for spec in (training_spec, prediction_spec, rehearsal_spec):
+        assert spec(before, "roberta/lora") == spec(after, "roberta/lora")
+
+
 def test_number_without_a_dot_is_a_number(config):
     study = resolve(config, {"experiments": {"roberta/lora": {"training": {"learning_rate": "3e-4"}}}})
     assert study.experiments["roberta/lora"].training.learning_rate == pytest.approx(3e-4)
@@ -121,6 +158,16 @@ def test_number_without_a_dot_is_a_number(config):
         ({"cache": ""}, "cache: string should have at least 1 character, got ''"),
         ({"seeds": [1, 2, 1]}, "seeds: each seed once, got [1, 2, 1]"),
         ({"seeds": []}, "seeds: "),
+        (
+            {"experiments": {"roberta/full": {"seeds": [3, 3]}}},
+            "experiments.roberta/full.seeds: each seed once, got [3, 3]",
+        ),
+        ({"experiments": {"icl/prompt1": {"seeds": []}}}, "experiments.icl/prompt1.seeds: list should have at least 1"),
+        (
+            {"experiments": {"qlora/attempt2_merged": {"seeds": [42, 5, 6]}}},
+            "experiments.qlora/attempt2_merged.seeds: 5, 6: no adapter is trained with it; "
+            "take seeds of qlora/attempt2: 42",
+        ),
         ({"only": ["robert"]}, "only: unknown name 'robert'; did you mean 'roberta'?"),
         (
             {"experiments": {"roberta/lora": {"training": {"learning_rate": -1}}}},

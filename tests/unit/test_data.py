@@ -100,7 +100,7 @@ def test_every_format_gives_the_same_pairs_untouched(tmp_path, write, names, end
     raw = data.load_files(write_folder(tmp_path, write, names, ending))
     for split in SPLITS:
         frame = raw.frames[split]
-        assert list(frame.columns) == ["pair_id", "genre", "premise", "hypothesis", "label"]
+        assert list(frame.columns) == ["pair_id", "genre", "premise_id", "premise", "hypothesis", "label"]
         assert frame[["premise", "hypothesis", "label"]].to_dict("records") == PAIRS
         assert frame["label"].dtype == "int8"
 
@@ -260,6 +260,25 @@ def test_foreign_parquet_is_not_taken_for_a_split(tmp_path):
         data.read_split(tmp_path / "absent.parquet")
 
 
+def test_split_from_before_premises_were_named_is_refused(tmp_path):
+    frame = data.load_files(write_folder(tmp_path)).frames["train"].drop(columns="premise_id")
+    frame.to_parquet(tmp_path / "train.parquet", index=False)
+    with pytest.raises(StudyError, match=r"not a split of the study \(pair_id .*, genre .*, premise "):
+        data.read_split(tmp_path / "train.parquet")
+
+
+def test_premise_is_named_by_its_text_without_the_white_space_around_it(tmp_path):
+    write_jsonl(tmp_path / "train.jsonl", [{**PAIRS[0], "premise": premise} for premise in ("abc", " abc\n", "Abc")])
+    write_official(tmp_path / "dev_matched.jsonl", [{**PAIRS[2], "premise": "abc"}])
+    write_csv(tmp_path / "dev_mismatched.csv", [{**PAIRS[0], "premise": "Zoë"}])
+    frames = data.load_files(tmp_path).frames
+    abc = "ba7816bf8f01cfea"  # SHA-256 of "abc": the first example of FIPS 180-2
+    assert frames["train"]["premise_id"].tolist()[:2] == [abc, abc]
+    assert frames["train"]["premise_id"].tolist()[2] != abc
+    assert frames["validation_matched"]["premise_id"].tolist() == [abc]
+    assert frames["validation_mismatched"]["premise_id"].tolist() == [hashlib.sha256(b"Zo\xc3\xab").hexdigest()[:16]]
+
+
 def test_input_files_loads_neither_torch_nor_datasets(tmp_path):
     write_folder(tmp_path)
     code = (
@@ -274,3 +293,10 @@ def test_real_matched_set_has_its_published_size_and_labels():
     frame = data.load_files(SHARED).frames["validation_matched"]
     assert len(frame) == 9815
     assert frame["label"].value_counts().to_dict() == {0: 3479, 1: 3123, 2: 3213}
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no real MultiNLI rows beside the repository")
+def test_nearly_every_real_matched_row_shares_its_premise_with_another():
+    sizes = data.load_files(SHARED).frames["validation_matched"]["premise_id"].value_counts()
+    assert len(sizes) == 3334
+    assert sizes[sizes > 1].sum() == 9807

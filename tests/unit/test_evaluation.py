@@ -28,6 +28,7 @@ WORDS = {"Yes": "entailment", "Maybe": "neutral", "No": "contradiction"}
 def test_smaller_sample_lies_within_a_larger_one_in_the_datas_order(rows, tmp_path):
     path = tmp_path / "matched.parquet"
     write_split(rows, path)
+    assert rows["premise_id"].nunique() == 6  # eight rows each
     small, large, whole = (read_sample(path, n, seed=1)["pair_id"].tolist() for n in (5, 20, None))
     assert set(small) < set(large) < set(whole)
     assert large == [pair for pair in whole if pair in set(large)]

@@ -14,6 +14,7 @@ def a_frame(**changes) -> pd.DataFrame:
         "scorer": ["classifier", "classifier"],
         "pair_id": ["p1", "p2"],
         "genre": ["fiction", ""],
+        "premise_id": ["a1", "a1"],
         "gold": ["entailment", "neutral"],
         "pred": ["entailment", None],
         "answer": [None, "Well"],
@@ -55,6 +56,8 @@ def test_same_rows_give_same_bytes_whatever_the_column_order_and_dtype(tmp_path)
         ({"logp_neutral": [0.5, None]}, "at most 0"),
         ({"logp_neutral": [float("-inf"), None]}, "finite"),
         ({"genre": [None, ""]}, "genre is"),
+        ({"premise_id": ["a1", ""]}, "premise_id is '' in row 1"),
+        ({"premise_id": [None, "a1"]}, "premise_id is nan in row 0"),
     ],
 )
 def test_rows_that_break_the_contract_are_refused_unwritten(tmp_path, changes, message):
@@ -90,3 +93,9 @@ def test_reading_says_what_is_wrong_with_a_file(tmp_path):
     pd.DataFrame({"gold": ["neutral"]}).to_parquet(tmp_path / "other.parquet")
     with pytest.raises(StudyError, match="columns are gold"):
         read_predictions(tmp_path / "other.parquet")
+
+
+def test_answers_from_before_premises_were_named_are_to_be_made_again(tmp_path):
+    a_frame().drop(columns="premise_id").to_parquet(tmp_path / "old.parquet")
+    with pytest.raises(StudyError, match=r"pair_id, genre, gold.*expected .*premise_id.*; make the file again"):
+        read_predictions(tmp_path / "old.parquet")

@@ -278,8 +278,13 @@ def test_disk_adds_up_what_the_runs_leave_and_what_is_still_to_fetch(paper):
     assert at_once[1][2] == 0
 
 
+def test_disk_counts_the_seeds_of_each_experiment(paper):
+    needs = disk.disk_needs(paper(only=["roberta/full", "icl/prompt1"]), [], trains=True, at_once=False)
+    assert needs[0][2] == pytest.approx(0.5 + 3 * 1.5 + 0.05 + 8.6)  # three seeds of the encoder, one of the prompt
+
+
 def test_disk_counts_no_finished_run_and_no_part_that_is_fetched(paper):
-    study = paper(only=["roberta/full"])
+    study = paper(only=["roberta/full"], seeds=[42])
     run = Path(study.results, "paper/roberta/full/seed42/run.json")
     run.parent.mkdir(parents=True)
     run.write_text("{}")
@@ -298,7 +303,7 @@ def test_folders_on_one_disk_share_its_free_space(paper, monkeypatch, free, stat
     # RoBERTa 1.5, a prompt 0.05, two of QLoRA 0.4, merges 6.0 and 16.5, a head 0.2: 24.65; then 0.5 and a checkpoint
     # of 8.6 make 33.75; 17.74 to fetch and 2.0 of temporary files make 53.49
     only = ["roberta/full", "icl/prompt1", "qlora/attempt2", "qlora/attempt3", "linear_head/first_token"]
-    study = paper(only=[*only, "qlora/attempt2_merged", "qlora/attempt2_merged_original"])
+    study = paper(only=[*only, "qlora/attempt2_merged", "qlora/attempt2_merged_original"], seeds=[42])
     monkeypatch.setattr(preflight.shutil, "disk_usage", lambda path: type("Usage", (), {"free": free}))
     monkeypatch.setattr(disk.tempfile, "gettempdir", lambda: study.results)
     check = preflight.check_disk(study, HERE, fetched.missing(study))

@@ -240,7 +240,24 @@ def test_what_was_not_measured_is_named_and_not_counted(study, rehearsals):
     assert costs["total"]["complete"] is False
     table = rehearsal_table(costs)
     assert "| `roberta/full` | no: 30.0 GiB at least |" in table
-    assert "What was measured of the study, 2 seed(s)" in table
+    assert "What was measured of the study, 8 runs with all their seeds" in table  # four experiments, two seeds
+
+
+def test_costs_count_the_seeds_of_each_experiment(config):
+    study = load_study(config, {"scale": "paper", "only": ["roberta/full", "icl/prompt1"]})
+    rehearsals = {"roberta/full": measured(), "icl/prompt1": {**measured(), "training": None}}
+    costs = predict_costs(study, rehearsals)
+    hours = {
+        key: entry["predicted"]["train_hours"] + entry["predicted"]["answer_hours"]
+        for key, entry in costs["experiments"].items()
+    }
+    assert costs["total"]["gpu_hours"] == pytest.approx(3 * hours["roberta/full"] + hours["icl/prompt1"])
+    assert costs["total"]["kwh"] == pytest.approx(costs["total"]["gpu_hours"] * 0.2)
+    names = [job["name"] for job in costs["jobs"]]
+    assert names == [
+        *(f"{stage} roberta/full seed {seed}" for seed in (42, 43, 44) for stage in ("train", "answer")),
+        "answer icl/prompt1 seed 42",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Drawing the splits: the report's sizes, disjoint, the same on every run; and describing them."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,14 +14,18 @@ from nli import data, sampling
 from nli.errors import StudyError
 
 ROOT = Path(__file__).parents[2]
+REAL = Path(os.environ.get("NLI_SHARED_DATA", ROOT / "../shared/data")) / "multinli"
 
 
-def pairs(n, name):
+def pairs(n, name, hypotheses=1):
+    """n pairs, with so many hypotheses in a row for each premise."""
+    premises = [f"{name} premise {i // hypotheses}" for i in range(n)]
     return pd.DataFrame(
         {
             "pair_id": [f"{name}-{i}" for i in range(n)],
             "genre": "fiction",
-            "premise": [f"{name} premise {i}" for i in range(n)],
+            "premise_id": [data.premise_id(premise) for premise in premises],
+            "premise": premises,
             "hypothesis": [f"{name} hypothesis {i}" for i in range(n)],
             "label": (np.arange(n) % 3).astype("int8"),
         }
@@ -89,6 +94,37 @@ def test_smaller_training_set_is_part_of_the_larger_and_tune_stays():
     assert len(small["train"]) == 20
     assert set(ids(small["train"])) < set(ids(large["train"]))
     assert ids(small["tune"]) == ids(large["tune"])
+    whole, _ = draw(raw_data(), train_fraction=1.0)
+    assert set(ids(large["train"])) < set(ids(whole["train"]))
+    assert ids(whole["tune"]) == ids(large["tune"])
+
+
+def test_held_out_rows_are_whole_premises_but_for_the_last():
+    frame = pairs(90, "matched", hypotheses=3)
+    drawn = sampling.draw_premises(frame, 31, 42, "matched")
+    assert sorted(drawn["premise_id"].value_counts()) == [1] + [3] * 10
+    assert positions(drawn) == sorted(positions(drawn))
+    assert positions(drawn) != list(range(31))
+    smaller = sampling.draw_premises(frame, 14, 42, "matched")
+    assert set(ids(smaller)) < set(ids(drawn))
+    assert ids(sampling.draw_premises(frame, 31, 42, "matched")) == ids(drawn)
+    assert ids(sampling.draw_premises(frame, 31, 43, "matched")) != ids(drawn)
+    assert ids(sampling.draw_premises(frame, 90, 42, "matched")) == ids(frame)
+
+
+def test_rows_of_a_premise_are_drawn_together_wherever_they_stand():
+    frame = pairs(90, "matched", hypotheses=3)
+    scattered = frame.iloc[np.arange(90).reshape(30, 3).T.ravel()].reset_index(drop=True)
+    drawn = sampling.draw_premises(scattered, 30, 1, "matched")
+    assert drawn["premise_id"].value_counts().tolist() == [3] * 10
+    assert ids(drawn) == [pair for pair in ids(scattered) if pair in set(ids(drawn))]
+
+
+def test_drawn_premises_are_pinned():
+    """By the raw stream of PCG64, which NumPy keeps: were it to change, every sample would change."""
+    drawn = sampling.draw_premises(pairs(24, "matched", hypotheses=3), 7, 42, "train")
+    # shuffled(8, 42, "train") begins with the premises 4, 1 and 3: rows 12 to 14, 3 to 5 and the first of 9 to 11.
+    assert positions(drawn) == [3, 4, 5, 9, 12, 13, 14]
 
 
 def test_evaluation_examples_caps_each_validation_set():
@@ -98,13 +134,47 @@ def test_evaluation_examples_caps_each_validation_set():
     assert len(draw(raw_data(n_validation=12), evaluation_examples=99)[0]["matched"]) == 12
 
 
-def test_tune_takes_what_train_leaves_and_warns():
+def test_tune_is_drawn_before_train_takes_the_rest():
+    splits, warnings = draw(raw_data(n_train=100), train_fraction=1.0, tune_examples=15)
+    assert (len(splits["train"]), len(splits["tune"])) == (85, 15)
+    assert warnings == ["train has 85 of the 100 rows asked for: the premises of the others stand in tune"]
     splits, warnings = draw(raw_data(n_train=10), train_fraction=0.8, tune_examples=5)
-    assert len(splits["tune"]) == 2
-    assert warnings == ["tune has 2 of the 5 rows asked for: train leaves no more"]
-    splits, warnings = draw(raw_data(n_train=10), train_fraction=1.0, tune_examples=5)
-    assert len(splits["tune"]) == 0
-    assert len(warnings) == 1
+    assert (len(splits["train"]), len(splits["tune"])) == (8, 2)
+    assert warnings == ["tune has 2 of the 5 rows asked for: it takes at most a fifth of the training rows"]
+    assert [len(draw(raw_data(n_train=n), tune_examples=5)[0]["tune"]) for n in (2, 4, 5, 10)] == [1, 1, 1, 2]
+    assert draw(raw_data(), train_fraction=1.0, tune_examples=0)[1] == []
+
+
+def test_no_premise_of_tune_stands_in_train():
+    raw = raw_data(train=pairs(90, "train", hypotheses=3))
+    splits, warnings = draw(raw, train_fraction=1.0, tune_examples=10)
+    assert len(splits["tune"]) == 10
+    assert len(splits["train"]) == 90 - 12  # three premises of tune, and the two other rows of the fourth
+    assert not set(splits["tune"]["premise_id"]) & set(splits["train"]["premise_id"])
+    assert warnings == ["train has 78 of the 90 rows asked for: the premises of the others stand in tune"]
+
+
+def test_tune_of_every_premise_is_an_error():
+    raw = raw_data(train=pairs(6, "train", hypotheses=6))
+    with pytest.raises(StudyError, match=r"every premise of the 6 training rows.*set data.tune_examples to 0"):
+        draw(raw, train_fraction=1.0)
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="no real MultiNLI rows beside the repository")
+def test_real_rows_keep_the_premises_of_tune_out_of_train():
+    raw = data.load_files(REAL)
+    splits, warnings = draw(raw, train_fraction=1.0, tune_examples=1000)
+    shared = set(splits["tune"]["premise_id"]) & set(splits["train"]["premise_id"])
+    assert (len(splits["tune"]), len(shared)) == (1000, 0)
+    left_out = 39_270 - 1000 - len(splits["train"])
+    assert 0 <= left_out < 5  # the other rows of tune's last premise; no premise has more than five
+    assert warnings[0].startswith(f"train has {len(splits['train'])} of the 39270 rows asked for")
+    again, _ = draw(raw, train_fraction=1.0, tune_examples=1000)
+    assert all(splits[name].equals(again[name]) for name in splits)
+    tenth, warnings = draw(raw, train_fraction=0.1, tune_examples=1000)
+    assert len(tenth["train"]) == 3927
+    assert ids(tenth["tune"]) == ids(splits["tune"])
+    assert not any(warning.startswith(("train has", "tune has")) for warning in warnings)
 
 
 def test_the_sources_own_tune_and_corpus_are_used():
@@ -150,6 +220,7 @@ def test_description_counts_labels_words_and_genres():
     frame = pd.DataFrame(
         {
             "genre": ["travel", "fiction", "travel"],
+            "premise_id": ["a", "b", "a"],
             "premise": ["one", "one two  three", "one\ttwo"],
             "hypothesis": ["a b c d", "a", "a"],
             "label": [2, 0, 2],
@@ -157,6 +228,7 @@ def test_description_counts_labels_words_and_genres():
     )
     assert sampling.describe(frame) == {
         "n": 3,
+        "premises": 2,
         "labels": {"entailment": 1, "neutral": 0, "contradiction": 2},
         "premise_words": {"mean": 2.0, "median": 2.0, "p95": 3.0, "max": 3},
         "hypothesis_words": {"mean": 2.0, "median": 1.0, "p95": 4.0, "max": 4},
@@ -183,7 +255,7 @@ def run(script, *arguments):
 def write_source(folder, n=40):
     folder.mkdir()
     for split in ("train", "validation_matched", "validation_mismatched"):
-        rows = pairs(n, "train" if split == "train" else split).drop(columns="pair_id")
+        rows = pairs(n, "train" if split == "train" else split).drop(columns=["pair_id", "premise_id"])
         rows.to_json(folder / f"{split}.jsonl", orient="records", lines=True)
     unlabelled = '{"premise": "a", "hypothesis": "b", "label": "-", "genre": ""}\n'
     leaked = (folder / "train.jsonl").read_text().splitlines(keepends=True)[0]
@@ -243,3 +315,13 @@ def test_synthetic_source_brings_its_own_tune_and_corpus(tmp_path):
     splits, warnings = draw(data.load_raw(raw), train_fraction=1.0, tune_examples=12)
     assert {split: len(frame) for split, frame in splits.items()} == sizes
     assert warnings == []
+
+
+def test_demo_has_the_sizes_it_asks_for_and_no_premise_of_tune_elsewhere(config):
+    sizes = config["scales"]["demo"]["data"]["synthetic"]
+    raw = data.load_synthetic(sizes, seed=42)
+    splits, warnings = draw(raw, train_fraction=1.0, tune_examples=1000)
+    assert [len(splits[name]) for name in ("train", "tune", "matched", "mismatched")] == [3000, 1000, 1500, 1500]
+    assert warnings == []
+    for name in ("train", "matched", "mismatched"):
+        assert not set(splits["tune"]["premise_id"]) & set(splits[name]["premise_id"]), name

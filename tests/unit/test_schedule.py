@@ -85,7 +85,7 @@ def test_rehearsal_without_a_time_is_refused():
 
 def test_report_times_every_training_and_variants_as_what_they_extend(root, config):
     reported = yaml.safe_load((root / "report/reported.yaml").read_text())
-    jobs = jobs_of_report(reported, config["experiments"], seeds=1, rungs="all")
+    jobs = jobs_of_report(reported, config, seeds=[1], rungs="all")
     seconds = {name.removeprefix("train ").removesuffix(" seed 1"): round(job.seconds) for name, job in jobs.items()}
     assert seconds["roberta/full"] == seconds["roberta/head_only"] == 5570
     assert seconds["roberta/prompt_tuning_repaired"] == seconds["roberta/prompt_tuning"] == 4466
@@ -94,14 +94,27 @@ def test_report_times_every_training_and_variants_as_what_they_extend(root, conf
     assert seconds["linear_head/last_token"] == 12133
     assert "qlora/attempt2_merged" not in seconds  # it trains nothing
     assert not any(name.startswith("icl/") for name in seconds)
-    assert len(jobs_of_report(reported, config["experiments"], seeds=5, rungs="all")) == 5 * len(jobs)
+    assert "roberta/cloze_zero_shot" not in seconds
+    assert len(jobs_of_report(reported, config, seeds=[1, 2, 3, 4, 5], rungs="all")) == 5 * len(jobs)
     core = {name for name in jobs if not config["experiments"][name[len("train ") : -len(" seed 1")]].get("rung")}
-    assert set(jobs_of_report(reported, config["experiments"], seeds=1)) == core < set(jobs)
+    assert set(jobs_of_report(reported, config, seeds=[1])) == core < set(jobs)
+
+
+def test_encoders_of_the_paper_scale_are_trained_with_three_seeds(root, config):
+    reported = yaml.safe_load((root / "report/reported.yaml").read_text())
+    one, stated = (jobs_of_report(reported, config, seeds) for seeds in ([42], None))
+    encoders = sum(job.seconds for name, job in one.items() if name.startswith("train roberta/"))
+    assert gpu_seconds(stated) == pytest.approx(gpu_seconds(one) + 2 * encoders)
+    assert {name for name in stated if name.startswith("train roberta/lora ")} == {
+        f"train roberta/lora seed {seed}" for seed in (42, 43, 44)
+    }
+    assert [name for name in stated if "qlora/attempt1 " in name] == ["train qlora/attempt1 seed 42"]
 
 
 @pytest.mark.parametrize("gpus", [1, 4, 16])
-def test_readme_states_the_wall_times_of_one_seed_and_of_five(root, config, gpus):
+def test_readme_states_the_wall_times_of_the_seeds_in_config_of_one_and_of_five(root, config, gpus):
     reported = yaml.safe_load((root / "report/reported.yaml").read_text())
-    plans = [jobs_of_report(reported, config["experiments"], n, rungs) for rungs in ("core", "all") for n in (1, 5)]
+    seeds = (None, [1], [1, 2, 3, 4, 5])
+    plans = [jobs_of_report(reported, config, each, rungs) for rungs in ("core", "all") for each in seeds]
     row = " | ".join(f"{makespan(jobs, gpus) / 3600:.1f} h" for jobs in plans)
     assert f"| {gpus} | {row} |" in (root / "README.md").read_text()

@@ -138,6 +138,16 @@ def test_splits_are_balanced_and_disjoint(data):
     ]
 
 
+def test_tune_has_no_premise_of_another_split_and_stays_balanced():
+    """At the demo's sizes one premise of 333 would be in train too, were it not replaced."""
+    frames = synthetic.generate(3000, 1000, 1500, 1500, 300, seed=42)
+    tune = set(frames["tune"]["premise"])
+    assert [len(tune & set(frames[name]["premise"])) for name in ("train", "matched", "mismatched")] == [0, 0, 0]
+    assert sorted(frames["tune"]["label"].value_counts()) == [333, 333, 334]
+    assert frames["tune"]["pair_id"].is_unique
+    assert not frames["tune"].duplicated(["premise", "hypothesis"]).any()
+
+
 def test_same_seed_gives_the_same_data_and_another_seed_does_not():
     first, again, other = (synthetic.generate(60, 30, 30, 30, 60, seed=seed) for seed in (1, 1, 2))
     assert all(first[name].equals(again[name]) for name in first)

@@ -376,6 +376,7 @@ def test_dropped_rows_and_label_shares_come_from_the_description(results):
         "Validation, matched",
         "1,500",
         "9,815",
+        "500",
         "3",
     ]
     entailment = results.description["splits"]["train"]["labels"]["entailment"]
@@ -435,6 +436,36 @@ def test_several_seeds_show_mean_and_spread(results, folder, tmp_path):
         (run / "metrics.json").write_text(json.dumps({"results": {"matched": matched}}))
     row = cells(tables_overview.seeds(load(tmp_path)), "Full fine-tuning")
     assert row[1:] == ["2", "55.00", "7.07", "50.00 to 60.00"]
+
+
+def test_seeds_of_a_family_are_read_and_named(folder, tmp_path):
+    study = json.loads((folder / "study.json").read_text())
+    study["seeds"] = [42]
+    for key, spec in study["experiments"].items():
+        spec["seeds"] = [1, 2] if key.startswith("roberta/") else None
+    (tmp_path / "study.json").write_text(json.dumps(study))
+    for seed in (1, 2, 42):
+        run = tmp_path / "roberta/full" / f"seed{seed}"
+        run.mkdir(parents=True)
+        (run / "run.json").write_text("{}")
+        (run / "metrics.json").write_text(json.dumps({"results": {"matched": {"classifier": {"accuracy": 0.5}}}}))
+    results = load(tmp_path)
+    assert [run.seed for run in results.arms["roberta/full"].runs] == [1, 2]
+    assert cells(tables_overview.seeds(results), "Full fine-tuning")[1] == "2"
+    named = cells(tables_overview.provenance(results), "Seeds")[1]
+    assert named == "1, 2 for RoBERTa; 42 for all others"
+    study["experiments"]["roberta/lora"]["seeds"] = None
+    (tmp_path / "study.json").write_text(json.dumps(study))
+    named = cells(tables_overview.provenance(load(tmp_path)), "Seeds")[1]
+    assert named.startswith("1, 2 for `roberta/full` and `roberta/prompt_tuning` and ")
+    assert named.endswith("; 42 for all others")
+
+
+def test_premises_are_counted_and_pairs_to_a_premise_computed(results):
+    # 6,000 pairs of 2,000 premises, as in the fixture
+    assert cells(tables_data.counts(results), "Training")[1:4] == ["6,000", "39,270", "2,000"]
+    said = tables_data.premises(results)
+    assert "pairs per premise is 3.0 in train, 3.0 in tune, 3.0 in matched, 3.0 in mismatched." in said
 
 
 def test_merge_conclusion_says_what_the_merge_did_to_the_logits(folder, tmp_path):

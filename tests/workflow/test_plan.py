@@ -60,6 +60,13 @@ def test_seeds_multiply_the_runs_but_not_the_models_or_specs(plan):
     assert three["make_model"] == one["make_model"]
 
 
+def test_encoders_of_the_paper_scale_run_with_their_own_seeds_unless_told_otherwise(plan):
+    only = "only=[roberta/full,icl/prompt1]"
+    stated, told = plan("scale=paper", only), plan("scale=paper", only, "seeds=[7]")
+    assert (stated["finetune_roberta"], stated["prompt_llama"], stated["score"]) == (3, 1, 4)
+    assert (told["finetune_roberta"], told["prompt_llama"], told["score"]) == (1, 1, 2)
+
+
 def test_only_selects_experiments_and_families(plan):
     jobs = plan("only=[roberta/lora,linear_head]")
     assert jobs["finetune_roberta"] == 1

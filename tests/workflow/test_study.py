@@ -11,6 +11,7 @@ from conftest import ROOT
 from workflow.conftest import SMOKE, planned_jobs, snakemake
 
 from nli.config import load_study
+from nli.data import read_split
 from nli.predictions import read_predictions
 
 REAL = Path(os.environ.get("NLI_SHARED_DATA", ROOT.parent / "shared/data")) / "multinli"
@@ -161,11 +162,16 @@ def test_real_rows_take_the_same_path(tmp_path):
         "--config",
         f"results={tmp_path}",
         f"data={{source: files, path: {folder}}}",
-        "only=[roberta/full, icl/prompt4, qlora/attempt1]",
+        "only=[baseline, roberta/full, icl/prompt4, qlora/attempt1]",
     )
     results = tmp_path / "demo"
     description = json.loads((results / "data/description.json").read_text())
-    assert description["splits"]["train"]["n"] == 300
+    splits = {split: read_split(results / f"data/{split}.parquet") for split in ("train", "tune")}
+    assert not set(splits["train"]["premise_id"]) & set(splits["tune"]["premise_id"])
+    assert description["splits"]["tune"]["n"] == 60  # a fifth; the demo asks for more
+    assert 230 <= description["splits"]["train"]["n"] <= 240
+    chosen = json.loads((results / "baseline/hypothesis_only/seed42/run.json").read_text())["chosen_on_tune"]
+    assert 0 < chosen["tune_accuracy"] < 1
     metrics = json.loads((results / "roberta/full/seed42/metrics.json").read_text())
     assert metrics["results"]["matched"]["classifier"]["n"] == 120
     answers = read_predictions(results / "icl/prompt4/seed42/predictions.parquet")

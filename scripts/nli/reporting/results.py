@@ -131,7 +131,6 @@ def load_results(folder: Path, study: Path, reported: Path, description: Path, l
     """
     plan = _read(study, json.loads)
     experiments = plan.get("experiments") or {}
-    seeds = plan.get("seeds") or []
     try:
         data = _read(description, json.loads)
     except StudyError:
@@ -139,13 +138,18 @@ def load_results(folder: Path, study: Path, reported: Path, description: Path, l
     return Results(
         study=plan,
         arms={
-            key: load_arm(folder, key, spec, seeds if is_selected(key, spec, plan.get("only")) else [])
+            key: load_arm(folder, key, spec, seeds_of(plan, spec) if is_selected(key, spec, plan.get("only")) else [])
             for key, spec in experiments.items()
         },
         description=data,
         reported=_read(reported, yaml.safe_load),
         ladders=_read(ladders, json.loads) if ladders else {},
     )
+
+
+def seeds_of(plan: Mapping[str, Any], spec: Mapping[str, Any]) -> list[int]:
+    """The seeds that an experiment of study.json runs with: its own, or the study's."""
+    return spec.get("seeds") or plan.get("seeds") or []
 
 
 def is_selected(key: str, spec: Mapping[str, Any], only: list[str] | None) -> bool:

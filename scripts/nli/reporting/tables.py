@@ -35,6 +35,7 @@ FRAGMENTS: dict[str, Callable[[Results], str]] = {
     # data
     "data-source.md": prose.data_source,
     "data-counts.md": tables_data.counts,
+    "data-premises.md": tables_data.premises,
     "data-labels.md": tables_data.labels,
     "data-lengths.md": tables_data.lengths,
     "data-genres.md": tables_data.genres,

@@ -23,7 +23,7 @@ def described_splits(results: Results) -> Mapping[str, Mapping[str, Any]]:
 
 
 def counts(results: Results) -> str:
-    """Pairs of each split beside the report's, and the rows that were left out."""
+    """Pairs of each split beside the report's, their premises, and the rows that were left out."""
     data = results.reported["data"]
     reported = {
         "train": data["train_examples"]["derived"],
@@ -32,7 +32,13 @@ def counts(results: Results) -> str:
     }
     dropped = results.description.get("dropped", {})
     rows = [
-        [title, integer(described["n"]), integer(reported.get(split)), _dropped(dropped, split)]
+        [
+            title,
+            integer(described["n"]),
+            integer(reported.get(split)),
+            integer(described.get("premises")),
+            _dropped(dropped, split),
+        ]
         for split, title in SPLIT_TITLES.items()
         if (described := described_splits(results).get(split))
     ]
@@ -42,6 +48,7 @@ def counts(results: Results) -> str:
         "Split": "l",
         f"Pairs{GROUP}ours": "r",
         f"Pairs{GROUP}reported": "r",
+        "Premises": "r",
         "Unlabelled, dropped": "r",
     }
     caption = (
@@ -49,6 +56,18 @@ def counts(results: Results) -> str:
         f"{integer(data['splits']['train'])} training pairs and had no tuning split."
     )
     return table(columns, rows, caption, "tbl-counts")
+
+
+def premises(results: Results) -> str:
+    """Two sentences: pairs share premises, and how many pairs there are to a premise in each split."""
+    splits = {name: described for name, described in described_splits(results).items() if described.get("premises")}
+    if not splits:
+        return NO_DATA
+    means = [f"{decimal(each['n'] / each['premises'], 1)} in {name}" for name, each in splits.items()]
+    return (
+        "Pairs share premises, and pairs that share one are not independent of each other. "
+        f"The mean number of pairs per premise is {', '.join(means)}."
+    )
 
 
 def _dropped(dropped: Mapping[str, int], split: str) -> str:

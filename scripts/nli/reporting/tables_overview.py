@@ -24,6 +24,7 @@ from nli.reporting.results import (
     find_scores,
     reported_parameters,
     reported_training,
+    seeds_of,
 )
 from nli.reporting.tables_roberta import status_cells
 
@@ -203,8 +204,8 @@ def genre_scores(results: Results) -> str:
 
 
 def seeds(results: Results) -> str:
-    """Mean and spread over seeds; a sentence where the study has one seed."""
-    if len(results.study.get("seeds", [])) < 2:
+    """Mean and spread over seeds; a sentence where every experiment has one seed."""
+    if all(len(seeds) < 2 for seeds in planned_seeds(results)):
         return (
             "The study ran with one seed, so the intervals of this report describe the uncertainty of "
             "the test sample, not that of training: another seed can fall outside them."
@@ -222,6 +223,33 @@ def seeds(results: Results) -> str:
     columns = {"Experiment": "l", "Seeds": "r", "Mean, %": "r", "SD, points": "r", "Range, %": "r"}
     caption = "Accuracy over seeds: the spread that training itself brings, matched split."
     return table(columns, by_family(results, len(columns), row), caption, "tbl-seeds")
+
+
+def planned_seeds(results: Results) -> dict[tuple[int, ...], list[str]]:
+    """Seeds -> titles of the families that run with them; the keys of experiments, where a family has several."""
+    planned: dict[tuple[int, ...], list[str]] = {}
+    for family, title in FAMILY_TITLES.items():
+        own = {arm.key: tuple(seeds_of(results.study, arm.spec)) for arm in results.family(family)}
+        for key, seeds in own.items():
+            name = title if len(set(own.values())) == 1 else f"`{key}`"
+            names = planned.setdefault(seeds, [])
+            if name not in names:
+                names.append(name)
+    return planned
+
+
+def _seeds_cell(results: Results) -> str:
+    """The seeds; where families or experiments state their own, whose they are."""
+
+    def listed(seeds: Sequence[int]) -> str:
+        return ", ".join(map(str, seeds)) or MISSING
+
+    planned = planned_seeds(results)
+    others = planned.pop(tuple(results.study.get("seeds", [])), None)
+    if not planned:
+        return listed(results.study.get("seeds", []))
+    stated = [f"{listed(seeds)} for {' and '.join(names)}" for seeds, names in planned.items()]
+    return "; ".join([*stated, *([f"{listed(results.study['seeds'])} for all others"] if others else [])])
 
 
 def costs(results: Results) -> str:
@@ -279,7 +307,7 @@ def provenance(results: Results) -> str:
 
     rows: list[Sequence[str]] = [
         ["Scale", f"`{results.scale}`"],
-        ["Seeds", ", ".join(str(seed) for seed in results.study.get("seeds", [])) or MISSING],
+        ["Seeds", _seeds_cell(results)],
         ["Commit", distinct(lambda run: short_commit(run.get("git_commit") or ""))],
         ["Device", distinct(lambda run: run.get("device"))],
         ["Number format", distinct(lambda run: run.get("dtype"))],
