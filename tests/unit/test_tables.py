@@ -14,6 +14,7 @@ from nli.errors import StudyError
 from nli.reporting import markup, original, prose, tables, tables_data, tables_llama, tables_overview, tables_roberta
 from nli.reporting.results import (
     Arm,
+    Results,
     Run,
     load_results,
     reported_accuracy,
@@ -386,14 +387,21 @@ def test_dropped_rows_and_label_shares_come_from_the_description(results):
     ]
 
 
-def scores(accuracy: float, interval: list[float], majority: float = 0.35) -> dict:
-    return {"accuracy": accuracy, "interval": interval, "majority_accuracy": majority}
-
-
-def test_sentences_claim_only_what_the_interval_allows():
-    assert prose.standing(scores(0.5, [0.4, 0.6])) == "above the majority baseline of 35.0%"
-    assert prose.standing(scores(0.2, [0.1, 0.3])) == "below the majority baseline of 35.0%"
-    assert prose.standing(scores(0.36, [0.3, 0.42])).startswith("not separable")
+@pytest.mark.parametrize(
+    ("stands", "expected"),
+    [
+        ("above", "above chance (35.0%, always *neutral*)"),
+        ("below", "below chance (35.0%, always *neutral*)"),
+        ("no evidence", "not separable from chance (35.0%, always *neutral*)"),
+    ],
+)
+def test_sentences_claim_only_what_the_test_allows(stands, expected):
+    test = {"label": "neutral", "accuracy": 0.35, "standing": stands}
+    entry = {"experiment": "roberta/full", "split": "matched", "scorer": "classifier", "counted": "all", "chance": test}
+    arm = Arm("roberta/full", {}, "done", "", ())
+    results = Results({}, {}, {}, {}, {"standings": [entry]})
+    assert prose.standing(results, arm) == expected
+    assert prose.standing(Results({}, {}, {}, {}, {}), arm) == "not compared with chance"
 
 
 def test_labels_lost_to_the_limit_on_tokens_are_counted():

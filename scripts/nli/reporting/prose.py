@@ -10,7 +10,7 @@ from typing import Any
 from nli.labels import LABELS
 from nli.paired import LEVEL
 from nli.reporting.markup import counted, escape, integer, interval, listing, percent
-from nli.reporting.results import Arm, Results
+from nli.reporting.results import Arm, Results, chance_test
 from nli.reporting.tables_ladders import p_equation, points, signed, stands
 
 LEAST_PARSED = 0.5  # share of a prompt's answers: below it, an accuracy among the parsed ones says too little
@@ -48,13 +48,6 @@ def standing(results: Results, arm: Arm) -> str:
     if not test:
         return "not compared with chance"
     return f"{stands(test)} chance ({percent(test['accuracy'], 1)}%, always *{test['label']}*)"
-
-
-def chance_test(results: Results, arm: Arm) -> Mapping[str, Any] | None:
-    """The one test of an experiment against chance on the matched split, as its own scorer judges it; None without."""
-    name = {"experiment": arm.key, "split": "matched", "scorer": arm.scorer, "counted": "all"}
-    tests = results.ladders.get("standings") or []
-    return next((test["chance"] for test in tests if name.items() <= test.items()), None)
 
 
 def accuracy(arm: Arm, scores: Mapping[str, Any]) -> str:

@@ -102,6 +102,13 @@ class Results:
         return [arm for arm in self.arms.values() if arm.family != "baseline"]
 
 
+def chance_test(results: Results, arm: Arm) -> Mapping[str, Any] | None:
+    """The one test of an experiment against chance on the matched split, as its own scorer judges it; None without."""
+    name = {"experiment": arm.key, "split": "matched", "scorer": arm.scorer, "counted": "all"}
+    tests = results.ladders.get("standings") or []
+    return next((test["chance"] for test in tests if name.items() <= test.items()), None)
+
+
 def find_scores(run: Run, split: str, scorer: str) -> Mapping[str, Any] | None:
     return run.metrics.get("results", {}).get(split, {}).get(scorer)
 

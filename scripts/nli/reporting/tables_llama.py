@@ -93,9 +93,9 @@ def icl_summary(results: Results) -> str:
                 shots,
                 percent(scores["parsed"] / scores["n"], 1),
                 percent(scores["parsed_accuracy"]),
-                interval(scores["parsed_interval"]),
+                interval(scores["parsed_clustered_interval"]),
                 percent(scores["accuracy"]),
-                interval(scores["interval"]),
+                interval(scores["clustered_interval"]),
                 *theirs,
             ]
         )
@@ -236,7 +236,7 @@ def _scorer_table(results: Results, arms: Sequence[Arm], caption: str, label: st
                     percent(scores["parsed"] / scores["n"], 1),
                     percent(scores["parsed_accuracy"]),
                     percent(scores["accuracy"]),
-                    interval(scores["interval"]),
+                    interval(scores["clustered_interval"]),
                     printed,
                     yes_no(scores["collapsed"]),
                 ]

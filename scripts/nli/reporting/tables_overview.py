@@ -21,6 +21,7 @@ from nli.reporting.results import (
     FAMILY_TITLES,
     Arm,
     Results,
+    chance_test,
     find_scores,
     reported_parameters,
     reported_training,
@@ -74,15 +75,19 @@ def all_results(results: Results) -> str:
         scores = arm.scores()
         printed = reported_cell(results.reported, arm.key)
         if scores is None:
-            return [escape(arm.title), *status_cells(arm, 4), printed, MISSING, MISSING]
+            return [escape(arm.title), *status_cells(arm, 6), printed, *[MISSING] * 3]
+        test = chance_test(results, arm)
         return [
             escape(arm.title),
             integer(scores["n"]),
             percent(scores["accuracy"]),
             interval(scores["interval"]),
+            interval(scores["clustered_interval"]),
+            decimal(scores["design_effect"], 2),
             percent(scores["parsed_accuracy"]),
             printed,
             percent(scores["majority_accuracy"], 1),
+            test["standing"] if test else MISSING,
             yes_no(scores["collapsed"]),
         ]
 
@@ -90,16 +95,21 @@ def all_results(results: Results) -> str:
         "Experiment": "l",
         "n": "r",
         f"Accuracy, %{GROUP}all": "r",
-        f"Accuracy, %{GROUP}95% interval": "r",
+        f"95% interval{GROUP}rows": "r",
+        f"95% interval{GROUP}premises": "r",
+        "Design effect": "r",
         f"Accuracy, %{GROUP}parsed only": "r",
         f"Accuracy, %{GROUP}reported": "r",
-        "Majority, %": "r",
+        f"Chance{GROUP}%": "r",
+        f"Chance{GROUP}stands": "l",
         "One class?": "c",
     }
     caption = (
         "All experiments on the matched split. *All*: an answer that names no label is wrong. *Parsed only*: "
-        "such answers are left out, as the original did for its prompts. *Majority*: the share of the most "
-        "frequent label."
+        "such answers are left out, as the original did for its prompts. *95% interval*: of independent rows, and of "
+        "rows that share premises, whose number is divided by the design effect. *Chance*: the best constant answer on "
+        "the same pairs, and whether the experiment stands above or below it (McNemar's mid-p by premise, Holm over "
+        "all experiments)."
     )
     rows = by_family(results, len(columns), row)
     return table(columns, rows, explained(caption, rows), "tbl-all-results")

@@ -192,7 +192,7 @@ def accuracy(results: Results) -> str:
                     title,
                     split,
                     percent(scores["accuracy"]),
-                    interval(scores["interval"]),
+                    interval(scores["clustered_interval"]),
                     printed,
                     decimal(scores["macro_f1"], 3),
                     decimal(scores["calibration_error"], 3),
