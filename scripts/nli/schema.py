@@ -179,6 +179,9 @@ class Study(Strict):
         for key, experiment in self.experiments.items():
             if isinstance(experiment, IclExperiment) and experiment.prompt not in self.prompts:
                 raise ValueError(f"experiments.{key}.prompt: {unknown(experiment.prompt, self.prompts)}")
+            draws = getattr(experiment, "draws", 1)
+            if draws > 1 and self.prompts[experiment.prompt].drawn is None:
+                raise ValueError(f"experiments.{key}.draws: '{experiment.prompt}' draws no examples; leave it out")
         for name, ladder in self.ladders.items():
             for i, rung in enumerate(ladder.rungs):
                 self._check_rung(f"ladders.{name}.rungs.{i}", rung, ladder.split)
