@@ -192,6 +192,7 @@ def test_a_prompt_has_one_card_with_its_shots_and_examples(tmp_path):
     three = next(card for card in cards if card.startswith("Prompt 1, three shots"))
     assert "**Shots.** 3" in three
     assert "{answer}" in three
+    assert "drawn 3 times from the training pairs" in three
     assert ["the report's, letter for letter" in card for card in cards] == [True] * 5 + [False] * 4
 
 
@@ -286,6 +287,8 @@ def test_merge_conclusion_says_what_the_merge_did_to_the_next_token(folder, tmp_
     assert "mean over the 1,600 pairs answered), 25.00% of the 0.049 nats between the adapter's and its base's" in said
     path.write_text(json.dumps({**json.loads(path.read_text()), "merge": {**error, "kl_adapter_merged": 2.5e-9}}))
     assert "are 2.50 × 10^-9^ nats from" in prose.merge(load(tmp_path / "study"))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "merge": {**error, "kl_ratio": 151.83}}))
+    assert "151.8 times the 0.049 nats" in prose.merge(load(tmp_path / "study"))
 
 
 def test_draws_of_worked_examples_show_mean_and_range(folder, tmp_path):

@@ -242,10 +242,12 @@ def merge_error(arm: Arm) -> str:
     if not measured or measured["kl_ratio"] is None:
         return ""
     merged, base = (nats(measured[key]) for key in ("kl_adapter_merged", "kl_adapter_base"))
+    ratio = measured["kl_ratio"]
+    share = f"{percent(ratio)}% of" if ratio < 2 else f"{decimal(ratio, 1)} times"
     return (
         f"**{escape(arm.title)}**: its next-token distributions are {merged} nats from the adapter's (Kullback-Leibler "
-        f"divergence, mean over the {integer(measured['rows'])} pairs answered), {percent(measured['kl_ratio'])}% of "
-        f"the {base} nats between the adapter's and its base's."
+        f"divergence, mean over the {integer(measured['rows'])} pairs answered), {share} the {base} "
+        "nats between the adapter's and its base's."
     )
 
 

@@ -65,7 +65,8 @@ def _prompt_card(results: Results, arm: Arm) -> str:
         parts = (f"{name} “{escape(example[name])}”" for name in ("premise", "hypothesis"))
         facts.append(("Example", f"{', '.join(parts)}, answer *{escape(example['answer'])}*"))
     if prompt.get("drawn"):
-        facts.append(("Examples", "drawn from the training pairs, written above the pair that is asked"))
+        times = f" {draws} times" if (draws := arm.spec.get("draws", 1)) > 1 else ""
+        facts.append(("Examples", f"drawn{times} from the training pairs, written above the pair that is asked"))
     facts += [
         (name.capitalize(), escape(printed[key]))
         for name, key in (("strength", "strength"), ("weakness", "weakness"), ("note", "note"))
