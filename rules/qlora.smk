@@ -39,7 +39,7 @@ rule merge_adapter:
         spec="<study>/specs/qlora/{name}/predict.json",
         model=model_folder("decoder"),
         adapter=file_of_training("adapter"),
-        rows="<study>/data/matched.parquet",
+        splits=evaluation_splits("qlora"),
         image=STUDY_FILE,
     output:
         merged=directory("<study>/qlora/{name}/seed{seed}/merged"),
@@ -55,11 +55,13 @@ rule merge_adapter:
         mem_mb=resource("mem_mb", "gpu_large"),
         runtime=resource("runtime", "gpu_large"),
         gpu=resource("gpu", "gpu_large"),
+    params:
+        splits=split_arguments,
     message:
         gpu_job("merge the adapter of qlora/{wildcards.name}, seed {wildcards.seed}")
     shell:
         "python scripts/merge_adapter.py --spec {input.spec} --model {input.model}"
-        " --adapter {input.adapter} --rows {input.rows} --seed {wildcards.seed} --threads {threads}"
+        " --adapter {input.adapter} {params.splits} --seed {wildcards.seed} --threads {threads}"
         " --output-dir {output.merged} --error {output.error} > {log} 2>&1"
 
 

@@ -1,22 +1,22 @@
 """Merge a QLoRA adapter into the weights of its base and save the merged model, tokenizer included.
 
-Writes beside it how large the merge's error is, in the logits after some prompts, as a share of the adapter's effect.
+Writes beside it how far the merged model's next-token distributions lie from the adapter's, over all pairs that are
+answered.
 """
 
 import argparse
 import shutil
+import tempfile
 from pathlib import Path
 
 from nli import runtime
+from nli.answering import question_of
 from nli.atomic import write_json
-from nli.data import read_split
 from nli.decoder import load_adapter, load_decoder, load_tokenizer
 from nli.errors import run_main
+from nli.evaluation import parse_splits, read_sample
 from nli.files import read_json
-from nli.language_modeling import evaluation_prompts
-from nli.merging import MERGES, last_logits, relative_error
-
-COMPARED = 32  # pairs
+from nli.merging import MERGES, MergeError, free_memory, load_merged
 
 
 def main() -> None:
@@ -25,26 +25,36 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of the base decoder")
     parser.add_argument("--adapter", type=Path, required=True, help="folder of the adapter")
     parser.add_argument("--output-dir", type=Path, required=True, help="folder for the merged model")
-    parser.add_argument("--rows", type=Path, required=True, help="split whose first pairs the logits are compared on")
+    parser.add_argument("--split", action="append", required=True, metavar="NAME=FILE", help="split that is answered")
     parser.add_argument("--error", type=Path, required=True, help="the merge's error (JSON)")
     runtime.add_common_arguments(parser)
     args = parser.parse_args()
 
     runtime.start(args.seed, args.threads)
     spec = read_json(args.spec)
+    evaluation = spec["evaluation"]
     tokenizer = load_tokenizer(args.model)
-    prompts = evaluation_prompts(read_split(args.rows).head(COMPARED), spec)
-    model = load_adapter(load_decoder(args.model, spec["quantization"]), args.adapter)
-    adapter = last_logits(model, tokenizer, prompts)
-    with model.disable_adapter():
-        base = last_logits(model, tokenizer, prompts)
-    del model  # a small GPU has no room for two
-    merged = MERGES[spec["merge_into"]](args.model, spec["quantization"], args.adapter)
-    error = relative_error(last_logits(merged, tokenizer, prompts), adapter, base)
-    merged.save_pretrained(args.output_dir)
-    tokenizer.save_pretrained(args.output_dir)
-    shutil.copy(args.model / "source.json", args.output_dir / "source.json")
-    write_json(args.error, {"into": spec["merge_into"], "rows": len(prompts), **error})
+    question = question_of(spec)
+    prompts = [
+        question.ask(row.premise, row.hypothesis)
+        for path in parse_splits(args.split).values()
+        for row in read_sample(path, evaluation["examples"], spec["sample_seed"]).itertuples()
+    ]
+
+    with tempfile.TemporaryDirectory() as scratch:
+        error = MergeError(tokenizer, prompts, evaluation["batch_size"], Path(scratch))
+        model = load_adapter(load_decoder(args.model, spec["quantization"]), args.adapter)
+        error.measure_adapter(model)
+        del model
+        free_memory()
+        merged = MERGES[spec["merge_into"]](args.model, spec["quantization"], args.adapter)
+        merged.save_pretrained(args.output_dir)
+        tokenizer.save_pretrained(args.output_dir)
+        shutil.copy(args.model / "source.json", args.output_dir / "source.json")
+        del merged  # merging may have put it on the CPU; the one that answers lies on the GPU as far as it fits
+        free_memory()
+        measured = error.measure_merged(load_merged(args.output_dir, spec))
+    write_json(args.error, {"into": spec["merge_into"], **measured})
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 
 from nli.atomic import write_json
+from nli.draws import score_draws
 from nli.errors import StudyError, run_main
 from nli.metrics import score_predictions
 from nli.predictions import read_predictions
@@ -27,8 +28,9 @@ def main() -> None:
         identity = {key: run[key] for key in ("family", "name", "seed")}
     except (OSError, ValueError, KeyError) as error:
         raise StudyError(f"{arguments.run}: cannot read family, name and seed of the run ({error})") from error
-    results = score_predictions(read_predictions(arguments.predictions))
-    write_json(arguments.output, {**identity, "results": results})
+    predictions = read_predictions(arguments.predictions)
+    draws = score_draws(predictions, run.get("spec", {}).get("draws", 1), run["seed"])
+    write_json(arguments.output, {**identity, "results": score_predictions(predictions), "by_draw": draws})
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ from transformers import PreTrainedTokenizerBase
 
 from nli.decoder import generate_answers
 from nli.demonstrations import demonstrations
+from nli.draws import assign_draws
 from nli.evaluation import answer_rows, scored_rows
-from nli.label_scoring import CONTENT_FREE, LABEL_SCORERS, label_log_probabilities
+from nli.label_scoring import CONTENT_FREE, LABEL_SCORERS, label_log_probabilities, with_spellings
 from nli.prompts import SCORERS, evaluation_template, fill, prompt_text
 
 
@@ -24,16 +25,19 @@ class Question:
     words: Mapping[str, str]
 
 
-def question_of(spec: Mapping[str, Any], examples: pd.DataFrame | None = None, seed: int = 0) -> Question:
+def question_of(
+    spec: Mapping[str, Any], examples: pd.DataFrame | None = None, seed: int = 0, draw: int = 0
+) -> Question:
     """The question of an experiment: its prompt's, or its training text's up to the label.
 
     Args:
         examples: rows that a prompt with drawn examples draws from, with `seed`.
+        draw: number of the draw of examples.
     """
     if spec["family"] == "icl":
         prompt = spec["prompt"]
         lead = "" if prompt["text"][-1:].isspace() else " "
-        shown = demonstrations(prompt, examples, spec["order"], seed)
+        shown = demonstrations(prompt, examples, spec["order"], seed, draw)
         return Question(lambda p, h: shown + prompt_text(prompt, p, h), lead, prompt["answers"])
     template = evaluation_template(spec["text"])
     lead = spec["text"][len(template) : spec["text"].index("{label}")]
@@ -56,10 +60,14 @@ def answer_pairs(
         seed: of the sampler and of the draw of worked examples.
         examples: rows that worked examples are drawn from.
 
+    With several `draws` of examples each pair is asked after one of them (`nli.draws`): several cost what one does.
     Text is generated only if a scorer reads text, and labels are scored only if a scorer asks for that.
     """
-    question, batch_size = question_of(spec, examples, seed), spec["evaluation"]["batch_size"]
-    prompts = [question.ask(row.premise, row.hypothesis) for row in rows.itertuples()]
+    draws = spec.get("draws", 1)
+    questions = [question_of(spec, examples, seed, draw) for draw in range(draws)]
+    question, batch_size = questions[0], spec["evaluation"]["batch_size"]
+    drawn = assign_draws(len(rows), draws, seed)
+    prompts = [questions[d].ask(row.premise, row.hypothesis) for d, row in zip(drawn, rows.itertuples(), strict=True)]
     frames = []
     reading = [scorer for scorer in spec["scorers"] if scorer in SCORERS]
     scoring = [scorer for scorer in spec["scorers"] if scorer in LABEL_SCORERS]
@@ -67,7 +75,21 @@ def answer_pairs(
         answers = generate_answers(model, tokenizer, prompts, spec["generation"], batch_size, seed)
         frames += [answer_rows(rows, split, answers, question.words, scorer) for scorer in reading]
     if scoring:
-        blank = question.ask(CONTENT_FREE, CONTENT_FREE)
-        scores = label_log_probabilities(model, tokenizer, [*prompts, blank], question.lead, question.words, batch_size)
-        frames += [scored_rows(rows, split, LABEL_SCORERS[name](scores[:-1], scores[-1]), name) for name in scoring]
+        words = scored_words(tokenizer, question, spec)
+        blanks = [asked.ask(text, text) for asked in questions for text in CONTENT_FREE]
+        scores = label_log_probabilities(model, tokenizer, [*prompts, *blanks], question.lead, words, batch_size)
+        content_free = scores[len(rows) :].reshape(draws, len(CONTENT_FREE), -1)[drawn]
+        own = scores[: len(rows)]
+        frames += [scored_rows(rows, split, LABEL_SCORERS[name](own, content_free), name) for name in scoring]
     return frames
+
+
+def scored_words(tokenizer: PreTrainedTokenizerBase, question: Question, spec: Mapping[str, Any]) -> Mapping[str, str]:
+    """The words whose probabilities are added up, with the class of each.
+
+    A prompt may show its words in another case than `answers` states them (prompts 1 and 4 do), and a model that was
+    only pretrained answers in either. A fine-tuned one has learned the one spelling of its training texts.
+    """
+    if spec["family"] != "icl":
+        return question.words
+    return with_spellings(tokenizer, question.ask("", ""), question.lead, question.words)

@@ -1,5 +1,6 @@
 """A hard prompt: the encoder's own mask, filled by label words (Schick and Schütze 2021), with no new parameter."""
 
+import string
 from typing import Any
 
 import pandas as pd
@@ -69,11 +70,19 @@ def fill_cloze(
     rows: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, cloze: dict[str, Any]
 ) -> tuple[list[str], list[str]]:
     """The two segments of `cloze`, filled, for every row."""
-    first, second = (
-        [
-            fill(cloze[side], {"premise": row.premise, "hypothesis": row.hypothesis, "mask": tokenizer.mask_token})
-            for row in rows.itertuples()
-        ]
-        for side in ("first", "second")
-    )
+    fields = [
+        {
+            "premise": row.premise,
+            "premise_unpunctuated": without_final_punctuation(row.premise),
+            "hypothesis": row.hypothesis,
+            "mask": tokenizer.mask_token,
+        }
+        for row in rows.itertuples()
+    ]
+    first, second = ([fill(cloze[side], values) for values in fields] for side in ("first", "second"))
     return first, second
+
+
+def without_final_punctuation(text: str) -> str:
+    """The text without the ASCII punctuation at its end, as Schick and Schütze's MNLI patterns take the premise."""
+    return text.rstrip(string.punctuation)

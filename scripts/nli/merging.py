@@ -1,14 +1,19 @@
 """Merging a QLoRA adapter: into what, and what of the adapter's effect the merge destroys."""
 
-from collections.abc import Callable, Sequence
+import gc
+import math
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from peft import PeftModel
 from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from nli.decoder import compute_dtype, load_adapter, load_decoder, plain_cpu_kernels
+from nli.next_token import next_token_logits
 from nli.schema_experiments import UNQUANTIZED
 
 
@@ -54,22 +59,79 @@ def load_merged(folder: Path, spec: dict[str, Any]) -> PreTrainedModel:
     return load(folder, spec["quantization"])
 
 
-@torch.no_grad()
-def last_logits(model: nn.Module, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> torch.Tensor:
-    """Logits of the token after each prompt, (prompts, vocabulary), float64 on the CPU."""
-    model.eval()
-    device = next(model.parameters()).device
-    found = []
-    for prompt in prompts:
-        ids = tokenizer(prompt, return_tensors="pt")["input_ids"].to(device)
-        found.append(model(input_ids=ids).logits[0, -1].double().cpu())
-    return torch.stack(found)
+def free_memory() -> None:
+    """Give back what a deleted model held: a small GPU has no room for two."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
-def relative_error(merged: torch.Tensor, adapter: torch.Tensor, base: torch.Tensor) -> dict[str, float]:
-    """The merge's error beside the adapter's own effect: ||merged - adapter|| / ||adapter - base||, Frobenius norms.
+def last_logits(
+    model: nn.Module, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], batch_size: int
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """Pairs of a prompt's index and the logits of the token after it, (vocabulary,), float32 on the CPU."""
+    texts = tokenizer(list(prompts))["input_ids"]
+    starts = [len(ids) - 1 for ids in texts]
+    for index, logits in next_token_logits(model, texts, starts, tokenizer.pad_token_id, batch_size):
+        yield index, logits[0].float().cpu()
 
-    0: the merged model is the adapter on its base; 1: the error is as large as all that the adapter does.
+
+def divergence(logits: torch.Tensor, others: torch.Tensor) -> float:
+    """KL(p || q) in nats, in float64, of the distributions that two rows of logits (vocabulary,) stand for.
+
+    What a softmax ignores, a constant added to all logits of a row, it ignores too.
     """
-    error, effect = float((merged - adapter).norm()), float((adapter - base).norm())
-    return {"error": error, "effect": effect, "relative_error": error / effect if effect else None}
+    p, q = (torch.log_softmax(row.double(), dim=-1) for row in (logits, others))
+    return float(torch.nn.functional.kl_div(q, p, reduction="sum", log_target=True))
+
+
+class MergeError:
+    """A merge's error in the next-token distributions, and the adapter's own effect on them, to compare it with.
+
+    The adapter's logits wait in a file for the merged model's: two models are too much for a small GPU, and the logits
+    of all rows (at a vocabulary of 128,000 half a GB for 1,000 rows) too much for a small memory.
+
+    Args:
+        prompts: what is answered.
+        folder: where the file may lie meanwhile.
+    """
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], batch_size: int, folder: Path
+    ) -> None:
+        self.asked = tokenizer, prompts, batch_size
+        self.rows = len(prompts)
+        self.file = folder / "adapter_logits.npy"
+        self.from_base = 0.0
+
+    def measure_adapter(self, model: PeftModel) -> None:
+        """Keep the adapter's logits, and compare them with its base's."""
+        kept: np.ndarray | None = None
+        for index, logits in last_logits(model, *self.asked):
+            if kept is None:
+                kept = np.lib.format.open_memmap(self.file, "w+", np.float32, (self.rows, len(logits)))
+            kept[index] = logits.numpy()
+        with model.disable_adapter():
+            self.from_base = self._mean_divergence(model)
+
+    def measure_merged(self, model: nn.Module) -> dict[str, float | int | None]:
+        """The merge's error, once `measure_adapter` has run.
+
+        Returns:
+            rows; kl_adapter_merged and kl_adapter_base, the mean over the rows of KL(adapter || merged) and of
+            KL(adapter || base), in nats; kl_ratio of the two. 0: the merged model predicts as the adapter on its base
+            does; 1: it is as far from it as if the adapter had been taken away. None where the adapter does nothing.
+        """
+        from_merged = self._mean_divergence(model)
+        return {
+            "rows": self.rows,
+            "kl_adapter_merged": from_merged,
+            "kl_adapter_base": self.from_base,
+            "kl_ratio": from_merged / self.from_base if self.from_base else None,
+        }
+
+    def _mean_divergence(self, model: nn.Module) -> float:
+        """Mean of KL(adapter || model) over the rows."""
+        kept = np.load(self.file, mmap_mode="r")
+        found = (divergence(torch.tensor(kept[index]), logits) for index, logits in last_logits(model, *self.asked))
+        return math.fsum(found) / self.rows

@@ -245,6 +245,9 @@ class Study(Strict):
             if isinstance(experiment, IclExperiment) and experiment.prompt not in self.prompts:
                 raise ValueError(f"experiments.{key}.prompt: {unknown(experiment.prompt, self.prompts)}")
             self._check_seeds_of_adapter(experiment)
+            draws = getattr(experiment, "draws", 1)
+            if draws > 1 and self.prompts[experiment.prompt].drawn is None:
+                raise ValueError(f"experiments.{key}.draws: '{experiment.prompt}' draws no examples; leave it out")
         for name, ladder in self.ladders.items():
             for i, rung in enumerate(ladder.rungs):
                 self._check_rung(f"ladders.{name}.rungs.{i}", rung, ladder.split)

@@ -85,7 +85,10 @@ class SoftPrompt(Strict):
 
 
 class Cloze(Strict):
-    first: str = Field(description="first segment; {premise}, {hypothesis} and {mask} are filled in")
+    first: str = Field(
+        description="first segment; {mask}, {hypothesis} and {premise} are filled in, or {premise_unpunctuated}, "
+        "without the punctuation at its end"
+    )
     second: str = Field(description="second segment")
     words: dict[Label, str] = Field(description="what may stand at the mask: one token each, leading space included")
     trained: bool = Field(True, description="false: zero-shot, the encoder answers as it is")
@@ -93,7 +96,7 @@ class Cloze(Strict):
     @model_validator(mode="after")
     def _complete(self) -> "Cloze":
         both = self.first + self.second
-        require_fields(both, "premise", "hypothesis", "mask")
+        require_fields(both.replace("{premise_unpunctuated}", "{premise}"), "premise", "hypothesis", "mask")
         if both.count("{mask}") != 1:
             raise ValueError("one {mask}, in 'first' or in 'second'")
         if set(self.words) != set(LABELS):
@@ -214,6 +217,7 @@ class IclExperiment(Experiment):
     family: Literal["icl"]
     prompt: str = Field(description="a key of `prompts:`")
     order: Annotated[int, Field(ge=0, le=2)] = Field(0, description="class that a prompt's drawn examples start with")
+    draws: Positive = Field(1, description="draws of examples, among which the answered pairs are shared out")
     scorers: list[Literal["parsed"] | LabelScorer] = Field(min_length=1, description="ways to judge the answers")
     generation: Generation
 

@@ -14,6 +14,7 @@ import yaml
 
 from nli.atomic import write_json
 from nli.config import load_study
+from nli.draws import score_draws
 from nli.labels import LABELS
 from nli.metrics import score_predictions
 from nli.predictions import write_predictions
@@ -81,7 +82,8 @@ def make_run(directory: Path, key: str, spec: dict, scale: str, n: int, rng) -> 
     frame = draw_predictions(key, spec, n, rng)
     write_predictions(frame, directory / "predictions.parquet")
     identity = {"family": family, "name": name, "seed": 42}
-    write_json(directory / "metrics.json", {**identity, "results": score_predictions(frame)})
+    by_draw = score_draws(frame, spec.get("draws", 1), seed=42)
+    write_json(directory / "metrics.json", {**identity, "results": score_predictions(frame), "by_draw": by_draw})
     write_json(directory / "run.json", {**identity, **describe_run(family, spec, scale)})
     if family not in ("baseline", "icl") and spec.get("method") != "merge":
         write_json(directory / "history.json", draw_history(family, rng))

@@ -1,9 +1,10 @@
 """Worked examples: drawn from train, one of each class, in an order that is all that changes."""
 
+import pandas as pd
 import pytest
 
 from nli.answering import question_of
-from nli.config import prediction_spec
+from nli.config import load_study, prediction_spec
 from nli.demonstrations import draw_examples
 from nli.errors import StudyError
 
@@ -21,6 +22,27 @@ def test_examples_are_the_seeds_and_come_from_the_given_rows(rows):
     assert len(draws) > 1
     assert draw_examples(rows, 3, 0, 5) == draw_examples(rows, 3, 0, 5)
     assert all((e["premise"], e["hypothesis"]) in pairs for e in draw_examples(rows, 6, 1, 3))
+
+
+def test_draws_share_no_pair_and_keep_theirs_in_every_order():
+    rows = pd.DataFrame({"premise": [f"p{i}" for i in range(36)], "hypothesis": "h", "label": [0, 1, 2] * 12})
+    drawn = {
+        (draw, order): {e["premise"] for e in draw_examples(rows, 3, order, 7, draw)}
+        for draw in range(3)
+        for order in range(3)
+    }
+    assert all(drawn[draw, order] == drawn[draw, 0] for draw, order in drawn)
+    assert len(drawn[0, 0] | drawn[1, 0] | drawn[2, 0]) == 9
+    four = [e["premise"] for draw in range(3) for e in draw_examples(rows, 4, 0, 7, draw)]  # two of one class
+    assert len(set(four)) == 12
+    with pytest.raises(StudyError, match="too few pairs of the class entailment for 3 shots in draw 13"):
+        draw_examples(rows, 3, 0, 7, draw=12)
+
+
+def test_draws_go_with_a_prompt_that_draws(config):
+    stated = {**config["experiments"], "icl/prompt1": {**config["experiments"]["icl/prompt1"], "draws": 2}}
+    with pytest.raises(StudyError, match=r"experiments\.icl/prompt1\.draws: 'prompt1' draws no examples"):
+        load_study({**config, "experiments": stated})
 
 
 def test_split_without_a_class_is_refused(rows):

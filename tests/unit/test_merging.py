@@ -1,5 +1,8 @@
 """The three merges on a random Llama: what each does to the adapter's effect, and what is saved."""
 
+import math
+from contextlib import contextmanager
+
 import pytest
 import torch
 from unit.test_decoder import QUANTIZATION, SPEC
@@ -7,7 +10,7 @@ from unit.test_decoder import QUANTIZATION, SPEC
 from nli import runtime
 from nli.decoder import add_adapter, load_adapter, load_decoder, load_tokenizer
 from nli.language_modeling import evaluation_prompts
-from nli.merging import MERGES, last_logits, load_merged, relative_error
+from nli.merging import MERGES, MergeError, divergence, last_logits, load_merged
 
 
 @pytest.fixture(scope="module")
@@ -25,37 +28,94 @@ def adapter(decoder_folder, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def errors(decoder_folder, adapter, rows):
+def errors(decoder_folder, adapter, rows, tmp_path_factory):
     tokenizer = load_tokenizer(decoder_folder)
-    prompts = evaluation_prompts(rows.head(6), SPEC)
-    model = load_adapter(load_decoder(decoder_folder, QUANTIZATION), adapter)
-    adapted = last_logits(model, tokenizer, prompts)
-    with model.disable_adapter():
-        base = last_logits(model, tokenizer, prompts)
+    error = MergeError(tokenizer, evaluation_prompts(rows.head(6), SPEC), 4, tmp_path_factory.mktemp("logits"))
+    error.measure_adapter(load_adapter(load_decoder(decoder_folder, QUANTIZATION), adapter))
     merged = {into: merge(decoder_folder, QUANTIZATION, adapter) for into, merge in MERGES.items()}
-    return {
-        into: relative_error(last_logits(model, tokenizer, prompts), adapted, base) for into, model in merged.items()
-    }
+    return {into: error.measure_merged(model) for into, model in merged.items()}
 
 
-def test_4_bit_merge_errs_more_than_five_times_as_much_as_the_dequantized_one(errors):
-    assert errors["4bit"]["relative_error"] > 5 * errors["dequantized"]["relative_error"]
-    assert errors["4bit"]["relative_error"] > 0.1
+def test_4_bit_merge_errs_more_than_25_times_as_much_as_the_dequantized_one(errors):
+    assert errors["4bit"]["kl_ratio"] > 25 * errors["dequantized"]["kl_ratio"]
+    assert errors["4bit"]["kl_ratio"] > 0.01
 
 
 def test_dequantized_merge_is_the_adapter_on_its_base(errors):
-    assert errors["dequantized"]["relative_error"] < 1e-4
+    assert errors["dequantized"]["kl_ratio"] < 1e-8
 
 
 def test_original_weights_are_not_those_that_the_adapter_was_trained_on(errors):
-    assert errors["original"]["relative_error"] > 5 * errors["dequantized"]["relative_error"]
+    assert errors["original"]["kl_ratio"] > 25 * errors["dequantized"]["kl_ratio"]
 
 
-def test_error_is_the_share_of_the_adapters_effect():
-    base, adapted = torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0]])
-    found = relative_error(torch.tensor([[3.0, 3.0]]), adapted, base)
-    assert found == {"error": 1.0, "effect": 5.0, "relative_error": 0.2}
-    assert relative_error(base, base, base)["relative_error"] is None
+def test_divergence_is_that_of_the_two_distributions():
+    p, q = torch.log(torch.tensor([0.5, 0.25, 0.25])), torch.log(torch.tensor([0.25, 0.5, 0.25]))
+    assert divergence(p, q) == pytest.approx(0.25 * math.log(2), rel=1e-6)  # 0.5 log 2 - 0.25 log 2
+    certain = torch.log(torch.tensor([0.75, 0.25]))
+    assert divergence(certain, torch.zeros(2)) == pytest.approx(0.75 * math.log(1.5) + 0.25 * math.log(0.5), rel=1e-6)
+    assert divergence(torch.zeros(2), certain) == pytest.approx(-0.5 * math.log(4 * 0.75 * 0.25), rel=1e-6)
+
+
+def test_divergence_ignores_what_a_softmax_ignores():
+    generator = torch.Generator().manual_seed(0)
+    row, other = torch.randn(2, 50, generator=generator, dtype=torch.float64)
+    assert divergence(row + 123.0, other - 45.0) == pytest.approx(divergence(row, other), abs=1e-12)
+    assert divergence(row, row + 7.0) == pytest.approx(0.0, abs=1e-12)
+
+
+class Fixed(torch.nn.Module):
+    """A model that answers each prompt, known by its last token, with given logits; its base answers with others."""
+
+    def __init__(self, logits, base=None):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.logits, self.base = logits, base
+
+    def forward(self, input_ids, attention_mask, logits_to_keep):
+        rows = torch.stack([torch.stack([self.logits[int(token)] for token in text]) for text in input_ids])
+        return type("Output", (), {"logits": rows[:, -logits_to_keep:]})
+
+    @contextmanager
+    def disable_adapter(self):
+        own, self.logits = self.logits, self.base
+        yield
+        self.logits = own
+
+
+def test_error_is_the_mean_over_all_rows_beside_the_adapters_effect(tmp_path):
+    class Tokenizer:
+        pad_token_id = 0
+
+        def __call__(self, prompts):
+            return {"input_ids": [[1] * len(prompt) + [2 + len(prompt) % 2] for prompt in prompts]}
+
+    even = torch.log(torch.tensor([0.5, 0.25, 0.25]))
+    tables = [
+        [torch.zeros(3)] * 2 + [even, even],  # the adapter's
+        [torch.zeros(3)] * 2 + [torch.log(torch.tensor([0.25, 0.5, 0.25])), even],  # its base's: moved on even prompts
+        [torch.zeros(3)] * 2 + [even + 5.0, torch.log(torch.tensor([0.25, 0.5, 0.25]))],  # merged: wrong on odd ones
+    ]
+    error = MergeError(Tokenizer(), ["aa", "a", "aaaa", "aaa", "aaaaaa", "aaaaaaaa"], 4, tmp_path)
+    error.measure_adapter(Fixed(tables[0], tables[1]))
+    found = error.measure_merged(Fixed(tables[2]))
+    assert found["rows"] == 6
+    assert found["kl_adapter_base"] == pytest.approx(4 / 6 * 0.25 * math.log(2), rel=1e-6)
+    assert found["kl_adapter_merged"] == pytest.approx(2 / 6 * 0.25 * math.log(2), rel=1e-6)
+    assert found["kl_ratio"] == pytest.approx(0.5, rel=1e-6)
+    error.measure_adapter(Fixed(tables[0], tables[0]))
+    assert error.measure_merged(Fixed(tables[2]))["kl_ratio"] is None
+
+
+def test_batched_logits_are_those_of_each_prompt_alone(decoder_folder, rows):
+    tokenizer = load_tokenizer(decoder_folder)
+    model = load_decoder(decoder_folder, QUANTIZATION).eval()
+    prompts = evaluation_prompts(rows.head(5), SPEC)
+    found = dict(last_logits(model, tokenizer, prompts, 3))
+    with torch.no_grad():
+        for i, prompt in enumerate(prompts):
+            alone = model(**tokenizer(prompt, return_tensors="pt")).logits[0, -1]
+            torch.testing.assert_close(found[i], alone, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("into", list(MERGES))
@@ -63,9 +123,10 @@ def test_merged_model_is_saved_and_answers_as_before(decoder_folder, adapter, ro
     tokenizer = load_tokenizer(decoder_folder)
     prompts = evaluation_prompts(rows.head(3), SPEC)
     merged = MERGES[into](decoder_folder, QUANTIZATION, adapter)
-    before = last_logits(merged, tokenizer, prompts)
+    before = dict(last_logits(merged, tokenizer, prompts, 3))
     merged.save_pretrained(tmp_path)
     again = load_merged(tmp_path, {"merge_into": into, "quantization": QUANTIZATION})
-    assert torch.equal(last_logits(again, tokenizer, prompts), before)
+    after = dict(last_logits(again, tokenizer, prompts, 3))
+    assert all(torch.equal(after[i], before[i]) for i in range(3))
     four_bit = any(type(module).__name__ == "Linear4bit" for module in again.modules())
     assert four_bit == (into == "4bit")

@@ -1,10 +1,13 @@
 """Soft and hard prompts of the encoder: where they start, what trains, what the mask answers."""
 
+import pandas as pd
 import pytest
 import torch
 from transformers import AutoModelForMaskedLM, DataCollatorWithPadding
 from unit.test_encoder import TOKENIZATION, batch, build, gradients, spec, trainable
 
+from nli.cloze import fill_cloze
+from nli.config import load_study
 from nli.encoder import build_encoder, load_tokenizer, tokenize_pairs
 from nli.errors import StudyError
 from nli.training import load_trained, save_trained
@@ -70,6 +73,22 @@ def cloze_batch(folder, rows, n=6):
     tokenizer = load_tokenizer(folder)
     dataset = tokenize_pairs(rows.head(n), tokenizer, TOKENIZATION, CLOZE)
     return DataCollatorWithPadding(tokenizer)([dataset[i] for i in range(n)])
+
+
+def test_paper_pattern_drops_the_premises_final_punctuation(encoder_folder, config):
+    study = load_study({**config, "scale": "paper", "rungs": "all"})
+    cloze = study.experiments["roberta/cloze"].cloze.model_dump()
+    premises = ["All dogs sleep.", 'He said "no!"', "Mr. Smith (the U.S. envoy), left...", "No mark"]
+    rows = pd.DataFrame({"premise": premises, "hypothesis": "Some dogs sleep."})
+    first, second = fill_cloze(rows, load_tokenizer(encoder_folder), cloze)
+    assert first == ["All dogs sleep?", 'He said "no?', "Mr. Smith (the U.S. envoy), left?", "No mark?"]
+    assert second == ["<mask>, Some dogs sleep."] * 4  # the hypothesis keeps its own
+
+
+def test_demo_pattern_keeps_it(encoder_folder, demo_study):
+    rows = pd.DataFrame({"premise": ["All dogs sleep."], "hypothesis": "Some dogs sleep."})
+    cloze = demo_study.experiments["roberta/cloze"].cloze.model_dump()
+    assert fill_cloze(rows, load_tokenizer(encoder_folder), cloze)[0] == ["All dogs sleep."]
 
 
 def test_cloze_fills_the_two_segments(encoder_folder, rows):

@@ -20,9 +20,18 @@ from nli.config import load_study, rehearsal_spec
 from nli.costs import predict_costs, rehearsal_table, split_rows
 from nli.errors import StudyError
 from nli.files import read_json
+from nli.label_scoring import continuations, shared_passes
+from nli.labels import LABELS
 from nli.power import PowerMeter
 from nli.random_models import read_architecture
-from nli.rehearsal import HYPOTHESIS_LENGTHS, PREMISE_LENGTHS, rehearse_where_it_fits, typical_pairs, word_tokenizer
+from nli.rehearsal import (
+    HYPOTHESIS_LENGTHS,
+    PREMISE_LENGTHS,
+    rehearse_where_it_fits,
+    typical_pairs,
+    with_long_words,
+    word_tokenizer,
+)
 from nli.schedule import jobs_of_rehearsal, makespan
 
 CPU = torch.device("cpu")
@@ -62,6 +71,15 @@ def test_every_family_is_measured(encoder_folder, decoder_folder, family):
     assert (result["training"] is None) == (family == "icl")
     if result["training"]:
         assert result["training"]["seconds_per_step"] > 0
+
+
+def test_rehearsed_label_words_take_a_pass_each():
+    spec = with_long_words(spec_of("icl")["predict"])
+    words = spec["prompt"]["answers"]
+    assert sorted(words.values()) == sorted(LABELS)
+    texts = continuations(word_tokenizer("decoder"), ["w7 Answer:"], " ", words)
+    assert len(shared_passes(texts)) == 3
+    assert set(with_long_words(spec_of("qlora")["predict"])["label_words"]) == set(LABELS)
 
 
 @pytest.mark.parametrize("trained", [True, False])

@@ -278,6 +278,7 @@ def test_a_prompt_has_one_card_with_its_shots_and_examples(tmp_path):
     three = next(card for card in cards if card.startswith("Prompt 1, three shots"))
     assert "**Shots.** 3" in three
     assert "{answer}" in three
+    assert "drawn 3 times from the training pairs" in three
     assert ["the report's, letter for letter" in card for card in cards] == [True] * 5 + [False] * 4
 
 
@@ -476,13 +477,29 @@ def test_premises_are_counted_and_pairs_to_a_premise_computed(results):
     assert "pairs per premise is 3.0 in train, 3.0 in tune, 3.0 in matched, 3.0 in mismatched." in said
 
 
-def test_merge_conclusion_says_what_the_merge_did_to_the_logits(folder, tmp_path):
+def test_merge_conclusion_says_what_the_merge_did_to_the_next_token(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "study")
     path = tmp_path / "study/qlora/attempt2_merged/seed42/run.json"
-    error = {"into": "4bit", "rows": 32, "error": 1.0, "effect": 4.0, "relative_error": 0.25}
+    error = {"into": "4bit", "rows": 1600, "kl_adapter_merged": 0.0123, "kl_adapter_base": 0.0492, "kl_ratio": 0.25}
     path.write_text(json.dumps({**json.loads(path.read_text()), "merge": error}))
     said = prose.merge(load(tmp_path / "study"))
-    assert "away from the adapter's by 25.0% of what the adapter itself moves them (over 32 pairs)" in said
+    assert "are 0.012 nats from the adapter's" in said
+    assert "mean over the 1,600 pairs answered), 25.00% of the 0.049 nats between the adapter's and its base's" in said
+    path.write_text(json.dumps({**json.loads(path.read_text()), "merge": {**error, "kl_adapter_merged": 2.5e-9}}))
+    assert "are 2.50 × 10^-9^ nats from" in prose.merge(load(tmp_path / "study"))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "merge": {**error, "kl_ratio": 151.83}}))
+    assert "151.8 times the 0.049 nats" in prose.merge(load(tmp_path / "study"))
+
+
+def test_draws_of_worked_examples_show_mean_and_range(folder, tmp_path):
+    assert tables_llama.icl_draws(load(folder)) == tables_llama.NO_DRAWS
+    shutil.copytree(folder, tmp_path / "study")
+    path = tmp_path / "study/icl/prompt1/seed42/metrics.json"
+    draws = {"n": [200, 199, 199], "accuracy": [0.3, 0.45, 0.36], "p_value": 0.0062}
+    metrics = {**json.loads(path.read_text()), "by_draw": {"matched": {"parsed": draws}}}
+    path.write_text(json.dumps(metrics))
+    row = cells(tables_llama.icl_draws(load(tmp_path / "study")), "Prompt 1")
+    assert row[1:] == ["parsed answer", "3", "199", "37.00", "30.00 to 45.00", "0.006"]
 
 
 def test_audits_sentence_says_how_many_steps_it_covers():

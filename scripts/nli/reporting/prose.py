@@ -9,7 +9,7 @@ from typing import Any
 
 from nli.labels import LABELS
 from nli.paired import LEVEL
-from nli.reporting.markup import counted, escape, integer, interval, listing, percent
+from nli.reporting.markup import counted, decimal, escape, integer, interval, listing, percent, scientific
 from nli.reporting.results import Arm, Results, chance_test
 from nli.reporting.tables_ladders import p_equation, points, signed, stands
 
@@ -267,15 +267,23 @@ def merge(results: Results) -> str:
 
 
 def merge_error(arm: Arm) -> str:
-    """The merge's error in the logits as a share of the adapter's own effect; nothing where it is not known."""
+    """How far the merge moves the next-token distributions, beside the adapter's own effect; nothing if not known."""
     measured = arm.first.run.get("merge") if arm.first else None
-    if not measured or measured["relative_error"] is None:
+    if not measured or measured["kl_ratio"] is None:
         return ""
-    share, rows = percent(measured["relative_error"], 1), integer(measured["rows"])
+    merged, base = (nats(measured[key]) for key in ("kl_adapter_merged", "kl_adapter_base"))
+    ratio = measured["kl_ratio"]
+    share = f"{percent(ratio)}% of" if ratio < 2 else f"{decimal(ratio, 1)} times"
     return (
-        f"**{escape(arm.title)}**: the merge moves the logits away from the adapter's by {share}% of what the adapter "
-        f"itself moves them (over {rows} pairs)."
+        f"**{escape(arm.title)}**: its next-token distributions are {merged} nats from the adapter's (Kullback-Leibler "
+        f"divergence, mean over the {integer(measured['rows'])} pairs answered), {share} the {base} "
+        "nats between the adapter's and its base's."
     )
+
+
+def nats(value: float) -> str:
+    """Three decimals, or a power of ten where they would be zero."""
+    return decimal(value, 3) if value >= 5e-4 or not value else scientific(value)
 
 
 def linear_head(results: Results) -> str:

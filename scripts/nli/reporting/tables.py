@@ -50,6 +50,7 @@ FRAGMENTS: dict[str, Callable[[Results], str]] = {
     # Llama, prompted
     "icl-prompts.md": tables_llama.prompts,
     "icl-summary.md": tables_llama.icl_summary,
+    "icl-draws.md": tables_llama.icl_draws,
     "icl-conclusion.md": prose.icl,
     # Llama, QLoRA
     "qlora-settings.md": tables_llama.qlora_settings,

@@ -20,6 +20,7 @@ from nli.reporting.markup import (
 from nli.reporting.original import samples_of
 from nli.reporting.reported import explained, reported_cell
 from nli.reporting.results import Arm, Results, reported_prompt, reported_training
+from nli.reporting.tables_ladders import p_value
 from nli.reporting.tables_roberta import NONE, status_cells
 
 SCORER_TITLES = {
@@ -31,6 +32,7 @@ SCORER_TITLES = {
     "most_frequent_label": "most frequent label",
     "first_word": "first word",
 }
+NO_DRAWS = "*No prompt of this run draws its worked examples several times; with `rungs: all` some do.*"
 FIGURES = {  # of history.json's "train" and of reported.yaml alike
     "loss": ("Training loss", lambda value: decimal(value, 4)),
     "seconds": ("Runtime, s", lambda value: decimal(value, 1)),
@@ -64,7 +66,8 @@ def _prompt_card(results: Results, arm: Arm) -> str:
         parts = (f"{name} “{escape(example[name])}”" for name in ("premise", "hypothesis"))
         facts.append(("Example", f"{', '.join(parts)}, answer *{escape(example['answer'])}*"))
     if prompt.get("drawn"):
-        facts.append(("Examples", "drawn from the training pairs, written above the pair that is asked"))
+        times = f" {draws} times" if (draws := arm.spec.get("draws", 1)) > 1 else ""
+        facts.append(("Examples", f"drawn{times} from the training pairs, written above the pair that is asked"))
     facts += [
         (name.capitalize(), escape(printed[key]))
         for name, key in (("strength", "strength"), ("weakness", "weakness"), ("note", "note"))
@@ -116,6 +119,41 @@ def icl_summary(results: Results) -> str:
         "decimals: those of at most 250 answers that give the printed value."
     )
     return table(columns, rows, explained(caption, rows), "tbl-icl") if rows else NONE
+
+
+def icl_draws(results: Results) -> str:
+    """What several draws of worked examples score."""
+    rows: list[Sequence[str]] = []
+    for arm in results.family("icl"):
+        by_scorer = arm.first.metrics.get("by_draw", {}).get("matched", {}) if arm.first else {}
+        for i, (scorer, draws) in enumerate(by_scorer.items()):
+            shares = [share for share in draws["accuracy"] if share is not None]
+            rows.append(
+                [
+                    escape(arm.title) if i == 0 else "",
+                    SCORER_TITLES.get(scorer, escape(scorer)),
+                    integer(len(shares)),
+                    integer(min(draws["n"])),
+                    percent(sum(shares) / len(shares)),
+                    f"{percent(min(shares))} to {percent(max(shares))}",
+                    escape(p_value(draws["p_value"])),
+                ]
+            )
+    columns = {
+        "Prompt": "l",
+        "Scored by": "l",
+        "Draws": "r",
+        "Pairs each": "r",
+        f"Accuracy, %{GROUP}mean": "r",
+        f"Accuracy, %{GROUP}range": "r",
+        "p": "r",
+    }
+    caption = (
+        "Several draws of the worked examples, on the matched split, every answer counted. Each draw shows other "
+        "training pairs and is asked about its own share of the evaluated ones, so that some spread is chance: p is "
+        "that of a chi-squared test that all draws are right equally often."
+    )
+    return table(columns, rows, caption, "tbl-icl-draws") if rows else NO_DRAWS
 
 
 def _fraction(printed: Mapping[str, Any]) -> str:
