@@ -124,6 +124,12 @@ def jobs_of_rehearsal(rehearsal: Mapping[str, Any]) -> dict[str, Job]:
     return {job["name"]: Job(HOUR * job["hours"], tuple(job["needs"])) for job in planned}
 
 
+def borrows_adapter(key: str, experiments: Mapping[str, Any]) -> bool:
+    """Whether an experiment, or one that it extends, uses the adapter of another and so trains none."""
+    own = experiments[key]
+    return bool(own.get("adapter") or own.get("extends") and borrows_adapter(own["extends"], experiments))
+
+
 def jobs_of_report(
     reported: Mapping[str, Any], experiments: Mapping[str, Any], seeds: int, rungs: str = "core"
 ) -> dict[str, Job]:
@@ -145,7 +151,7 @@ def jobs_of_report(
             source = experiments[source].get("extends")
         if key.startswith("roberta/"):
             source = source or "roberta/full"
-        if source and spec.get("method") != "merge":
+        if source and not borrows_adapter(key, experiments):
             seconds = reported_training(reported, source)["seconds"]
             jobs |= {f"train {key} seed {seed}": Job(seconds) for seed in range(1, seeds + 1)}
     return jobs

@@ -179,6 +179,11 @@ class Study(Strict):
         for key, experiment in self.experiments.items():
             if isinstance(experiment, IclExperiment) and experiment.prompt not in self.prompts:
                 raise ValueError(f"experiments.{key}.prompt: {unknown(experiment.prompt, self.prompts)}")
+            source = self.experiments.get(getattr(experiment, "adapter", None) or key)
+            if source is not experiment and (source is None or getattr(source, "adapter", None)):
+                raise ValueError(
+                    f"experiments.{key}.adapter: '{experiment.adapter}' trains no adapter of its own; name one that does"
+                )
         for name, ladder in self.ladders.items():
             for i, rung in enumerate(ladder.rungs):
                 self._check_rung(f"ladders.{name}.rungs.{i}", rung, ladder.split)
@@ -199,7 +204,9 @@ class Study(Strict):
         A ladder loses their steps (`Ladder.without`); one that then compares nothing goes as a whole.
         """
         core = self.rungs == "core"
-        kept = {key: e for key, e in self.experiments.items() if not (core and e.rung) or key in self.only}
+        wanted = {key for key, e in self.experiments.items() if not (core and e.rung) or key in self.only}
+        wanted |= {getattr(self.experiments[key], "adapter", None) for key in wanted}  # its training is needed
+        kept = {key: e for key, e in self.experiments.items() if key in wanted}
         shorter = {name: ladder.without(self.experiments.keys() - kept) for name, ladder in self.ladders.items()}
         ladders = {
             name: ladder

@@ -83,7 +83,7 @@ def make_run(directory: Path, key: str, spec: dict, scale: str, n: int, rng) -> 
     identity = {"family": family, "name": name, "seed": 42}
     write_json(directory / "metrics.json", {**identity, "results": score_predictions(frame)})
     write_json(directory / "run.json", {**identity, **describe_run(family, spec, scale)})
-    if family not in ("baseline", "icl") and spec.get("method") != "merge":
+    if family not in ("baseline", "icl") and not spec.get("adapter"):
         write_json(directory / "history.json", draw_history(family, rng))
     if name.startswith("attempt1"):
         sample = {"premise": "Some dogs ran.", "hypothesis": "No dog ran.", "label": "Contradiction"}

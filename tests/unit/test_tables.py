@@ -98,7 +98,7 @@ def test_every_fragment_is_written_when_experiments_are_missing(broken, tmp_path
     text = (tmp_path / "experiments.md").read_text()
     assert cells(text, "Full fine-tuning") == ["Full fine-tuning", "reported", "not run", ""]
     assert cells(text, "Prompt 1")[2:] == ["failed", "seed 42: out of memory"]
-    assert cells(text, "Attempt 3: SFTTrainer, length 256")[2] == "failed"
+    assert cells(text, "Attempt 3: SFTTrainer, longer and faster")[2] == "failed"
     assert "metrics.json missing" in text
     assert "run.json: not readable" in text
 

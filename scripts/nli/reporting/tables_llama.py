@@ -130,7 +130,7 @@ def qlora_settings(results: Results) -> str:
     rows = []
     for arm in [*results.family("qlora"), *results.family("linear_head")]:
         spec, training, lora = arm.spec, arm.spec["training"], arm.spec["lora"]
-        if spec.get("method") == "merge":
+        if spec.get("adapter"):
             continue
         rows.append(
             [
@@ -160,7 +160,7 @@ def qlora_texts(results: Results) -> str:
     """The training text of each attempt; an attempt with the text of one before is named beside it."""
     texts: dict[str, list[str]] = {}
     for arm in [*results.family("qlora"), *results.family("linear_head")]:
-        if arm.spec.get("text") and arm.spec.get("method") != "merge":
+        if arm.spec.get("text") and not arm.spec.get("adapter"):
             texts.setdefault(arm.spec["text"], []).append(escape(arm.title))
     parts = [
         f"#### {'; '.join(names)} {{.unnumbered .unlisted}}\n\n{code_block(text)}" for text, names in texts.items()
@@ -172,7 +172,7 @@ def qlora_training(results: Results) -> str:
     """The trainer's closing figures, ours above the report's."""
     rows: list[Sequence[str]] = []
     for arm in [*results.family("qlora"), *results.family("linear_head")]:
-        if arm.spec.get("method") == "merge":
+        if arm.spec.get("adapter"):
             continue
         ours = arm.first.history.get("train", {}) if arm.first else {}
         printed = reported_training(results.reported, arm.key)
@@ -254,7 +254,7 @@ def samples(results: Results) -> str:
     """The answer to one pair before and after training, of every experiment that shows it."""
     parts = []
     for arm in results.family("qlora"):
-        if not arm.spec.get("sample") or arm.spec.get("method") == "merge":
+        if not arm.spec.get("sample") or arm.spec.get("adapter"):
             continue
         head = f"#### {escape(arm.title)} {{.unnumbered .unlisted}}\n"
         shown = arm.first.samples if arm.first else {}
