@@ -73,8 +73,8 @@ class GumbelNoise(LogitsProcessor):
         """The scores (rows, vocabulary) with noise for this step."""
         size = scores.shape[1]
         uniform = torch.stack([torch.rand(size, generator=g, dtype=torch.float64) for g in self.generators])
-        noise = -torch.log(-torch.log(uniform.clamp_min(torch.finfo(torch.float64).tiny)))
-        return scores + noise.to(scores.device, scores.dtype)
+        uniform = uniform.to(scores.device).clamp_min(torch.finfo(torch.float64).tiny)
+        return scores - torch.log(-torch.log(uniform)).to(scores.dtype)
 
 
 def row_seed(seed: int, name: str) -> int:

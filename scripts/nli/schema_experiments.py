@@ -73,7 +73,9 @@ class Generation(Strict):
     temperature: NonNegativeFloat | None = Field(
         description="0: greedy; null: whatever the decoder's generation_config.json says, sampling or not"
     )
-    top_k: NonNegative | None = Field(None, description="most probable tokens to draw from; 0: all; null: the decoder's")
+    top_k: NonNegative | None = Field(
+        None, description="most probable tokens to draw from; 0: all; null: the decoder's"
+    )
     top_p: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="share of the probability to draw from; null: the decoder's"
     )

@@ -371,9 +371,15 @@ def test_adapter_that_a_kept_experiment_needs_is_kept_with_it(config):
         ({"method": "answer", "adapter": "qlora/attempt2_merged", "merge_into": None}, "trains no adapter of its own"),
         ({"method": "answer"}, "'adapter' goes with method 'merge' or 'answer'"),
         ({"adapter": "qlora/attempt1"}, "'adapter' goes with method 'merge' or 'answer'"),
-        ({"extends": "qlora/attempt1", "loss_on": "padded"}, "loss_on 'padded' needs tokenization.padding 'max_length'"),
+        (
+            {"extends": "qlora/attempt1", "loss_on": "padded"},
+            "loss_on 'padded' needs tokenization.padding 'max_length'",
+        ),
         ({"extends": "qlora/attempt2", "evaluation_text": "{premise}"}, "'evaluation_text' must hold {hypothesis}"),
-        ({"extends": "qlora/attempt2", "generation": {"top_p": 0.0}}, "generation.top_p: input should be greater than 0"),
+        (
+            {"extends": "qlora/attempt2", "generation": {"top_p": 0.0}},
+            "generation.top_p: input should be greater than 0",
+        ),
     ],
 )
 def test_answering_that_cannot_be_is_refused(config, changes_, message):

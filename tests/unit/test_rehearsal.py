@@ -37,7 +37,13 @@ PROMPT = {"text": "{premise} {hypothesis} Answer:", "example": None, "answers": 
 def spec_of(family):
     own = {
         "roberta": {**encoder_spec("lora"), "tokenization": {"max_length": 24, "padding": "max_length"}},
-        "icl": {"prompt": PROMPT, "generation": GENERATION, "scorers": ["parsed", "label_logp"], "order": 0, "prepared": True},
+        "icl": {
+            "prompt": PROMPT,
+            "generation": GENERATION,
+            "scorers": ["parsed", "label_logp"],
+            "order": 0,
+            "prepared": True,
+        },
         "qlora": {**SPEC, "generation": GENERATION, "scorers": ["first_label"]},
         "linear_head": HEAD,
     }[family]
