@@ -1,9 +1,9 @@
 """How an answer is drawn from the decoder's probabilities: greedily, or by a sampler that sees one row at a time."""
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from transformers import (
@@ -67,16 +67,10 @@ class GumbelNoise(LogitsProcessor):
     """
 
     def __init__(self, seed: int, names: Sequence[str]) -> None:
-        self.generators = [torch.Generator().manual_seed(row_seed(seed, name)) for name in names]
+        self.generators = [np.random.default_rng([seed, *name.encode()]) for name in names]
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """The scores (rows, vocabulary) with noise for this step."""
-        size = scores.shape[1]
-        uniform = torch.stack([torch.rand(size, generator=g, dtype=torch.float64) for g in self.generators])
-        uniform = uniform.to(scores.device).clamp_min(torch.finfo(torch.float64).tiny)
+        uniform = torch.from_numpy(np.stack([generator.random(scores.shape[1]) for generator in self.generators]))
+        uniform = uniform.to(scores.device).clamp_min(torch.finfo(torch.float64).tiny)  # 0 has no logarithm
         return scores - torch.log(-torch.log(uniform)).to(scores.dtype)
-
-
-def row_seed(seed: int, name: str) -> int:
-    """A seed of 63 bits, another one for each run and row."""
-    return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:8], "big") >> 1

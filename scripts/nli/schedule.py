@@ -127,7 +127,7 @@ def jobs_of_rehearsal(rehearsal: Mapping[str, Any]) -> dict[str, Job]:
 def borrows_adapter(key: str, experiments: Mapping[str, Any]) -> bool:
     """Whether an experiment, or one that it extends, uses the adapter of another and so trains none."""
     own = experiments[key]
-    return bool(own.get("adapter") or own.get("extends") and borrows_adapter(own["extends"], experiments))
+    return bool(own.get("adapter") or (own.get("extends") and borrows_adapter(own["extends"], experiments)))
 
 
 def jobs_of_report(

@@ -182,7 +182,7 @@ class Study(Strict):
             source = self.experiments.get(getattr(experiment, "adapter", None) or key)
             if source is not experiment and (source is None or getattr(source, "adapter", None)):
                 raise ValueError(
-                    f"experiments.{key}.adapter: '{experiment.adapter}' trains no adapter of its own; name one that does"
+                    f"experiments.{key}.adapter: '{experiment.adapter}' trains no adapter; name one that does"
                 )
         for name, ladder in self.ladders.items():
             for i, rung in enumerate(ladder.rungs):

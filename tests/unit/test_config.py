@@ -368,7 +368,10 @@ def test_adapter_that_a_kept_experiment_needs_is_kept_with_it(config):
 @pytest.mark.parametrize(
     ("changes_", "message"),
     [
-        ({"method": "answer", "adapter": "qlora/attempt2_merged", "merge_into": None}, "trains no adapter of its own"),
+        (
+            {"method": "answer", "adapter": "qlora/attempt2_merged", "merge_into": None},
+            "trains no adapter; name one that does",
+        ),
         ({"method": "answer"}, "'adapter' goes with method 'merge' or 'answer'"),
         ({"adapter": "qlora/attempt1"}, "'adapter' goes with method 'merge' or 'answer'"),
         (

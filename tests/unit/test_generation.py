@@ -9,7 +9,7 @@ from unit.test_decoder import QUANTIZATION, SPEC
 
 from nli.answering import answer_pairs, generation_details
 from nli.decoder import generate_answers, load_decoder, load_tokenizer
-from nli.generation import effective_generation, row_seed, sampler
+from nli.generation import effective_generation, sampler
 from nli.language_modeling import evaluation_prompts
 from nli.pretraining.decoder import tiny_llama
 
@@ -33,7 +33,11 @@ def loaded(decoder_folder):
 def test_what_a_study_leaves_open_the_model_decides_and_then_the_library():
     effective = effective_generation(Model(**LLAMA), OPEN)
     assert effective == {
-        **{"do_sample": True, "temperature": 0.6, "top_k": 50, "top_p": 0.9, "max_new_tokens": 20},
+        "do_sample": True,
+        "temperature": 0.6,
+        "top_k": 50,
+        "top_p": 0.9,
+        "max_new_tokens": 20,
         "source": "the model's generation_config",
     }
 
@@ -121,10 +125,14 @@ def test_steps_of_a_row_are_drawn_apart():
     assert len(chosen) > 15
 
 
-def test_rows_and_seeds_have_seeds_of_their_own():
-    seeds = [row_seed(seed, name) for seed in (0, 1) for name in ("1", "11", "1 1")]
-    assert len(set(seeds)) == 6
-    assert all(0 <= seed < 2**63 for seed in seeds)
+def test_rows_and_seeds_draw_for_themselves():
+    names = ["1", "11", "1 1", "2"]
+    values = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
+    flat = torch.zeros((4, 100_000))
+    ids = torch.zeros((4, 1), dtype=torch.long)
+    chosen = [sampler(values, seed, names)(ids, flat.clone()).argmax(dim=1).tolist() for seed in (0, 1, 0)]
+    assert len({*chosen[0], *chosen[1]}) == 8
+    assert chosen[2] == chosen[0]
 
 
 def test_sampled_answers_depend_neither_on_the_batch_nor_on_the_order(loaded, rows):

@@ -183,7 +183,8 @@ def test_step_of_two_unequal_batches_is_the_mean_of_means_or_the_mean_over_token
     pairs = [("It rains.", "It is dry.", 2), ("A man reads a book at the station. " * 6, "All dogs sleep.", 1)]
     rows = pd.DataFrame([{"premise": p, "hypothesis": h, "label": y} for p, h, y in pairs])
     training = {**SPEC["training"], "batch_size": 1, "gradient_accumulation": 2, "max_steps": 1, "max_grad_norm": 1e9}
-    spec = {**SPEC, "trainer": trainer, "training": {**training, "accumulation": accumulation}}
+    limit = {"max_length": 256, "padding": "longest"}
+    spec = {**SPEC, "trainer": trainer, "tokenization": limit, "training": {**training, "accumulation": accumulation}}
     model = add_adapter(load_decoder(decoder_folder, QUANTIZATION), spec)
     texts = encode_texts(rows, tokenizer, spec).texts
     assert len(texts[1]) > 1.5 * len(texts[0])
