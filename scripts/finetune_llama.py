@@ -34,7 +34,9 @@ def main() -> None:
     print(f"{len(encoded.texts)} training texts, {lost} lose their label to max_length {limit}", flush=True)
     dataset = training_dataset(encoded, spec, tokenizer)
 
-    model = prepared_to_answer(load_decoder(args.model, spec["quantization"]), spec)
+    model = load_decoder(args.model, spec["quantization"])
+    if spec["sample"]:  # which is asked of the model as all pairs are
+        model = prepared_to_answer(model, spec)
     before = answer_sample(model, tokenizer, spec, args.seed)
     runtime.start(args.seed, args.threads)  # the sample's answer must not move the adapter's first weights
     model = add_adapter(model, spec)

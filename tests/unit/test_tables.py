@@ -283,3 +283,24 @@ def test_merge_conclusion_says_what_the_merge_did_to_the_logits(folder, tmp_path
     path.write_text(json.dumps({**json.loads(path.read_text()), "merge": error}))
     said = prose.merge(load(tmp_path / "study"))
     assert "away from the adapter's by 25.0% of what the adapter itself moves them (over 32 pairs)" in said
+
+
+SETTINGS = {"do_sample": True, "temperature": 0.6, "top_k": 50, "top_p": 0.9, "max_new_tokens": 20}
+
+
+def test_report_says_how_answers_were_drawn_and_who_decided():
+    assert prose.way_of_drawing({**SETTINGS, "source": "the model's generation_config"}) == (
+        "Sampled at temperature 0.6, from the 50 most probable tokens within a top_p of 0.9, at most 20 tokens "
+        "(set by the model's generation_config)"
+    )
+    greedy = {"do_sample": False, "temperature": None, "top_k": None, "top_p": None, "max_new_tokens": 8}
+    assert prose.way_of_drawing({**greedy, "source": "the study"}) == (
+        "Answered greedily, at most 8 tokens (set by the study)"
+    )
+
+
+def test_report_shows_what_was_asked_where_it_is_not_the_training_texts_beginning(results):
+    text = tables_llama.qlora_texts(results)
+    asked = text.split("Asked with another text than its beginning:")
+    assert len(asked) == 2  # attempts 2 and 3 as reported share it
+    assert asked[1].lstrip("\n").startswith("```")

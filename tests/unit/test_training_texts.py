@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from unit.test_decoder import QUANTIZATION, SPEC, dataset_of
 
@@ -60,6 +61,29 @@ def test_asked_as_trained_the_next_token_is_the_one_that_was_trained(spec_of, to
     prompt = question_of(spec).ask("P.", "H.")
     assert prompt.endswith("### Label:")
     assert following(text, prompt, tokenizer) == [[" Neutral", "\n"], []]
+
+
+LLAMA_3_SPLIT = (  # of its tokenizer.json: punctuation takes the line breaks behind it along
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+
+def test_in_llamas_tokens_the_colon_and_the_line_break_are_one_that_training_never_showed(spec_of):
+    tokenizer = Tokenizer(models.BPE())
+    split = pre_tokenizers.Split(Regex(LLAMA_3_SPLIT), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(False, use_regex=False)])
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator(["Label:\nNeutral\n", "Label: Neutral\n\n"] * 50, trainer)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=tokenizer)
+    spec = spec_of("attempt2")
+    text = spec["text"].format(premise="P.", hypothesis="H.", label="Neutral")
+    trained, asked = following(text, question_of(spec).ask("P.", "H."), tokenizer)
+    assert (trained, asked) == ([":", " Neutral", "\n"], [":\n"])
+    as_trained = question_of(spec_of("attempt2_as_trained")).ask("P.", "H.")
+    assert following(text, as_trained, tokenizer) == [[" Neutral", "\n"], []]
 
 
 @pytest.mark.parametrize(("name", "words"), [("attempt2", "Neutral"), ("attempt2_as_trained", " Neutral")])

@@ -157,14 +157,16 @@ def qlora_settings(results: Results) -> str:
 
 
 def qlora_texts(results: Results) -> str:
-    """The training text of each attempt; an attempt with the text of one before is named beside it."""
-    texts: dict[str, list[str]] = {}
+    """The training text of each attempt, and what is asked if not its beginning; once for attempts that share it."""
+    texts: dict[tuple[str, str | None], list[str]] = {}
     for arm in [*results.family("qlora"), *results.family("linear_head")]:
-        if arm.spec.get("text") and not arm.spec.get("adapter"):
-            texts.setdefault(arm.spec["text"], []).append(escape(arm.title))
-    parts = [
-        f"#### {'; '.join(names)} {{.unnumbered .unlisted}}\n\n{code_block(text)}" for text, names in texts.items()
-    ]
+        if arm.spec.get("text") and arm.spec.get("method") != "merge":
+            texts.setdefault((arm.spec["text"], arm.spec.get("evaluation_text")), []).append(escape(arm.title))
+    parts = []
+    for (text, asked), names in texts.items():
+        parts.append(f"#### {'; '.join(names)} {{.unnumbered .unlisted}}\n\n{code_block(text)}")
+        if asked:
+            parts.append(f"\nAsked with another text than its beginning:\n\n{code_block(asked)}")
     return "\n".join(parts) or NONE
 
 
