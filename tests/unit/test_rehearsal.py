@@ -120,6 +120,25 @@ def test_merge_is_rehearsed_in_the_bits_that_it_answers_in(decoder_folder, monke
     assert rehearse_where_it_fits(spec, config, CPU, seed=0)["status"] == "measured"
 
 
+def test_answering_with_anothers_adapter_is_rehearsed_with_one(decoder_folder):
+    spec = spec_of("qlora")["predict"]
+    config, tokenizer = read_architecture(decoder_folder), word_tokenizer("decoder")
+    names = []
+    for own in ({"method": "answer"}, {"method": "merge", "merge_into": "4bit"}):
+        model = rehearsal.base_model("qlora", spec, config, CPU)
+        model = rehearsal.untrained_model("qlora", model, tokenizer, {**spec, **own})
+        names.append({"lora" for name, _ in model.named_parameters() if "lora_" in name})
+    assert names == [{"lora"}, set()]
+
+
+def test_answering_is_rehearsed_on_the_prepared_model(decoder_folder):
+    half = {**spec_of("icl")["predict"], "quantization": {**QUANTIZATION, "compute_dtype": "float16"}}
+    model = rehearsal.base_model("icl", half, read_architecture(decoder_folder), CPU)
+    assert model.lm_head.weight.dtype == torch.float16
+    model = rehearsal.untrained_model("icl", model, None, half)
+    assert model.lm_head.weight.dtype == torch.float32
+
+
 @pytest.mark.parametrize(("into", "status"), [("4bit", "does not fit"), ("original", "not measured")])
 def test_merge_that_is_spread_over_the_memory_is_not_said_to_fail(decoder_folder, monkeypatch, into, status):
     """As on a 16 GB card: `load_unquantized` leaves in the machine's memory what the GPU cannot hold."""

@@ -31,7 +31,7 @@ def test_whole_demo_is_planned(demo_study, plan):
     assert jobs["predict_roberta"] == families.count("roberta")
     assert jobs["finetune_roberta"] == families.count("roberta") - 1  # the zero-shot cloze answers untrained
     assert jobs["prompt_llama"] == families.count("icl")
-    assert jobs["finetune_llama"] == families.count("qlora") - borrowing == 14  # the rest use another's adapter
+    assert jobs["finetune_llama"] == families.count("qlora") - borrowing  # the rest use another's adapter
     assert jobs["answer_llama"] == families.count("qlora")
     assert jobs["merge_adapter"] == merges == 3
     assert jobs["predict_baseline"] == families.count("baseline") == 2
