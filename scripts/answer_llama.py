@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from nli import runtime
-from nli.answering import answer_pairs
+from nli.answering import answer_pairs, generation_details
 from nli.compatibility import check_decoder
-from nli.decoder import load_adapter, load_decoder, load_tokenizer
+from nli.decoder import load_adapter, load_decoder, load_tokenizer, prepared_to_answer
 from nli.errors import run_main
 from nli.files import read_json
 from nli.jobs import answer_splits, prediction_parser
@@ -26,14 +26,17 @@ def main() -> None:
     tokenizer = load_tokenizer(args.model)
     check_decoder(args.model, tokenizer, spec)
     if args.adapter:
-        model = load_adapter(load_decoder(args.model, spec["quantization"]), args.adapter)
+        base = prepared_to_answer(load_decoder(args.model, spec["quantization"]), spec)
+        model = load_adapter(base, args.adapter)
     else:
-        model = load_merged(args.model, spec)
+        model = prepared_to_answer(load_merged(args.model, spec), spec)
 
     def answer(rows: pd.DataFrame, split: str) -> list[pd.DataFrame]:
         return answer_pairs(model, tokenizer, rows, split, spec, args.seed)
 
-    details = {"merge": read_json(args.merge_error)} if args.merge_error else {}
+    details = generation_details(model, spec)
+    if args.merge_error:
+        details["merge"] = read_json(args.merge_error)
     answer_splits(args, spec, model, started, answer, args.record, details)
 
 

@@ -10,12 +10,12 @@ from nli import runtime
 from nli.atomic import write_json
 from nli.compatibility import check_decoder
 from nli.data import read_split
-from nli.decoder import add_adapter, load_decoder, load_tokenizer
+from nli.decoder import add_adapter, load_decoder, load_tokenizer, prepared_to_answer
 from nli.errors import run_main
 from nli.files import read_json
 from nli.jobs import finish_training, training_parser
 from nli.language_modeling import count_lost_labels, encode_texts, training_dataset
-from nli.qlora import answer_sample, make_trainer
+from nli.qlora import answer_sample, closing_losses, make_trainer
 from nli.sessions import Sessions
 from nli.training import run_training
 
@@ -33,15 +33,18 @@ def main() -> None:
     limit = spec["tokenization"]["max_length"]
     lost = count_lost_labels(encoded, limit)
     print(f"{len(encoded.texts)} training texts, {lost} lose their label to max_length {limit}", flush=True)
-    dataset = training_dataset(encoded, limit, spec["loss_on"])
+    dataset = training_dataset(encoded, spec, tokenizer)
 
     model = load_decoder(args.model, spec["quantization"])
+    if spec["sample"]:  # which is asked of the model as all pairs are
+        model = prepared_to_answer(model, spec)
     before = answer_sample(model, tokenizer, spec, args.seed)
     runtime.start(args.seed, args.threads)  # the sample's answer must not move the adapter's first weights
     model = add_adapter(model, spec)
     trainer = make_trainer(model, tokenizer, dataset, spec, args.checkpoints, args.seed)
     history, audit = run_training(trainer, args.checkpoints, sessions)
-    history["texts"] = {"rows": len(encoded.texts), "lost_labels": lost}
+    closing = closing_losses(model, tokenizer, encoded, spec)
+    history["texts"] = {"rows": len(encoded.texts), "lost_labels": lost, "closing": closing}
     after = answer_sample(model, tokenizer, spec, args.seed)
 
     model.save_pretrained(args.output_dir)

@@ -5,10 +5,10 @@ from pathlib import Path
 import pandas as pd
 
 from nli import runtime
-from nli.answering import answer_pairs
+from nli.answering import answer_pairs, generation_details
 from nli.compatibility import check_decoder
 from nli.data import read_split
-from nli.decoder import load_decoder, load_tokenizer
+from nli.decoder import load_decoder, load_tokenizer, prepared_to_answer
 from nli.errors import run_main
 from nli.files import read_json
 from nli.jobs import answer_splits, prediction_parser
@@ -23,14 +23,14 @@ def main() -> None:
     spec = read_json(args.spec)
     tokenizer = load_tokenizer(args.model)
     check_decoder(args.model, tokenizer, spec)
-    model = load_decoder(args.model, spec["quantization"])
+    model = prepared_to_answer(load_decoder(args.model, spec["quantization"]), spec)
 
     examples = read_split(args.examples) if args.examples else None
 
     def answer(rows: pd.DataFrame, split: str) -> list[pd.DataFrame]:
         return answer_pairs(model, tokenizer, rows, split, spec, args.seed, examples)
 
-    answer_splits(args, spec, model, started, answer)
+    answer_splits(args, spec, model, started, answer, details=generation_details(model, spec))
 
 
 if __name__ == "__main__":

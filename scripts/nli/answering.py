@@ -12,8 +12,9 @@ from nli.decoder import generate_answers
 from nli.demonstrations import demonstrations
 from nli.draws import assign_draws
 from nli.evaluation import answer_rows, scored_rows
+from nli.generation import effective_generation
 from nli.label_scoring import CONTENT_FREE, LABEL_SCORERS, label_log_probabilities, with_spellings
-from nli.prompts import SCORERS, evaluation_template, fill, prompt_text
+from nli.prompts import SCORERS, asked_template, fill, label_lead, lead_after, prompt_text
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Question:
 def question_of(
     spec: Mapping[str, Any], examples: pd.DataFrame | None = None, seed: int = 0, draw: int = 0
 ) -> Question:
-    """The question of an experiment: its prompt's, or its training text's up to the label.
+    """The question of an experiment: its prompt's, or the text that its fine-tuned model is asked with.
 
     Args:
         examples: rows that a prompt with drawn examples draws from, with `seed`.
@@ -36,13 +37,17 @@ def question_of(
     """
     if spec["family"] == "icl":
         prompt = spec["prompt"]
-        lead = "" if prompt["text"][-1:].isspace() else " "
         shown = demonstrations(prompt, examples, spec["order"], seed, draw)
-        return Question(lambda p, h: shown + prompt_text(prompt, p, h), lead, prompt["answers"])
-    template = evaluation_template(spec["text"])
-    lead = spec["text"][len(template) : spec["text"].index("{label}")]
+        return Question(lambda p, h: shown + prompt_text(prompt, p, h), lead_after(prompt["text"]), prompt["answers"])
+    template = asked_template(spec)
     words = {word: label for label, word in spec["label_words"].items()}
-    return Question(lambda p, h: fill(template, {"premise": p, "hypothesis": h}), lead, words)
+    return Question(lambda p, h: fill(template, {"premise": p, "hypothesis": h}), label_lead(spec), words)
+
+
+def generation_details(model: nn.Module, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """How the answers are drawn, as an entry of run.json; none where no scorer reads what the model writes."""
+    reads = any(scorer in SCORERS for scorer in spec["scorers"])
+    return {"generation": effective_generation(model, spec["generation"])} if reads else {}
 
 
 def answer_pairs(
@@ -72,7 +77,8 @@ def answer_pairs(
     reading = [scorer for scorer in spec["scorers"] if scorer in SCORERS]
     scoring = [scorer for scorer in spec["scorers"] if scorer in LABEL_SCORERS]
     if reading:
-        answers = generate_answers(model, tokenizer, prompts, spec["generation"], batch_size, seed)
+        names = list(rows["pair_id"])
+        answers = generate_answers(model, tokenizer, prompts, spec["generation"], batch_size, seed, names)
         frames += [answer_rows(rows, split, answers, question.words, scorer) for scorer in reading]
     if scoring:
         words = scored_words(tokenizer, question, spec)

@@ -19,7 +19,7 @@ from transformers.pytorch_utils import Conv1D
 from nli.architecture import linear_layers, load_skeleton, max_positions
 from nli.encoder import check_method, encoder_class
 from nli.errors import StudyError
-from nli.prompts import evaluation_template
+from nli.prompts import asked_template, label_lead, lead_after
 from nli.schema_experiments import SOFT_PROMPTS
 
 
@@ -43,12 +43,12 @@ def check_decoder(folder: Path | str, tokenizer: PreTrainedTokenizerBase, spec: 
         check_lora_targets(model, spec)
     if spec["family"] == "qlora":
         check_end_token(tokenizer, spec)
-        lead = spec["text"][: spec["text"].index("{label}")]
+        asked = asked_template(spec)
         words = [(word, label) for label, word in spec["label_words"].items()]
-        check_label_words(tokenizer, evaluation_template(spec["text"]), lead, words, key_of(spec, "label_words"))
+        check_label_words(tokenizer, asked, asked + label_lead(spec), words, key_of(spec, "label_words"))
     if spec["family"] == "icl":
         prompt = spec["prompt"]
-        lead = prompt["text"] if prompt["text"][-1:].isspace() else f"{prompt['text']} "
+        lead = prompt["text"] + lead_after(prompt["text"])
         words = list(prompt["answers"].items())
         check_label_words(tokenizer, prompt["text"], lead, words, f"prompts.{prompt['name']}.answers")
 

@@ -123,7 +123,7 @@ def expect_mapping(value: Any, where: str) -> Mapping[str, Any]:
 def resolve_experiments(stated: Mapping[str, Any], families: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Every experiment in full: family defaults, then the chain of `extends`, then its own keys.
 
-    A `merge` takes all but its own keys from the experiment whose adapter it merges.
+    One with another's `adapter`, to merge it or to answer with it, takes all but its own keys from that experiment.
     """
     for family in families:
         if family not in FAMILIES:
@@ -177,8 +177,9 @@ def training_spec(study: Study, key: str) -> dict[str, Any]:
     spec = study.experiments[key].model_dump(mode="json")
     for field in ("title", "origin", "rung", "seeds", "evaluation", "scorers"):
         spec.pop(field, None)
-    if not spec.get("sample"):
-        spec.pop("generation", None)
+    if not spec.get("sample"):  # the sample is asked before and after the training
+        for field in ("generation", "evaluation_text", "prepared"):
+            spec.pop(field, None)
     return {**spec, **loading_spec(study, key)}
 
 
@@ -208,9 +209,10 @@ def rehearsal_spec(study: Study, key: str) -> dict[str, Any]:
 
 
 def trains(experiment: Experiment) -> bool:
-    """Whether the experiment has a training of its own: prompting has none, and a merge takes another's adapter."""
+    """Whether the experiment has a training of its own: prompting has none, nor has what takes another's adapter."""
     cloze = getattr(experiment, "cloze", None)
-    return experiment.trains and getattr(experiment, "method", None) != "merge" and (cloze is None or cloze.trained)
+    borrows = getattr(experiment, "adapter", None) is not None
+    return experiment.trains and not borrows and (cloze is None or cloze.trained)
 
 
 def loading_spec(study: Study, key: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from transformers import (
 from nli.adapters import lora_config
 from nli.architecture import max_positions
 from nli.errors import StudyError
+from nli.generation import effective_generation, sampler
 from nli.runtime import device
 from nli.training import mark_pretrained
 
@@ -107,6 +108,17 @@ def add_adapter(model: PreTrainedModel, spec: dict[str, Any], task_type: TaskTyp
     return get_peft_model(model, lora_config(spec["lora"], task_type))
 
 
+def prepared_to_answer(model: PreTrainedModel, spec: dict[str, Any]) -> PreTrainedModel:
+    """The model as the spec wants it for answering, before any adapter is put on.
+
+    The report prepared its quantized model for training first and prompted it then; its adapters and its merge
+    answered on the same one. A merge in 16 bits, which the report has not, stays as it is: all of it would be cast.
+    """
+    if not (spec["prepared"] and getattr(model, "is_loaded_in_4bit", False)):
+        return model
+    return prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+
+
 def load_adapter(model: PreTrainedModel, folder: Path | str) -> PeftModel:
     """The model with an adapter that `PeftModel.save_pretrained` wrote, for answering."""
     return PeftModel.from_pretrained(model, folder)
@@ -120,25 +132,25 @@ def generate_answers(
     generation: dict[str, Any],
     batch_size: int,
     seed: int,
+    names: Sequence[str] | None = None,
 ) -> list[str]:
     """What the model writes after each prompt, in the prompts' order.
 
     Args:
-        generation: temperature (0: greedy) and max_new_tokens.
-        seed: of the sampler, set before the first batch: the same prompts, batches and seed give the same answers.
+        generation: a spec's section, as `effective_generation` reads it.
+        seed: of the sampler.
+        names: of the rows, which with `seed` decide what each draws; by default the prompts themselves.
 
-    Batches are made of prompts of like length, padded at the left.
+    Batches are made of prompts of like length, padded at the left; neither they nor the order change an answer.
 
     Raises:
         StudyError: a prompt and its answer have more tokens than the model has positions.
     """
     check_prompts(model, tokenizer, prompts, generation["max_new_tokens"])
     model.eval()
-    torch.manual_seed(seed)
+    values, names = effective_generation(model, generation), names or prompts
     side, tokenizer.padding_side = tokenizer.padding_side, "left"
-    sampling = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-    if generation["temperature"] > 0:  # top_k 0: the whole distribution, not the library's best 50
-        sampling = {"do_sample": True, "temperature": generation["temperature"], "top_p": 1.0, "top_k": 0}
+    greedy = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}  # the sampler's noise draws
     order = np.argsort([len(prompt) for prompt in prompts], kind="stable")
     answers = [""] * len(prompts)
     for start in range(0, len(order), batch_size):
@@ -151,8 +163,9 @@ def generate_answers(
         batch.pop("token_type_ids", None)
         output = model.generate(
             **batch,
-            **sampling,
-            max_new_tokens=generation["max_new_tokens"],
+            **greedy,
+            logits_processor=sampler(values, seed, [names[index] for index in chosen]),
+            max_new_tokens=values["max_new_tokens"],
             pad_token_id=tokenizer.pad_token_id,
         )
         new = output[:, batch["input_ids"].shape[1] :]

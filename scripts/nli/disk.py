@@ -15,6 +15,7 @@ DISK = {
     "roberta/full": (1.5, 8.6),
     "roberta": (1.5, 3.5),  # no or few optimizer moments
     "icl": (0.05, 0.0),
+    "qlora/answer": (0.05, 0.0),  # another's adapter
     "qlora/merge": (6.0, 0.0),  # the 4-bit model whole
     "qlora/merge16": (16.5, 0.0),  # the model in 16 bits
     "qlora": (0.2, 0.5),  # 32.5M adapter parameters in float32, moments in 8 bits

@@ -8,68 +8,81 @@ from datasets import Dataset
 from transformers import DataCollatorForSeq2Seq, PreTrainedTokenizerBase
 
 from nli.labels import LABELS
-from nli.prompts import evaluation_template, fill
+from nli.prompts import asked_template, evaluation_template, fill
 
 IGNORED = -100  # the label that cross-entropy leaves out
 
 
 @dataclass(frozen=True)
 class EncodedTexts:
-    """Token ids of training texts, uncut: each row's evaluation text (`prompts`) and whole text (`texts`)."""
+    """Token ids of training texts, uncut, with what stands before the label and what ends with it.
+
+    Attributes:
+        prompts: each row's text up to the label.
+        texts: each row's whole text, with the end token where the spec appends one.
+        label_ends: tokens of each row's text up to the end of its label.
+    """
 
     prompts: list[list[int]]
     texts: list[list[int]]
-    end_tokens: int = 0  # at the end of every text, behind the label
+    label_ends: list[int]
 
 
 def encode_texts(rows: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, spec: dict[str, Any]) -> EncodedTexts:
     """The experiment's text for every row, as token ids, with the end token where the spec appends one."""
-    texts = [
-        fill(
-            spec["text"],
-            {
-                "premise": row.premise,
-                "hypothesis": row.hypothesis,
-                "label": spec["label_words"][LABELS[row.label]],
-            },
-        )
-        for row in rows.itertuples()
-    ]
+    text = spec["text"]
+    labelled = text[: text.index("{label}")] + "{label}"
+    ids = tokenizer(fill_rows(text, rows, spec))["input_ids"]
+    up_to_label = ids if labelled == text else tokenizer(fill_rows(labelled, rows, spec))["input_ids"]
     end = [tokenizer.eos_token_id] if spec["append_eos"] else []
     return EncodedTexts(
-        prompts=tokenizer(evaluation_prompts(rows, spec))["input_ids"],
-        texts=[[*ids, *end] for ids in tokenizer(texts)["input_ids"]],
-        end_tokens=len(end),
+        prompts=tokenizer(fill_rows(evaluation_template(text), rows, spec))["input_ids"],
+        texts=[[*tokens, *end] for tokens in ids],
+        label_ends=[len(tokens) for tokens in up_to_label],
     )
 
 
+def fill_rows(template: str, rows: pd.DataFrame, spec: dict[str, Any]) -> list[str]:
+    """A template filled with each row's premise and hypothesis and, where it has the place, the word of its label."""
+    words = spec["label_words"]
+    shown = [{"label": words[LABELS[label]]} for label in rows["label"]] if "{label}" in template else [{}] * len(rows)
+    pairs = zip(rows["premise"], rows["hypothesis"], shown, strict=True)
+    return [fill(template, {"premise": p, "hypothesis": h, **label}) for p, h, label in pairs]
+
+
 def count_lost_labels(encoded: EncodedTexts, max_length: int) -> int:
-    """How many texts lose part of their label, which stands at the end or before the end token, to `max_length`."""
-    return sum(len(ids) - encoded.end_tokens > max_length for ids in encoded.texts)
+    """How many texts lose part of their label to `max_length`."""
+    return sum(end > max_length for end in encoded.label_ends)
 
 
-def training_dataset(encoded: EncodedTexts, max_length: int, loss_on: str) -> Dataset:
+def training_dataset(encoded: EncodedTexts, spec: dict[str, Any], tokenizer: PreTrainedTokenizerBase) -> Dataset:
     """The texts cut at the right to `max_length`, as the report cut them.
 
-    With `loss_on` "label" only what stands behind the evaluation text is a label: the label's tokens and the end
-    token, if one was appended. With "all" every token is.
+    With `loss_on` "label" only what follows the text up to the label is learned: the label and what ends it (a line
+    break, an end token). Otherwise every token is.
+
+    The report tokenized for the Trainer itself, with the padding: all rows then have one length, and
+    `group_by_length` groups nothing. SFTTrainer tokenizes without padding, so that its rows keep their lengths.
 
     Returns:
-        input_ids and labels, of one length in each row.
+        input_ids, attention_mask and labels, of one length in each row.
     """
-    inputs, labels = [], []
+    limit, padding = spec["tokenization"]["max_length"], spec["tokenization"]["padding"]
+    padded = spec["trainer"] == "transformers" and padding == "max_length"
+    inputs, masks, labels = [], [], []
     for prompt_ids, ids in zip(encoded.prompts, encoded.texts, strict=True):
-        kept = ids[:max_length]
-        ignored = min(len(prompt_ids), len(kept)) if loss_on == "label" else 0
-        inputs.append(kept)
-        labels.append([IGNORED] * ignored + kept[ignored:])
-    return Dataset.from_dict({"input_ids": inputs, "labels": labels})
+        kept = ids[:limit]
+        ignored = min(len(prompt_ids), len(kept)) if spec["loss_on"] == "label" else 0
+        missing = limit - len(kept) if padded else 0
+        inputs.append(kept + [tokenizer.pad_token_id] * missing)
+        masks.append([1] * len(kept) + [0] * missing)
+        labels.append([IGNORED] * ignored + kept[ignored:] + [IGNORED] * missing)
+    return Dataset.from_dict({"input_ids": inputs, "attention_mask": masks, "labels": labels})
 
 
 def evaluation_prompts(rows: pd.DataFrame, spec: dict[str, Any]) -> list[str]:
-    """The evaluation text of every row."""
-    template = evaluation_template(spec["text"])
-    return [fill(template, {"premise": row.premise, "hypothesis": row.hypothesis}) for row in rows.itertuples()]
+    """The text that the model is asked with, for every row."""
+    return fill_rows(asked_template(spec), rows, spec)
 
 
 class PadTexts:
@@ -83,15 +96,21 @@ class PadTexts:
         }
         self.tokenizer = tokenizer
         self.masks_pad_token = spec["mask_end_token"]
+        self.learns_padding = spec["loss_on"] == "padded"
 
     def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
-        """One batch of tensors: input_ids, attention_mask, labels, each (batch, length); padding carries no loss.
+        """One batch of tensors: input_ids, attention_mask, labels, each (batch, length).
 
-        With `mask_end_token` every token equal to the padding token is left out of the loss, as the report's
-        `DataCollatorForLanguageModeling` does, so that an end token that doubles as padding is never learned.
+        Padding carries no loss, unless `loss_on` is "padded": then every position does, as with a collator that
+        masks nothing. With `mask_end_token` every token equal to the padding token is left out of the loss, as the
+        report's `DataCollatorForLanguageModeling` does, so that an end token that doubles as padding is never learned.
         """
         collate = DataCollatorForSeq2Seq(self.tokenizer, **self.padding)
-        batch = collate([{key: example[key] for key in ("input_ids", "labels")} for example in examples])
-        if self.masks_pad_token:
+        keys = ("input_ids", "attention_mask", "labels")
+        # SFTTrainer drops the column of masks: its rows hold no padding, so that `collate` makes the same ones
+        batch = collate([{key: example[key] for key in keys if key in example} for example in examples])
+        if self.learns_padding:
+            batch["labels"] = batch["input_ids"].clone()
+        elif self.masks_pad_token:
             batch["labels"][batch["input_ids"] == self.tokenizer.pad_token_id] = IGNORED
         return batch

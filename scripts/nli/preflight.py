@@ -36,8 +36,8 @@ COLOURS = {"ok": "32", "warn": "33", "fail": "31", "skipped": "2"}  # ANSI: gree
 GPU_MEMORY = {
     # 355M float32 parameters with gradients and two Adam moments: 5.3; activations of 16 x 128 tokens: some 5
     "roberta": 12,
-    # NF4 weights 3.7, embeddings and output layer in float16 2.0; keys, values and logits of 16 prompts: some 2
-    "icl": 8,
+    # NF4 weights 3.7, embeddings and output layer cast to float32 3.9; keys, values and logits of 16 prompts: some 2
+    "icl": 10,
     # NF4 weights 3.7, embeddings and output layer cast to float32 3.9, adapter and its optimizer 0.4; logits of 2,048
     # tokens over 128,256 words in float32, with gradient and softmax 4; checkpointed activations 1, one layer's 1
     "qlora": 15,

@@ -25,8 +25,25 @@ def prompt_text(prompt: Mapping[str, Any], premise: str, hypothesis: str) -> str
 
 
 def evaluation_template(text: str) -> str:
-    """What the model is given of a training text: all that stands before {label}, without its last space."""
+    """All of a training text that stands before {label}, without its last space."""
     return text[: text.index("{label}")].rstrip(" ")
+
+
+def asked_template(spec: Mapping[str, Any]) -> str:
+    """What a fine-tuned model is asked with: the spec's `evaluation_text`, else the training text up to the label."""
+    return spec.get("evaluation_text") or evaluation_template(spec["text"])
+
+
+def label_lead(spec: Mapping[str, Any]) -> str:
+    """What belongs between that and a label word: a space, or nothing where the text that is asked ends in one."""
+    if spec.get("evaluation_text"):
+        return lead_after(spec["evaluation_text"])
+    return spec["text"][len(evaluation_template(spec["text"])) : spec["text"].index("{label}")]
+
+
+def lead_after(text: str) -> str:
+    """What belongs between a prompt and an answer word: a space, or nothing where the prompt ends in white space."""
+    return "" if text[-1:].isspace() else " "
 
 
 def read_prefix(answer: str, answers: Mapping[str, str]) -> str | None:

@@ -27,7 +27,7 @@ from transformers import (
 from nli import encoder, linear_head, qlora
 from nli.answering import answer_pairs
 from nli.classification import classify
-from nli.decoder import add_adapter
+from nli.decoder import add_adapter, prepared_to_answer
 from nli.labels import LABELS
 from nli.language_modeling import encode_texts, training_dataset
 from nli.memory import available_memory
@@ -207,13 +207,22 @@ def rehearse(spec: dict[str, Any], config: PretrainedConfig, device: torch.devic
             "peak_memory_gib": rehearsal_peak(),
         }
         forget_peak()
-    elif family == "roberta":
-        model = encoder.prepare_encoder(model, spec["predict"], tokenizer)  # a cloze that nobody trains
+    else:
+        model = untrained_model(family, model, tokenizer, spec["predict"])
     batch = spec["predict"]["evaluation"]["batch_size"]
     rows = typical_pairs(spec["steps"]["answering_batches"] * batch, seed + 1)
     measured = rehearse_answering(family, model, tokenizer, spec["predict"], rows, seed)
     answering = {"examples_per_second": len(rows) / sum(measured.seconds), "watts": measured.watts}
     return {"training": training, "answering": {**answering, "peak_memory_gib": rehearsal_peak()}}
+
+
+def untrained_model(family: str, model: nn.Module, tokenizer: Any, spec: dict[str, Any]) -> nn.Module:
+    """The base model as an experiment without a training of its own answers with it."""
+    if family == "roberta":
+        return encoder.prepare_encoder(model, spec, tokenizer)  # a cloze that nobody trains
+    if spec.get("method") == "answer":
+        return add_adapter(model, spec)
+    return prepared_to_answer(model, spec)
 
 
 def base_model(family: str, spec: dict[str, Any], config: PretrainedConfig, device: torch.device) -> nn.Module:
@@ -261,7 +270,7 @@ def qlora_trainer(model: nn.Module, tokenizer: Any, rows: pd.DataFrame, spec: di
     """The decoder with its adapter, and its trainer."""
     model = add_adapter(model, spec)
     encoded = encode_texts(rows, tokenizer, spec)
-    dataset = training_dataset(encoded, spec["tokenization"]["max_length"], spec["loss_on"])
+    dataset = training_dataset(encoded, spec, tokenizer)
     return model, qlora.make_trainer(model, tokenizer, dataset, spec, folder, seed)
 
 

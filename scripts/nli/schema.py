@@ -248,6 +248,11 @@ class Study(Strict):
             draws = getattr(experiment, "draws", 1)
             if draws > 1 and self.prompts[experiment.prompt].drawn is None:
                 raise ValueError(f"experiments.{key}.draws: '{experiment.prompt}' draws no examples; leave it out")
+            source = self.experiments.get(getattr(experiment, "adapter", None) or key)
+            if source is not experiment and (source is None or getattr(source, "adapter", None)):
+                raise ValueError(
+                    f"experiments.{key}.adapter: '{experiment.adapter}' trains no adapter; name one that does"
+                )
         for name, ladder in self.ladders.items():
             for i, rung in enumerate(ladder.rungs):
                 self._check_rung(f"ladders.{name}.rungs.{i}", rung, ladder.split)
@@ -284,7 +289,9 @@ class Study(Strict):
         A ladder loses their steps (`Ladder.without`); one that then compares nothing goes as a whole.
         """
         core = self.rungs == "core"
-        kept = {key: e for key, e in self.experiments.items() if not (core and e.rung) or key in self.only}
+        wanted = {key for key, e in self.experiments.items() if not (core and e.rung) or key in self.only}
+        wanted |= {getattr(self.experiments[key], "adapter", None) for key in wanted}  # its training is needed
+        kept = {key: e for key, e in self.experiments.items() if key in wanted}
         shorter = {name: ladder.without(self.experiments.keys() - kept) for name, ladder in self.ladders.items()}
         ladders = {
             name: ladder

@@ -53,6 +53,12 @@ class HeadTraining(Training):
     head_learning_rate: PositiveFloat | None = Field(None, description="the head's own; null: learning_rate for all")
 
 
+class TextTraining(Training):
+    accumulation: Literal["micro_batches", "tokens"] = Field(
+        description="loss of a step of several batches: the mean of the batches' means, or the mean over all its tokens"
+    )
+
+
 class Rows(Strict):
     splits: list[Split] = Field(
         min_length=1, description="what is answered; on `tune` one chooses, and reports nothing"
@@ -65,7 +71,15 @@ class Evaluation(Rows):
 
 
 class Generation(Strict):
-    temperature: NonNegativeFloat = Field(description="0: greedy")
+    temperature: NonNegativeFloat | None = Field(
+        description="0: greedy; null: whatever the decoder's generation_config.json says, sampling or not"
+    )
+    top_k: NonNegative | None = Field(
+        None, description="most probable tokens to draw from; 0: all; null: the decoder's"
+    )
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="share of the probability to draw from; null: the decoder's"
+    )
     max_new_tokens: Positive
 
 
@@ -210,6 +224,9 @@ class RobertaExperiment(Experiment):
 LabelScorer = Literal["label_logp", "calibrated_logp"]  # by the label words' probabilities, after Zhao et al. 2021
 
 
+PREPARED = "answer as prepare_model_for_kbit_training leaves the decoder: norms, embeddings and head in float32"
+
+
 class IclExperiment(Experiment):
     trains: ClassVar[bool] = False
     scorer: ClassVar[str] = "parsed"
@@ -219,6 +236,7 @@ class IclExperiment(Experiment):
     order: Annotated[int, Field(ge=0, le=2)] = Field(0, description="class that a prompt's drawn examples start with")
     draws: Positive = Field(1, description="draws of examples, among which the answered pairs are shared out")
     scorers: list[Literal["parsed"] | LabelScorer] = Field(min_length=1, description="ways to judge the answers")
+    prepared: bool = Field(description=PREPARED)
     generation: Generation
 
 
@@ -233,17 +251,24 @@ UNQUANTIZED = ("original", "dequantized")  # what a merge into these leaves in 1
 
 class QloraExperiment(Experiment):
     family: Literal["qlora"]
-    method: Literal["finetune", "merge"] = "finetune"
-    adapter: str | None = Field(None, description="experiment whose adapter `merge` merges")
+    method: Literal["finetune", "merge", "answer"] = Field(
+        "finetune", description="train an adapter, merge another's, or answer with another's as it is"
+    )
+    adapter: str | None = Field(None, description="experiment whose adapter `merge` merges or `answer` answers with")
     merge_into: Literal["4bit", "original", "dequantized"] | None = Field(
         None, description="weights that `merge` adds to: the 4-bit ones, the published ones, the 4-bit ones in 16 bits"
     )
     trainer: Literal["transformers", "trl"]
-    text: str = Field(description="training text; what stands before {label} is the evaluation text")
+    text: str = Field(description="training text")
+    evaluation_text: str | None = Field(
+        None, description="what the model is asked with; null: the training text up to the label"
+    )
     label_words: dict[Label, str]
     scorers: list[Literal["first_word", "first_label", "most_frequent_label"] | LabelScorer] = Field(min_length=1)
     sample: Sample | None = Field(None, description="pair whose answer is shown before and after training")
-    loss_on: Literal["all", "label"]
+    loss_on: Literal["all", "label", "padded"] = Field(
+        description="tokens that carry the loss: the text's, the label and what follows it, or the padding's too"
+    )
     append_eos: bool
     mask_end_token: bool = Field(
         True, description="leave what equals the padding token, an end token too, out of the loss"
@@ -251,7 +276,8 @@ class QloraExperiment(Experiment):
     adapter_dtype: Literal["float32", "bfloat16"]
     tokenization: Tokenization
     lora: Lora
-    training: Training
+    training: TextTraining
+    prepared: bool = Field(description=PREPARED)
     generation: Generation
 
     @model_validator(mode="after")
@@ -259,10 +285,14 @@ class QloraExperiment(Experiment):
         require_fields(self.text, "premise", "hypothesis", "label")
         if set(self.label_words) != set(LABELS):
             raise ValueError(f"'label_words' must name each of {', '.join(LABELS)}")
-        if (self.method == "merge") != (self.adapter is not None):
-            raise ValueError("'adapter' goes with method 'merge', and only with it")
+        if self.evaluation_text is not None:
+            require_fields(self.evaluation_text, "premise", "hypothesis", where="evaluation_text")
+        if (self.method == "finetune") != (self.adapter is None):
+            raise ValueError("'adapter' goes with method 'merge' or 'answer', and only with them")
         if (self.method == "merge") != (self.merge_into is not None):
             raise ValueError("'merge_into' goes with method 'merge', and only with it")
+        if self.loss_on == "padded" and (self.tokenization.padding != "max_length" or self.mask_end_token):
+            raise ValueError("loss_on 'padded' needs tokenization.padding 'max_length' and mask_end_token false")
         return self
 
 

@@ -85,7 +85,7 @@ def make_run(directory: Path, key: str, spec: dict, scale: str, n: int, rng) -> 
     by_draw = score_draws(frame, spec.get("draws", 1), seed=42)
     write_json(directory / "metrics.json", {**identity, "results": score_predictions(frame), "by_draw": by_draw})
     write_json(directory / "run.json", {**identity, **describe_run(family, spec, scale)})
-    if family not in ("baseline", "icl") and spec.get("method") != "merge":
+    if family not in ("baseline", "icl") and not spec.get("adapter"):
         write_json(directory / "history.json", draw_history(family, rng))
     if spec.get("sample"):
         sample = {"premise": "Some dogs ran.", "hypothesis": "No dog ran.", "label": "Contradiction"}

@@ -125,6 +125,7 @@ def test_attempts_2_and_3_change_what_the_report_changed(experiments, reported):
     printed = reported["llama"]["qlora"]["attempt2"]
     changes = printed["changes"]
     assert second["text"] == third["text"] == printed["text"]
+    assert second["evaluation_text"] == third["evaluation_text"] == printed["eval_text"]
     assert second["trainer"] == third["trainer"] == "trl"
     assert second["training"]["learning_rate"] == float(changes["learning_rate"])
     assert second["training"]["batch_size"] == changes["batch_size"]
@@ -136,7 +137,27 @@ def test_attempts_2_and_3_change_what_the_report_changed(experiments, reported):
     assert third["training"]["max_steps"] == changes["max_steps"]["derived"]
     effective = third["training"]["batch_size"] * third["training"]["gradient_accumulation"]
     assert effective == changes["effective_batch"]["derived"]
+    # SFTTrainer tokenized without padding, so that grouping by length had lengths to group by
+    assert second["tokenization"]["padding"] == third["tokenization"]["padding"] == "longest"
     assert third["training"]["learning_rate"] > second["training"]["learning_rate"]  # "slightly higher", not printed
+
+
+@pytest.mark.parametrize("name", ["attempt2", "attempt3", "attempt2_merged"])
+def test_attempts_2_and_3_and_the_merge_leave_the_sampling_to_the_model(experiments, reported, name):
+    printed = reported["llama"]["qlora"]["attempt2"]["generation"]["max_new_tokens"]
+    open_to_the_model = {"temperature": None, "top_k": None, "top_p": None}
+    assert experiments[f"qlora/{name}"]["generation"] == {**open_to_the_model, "max_new_tokens": printed}
+
+
+@pytest.mark.parametrize("name", ATTEMPTS)
+def test_steps_average_their_micro_batches_as_in_june_2024(experiments, name):
+    assert experiments[f"qlora/{name}"]["training"]["accumulation"] == "micro_batches"
+
+
+def test_decoder_answers_as_it_was_prepared_for_training(experiments, reported):
+    assert reported["llama"]["preparation"] == "prepare_model_for_kbit_training"
+    answering = [spec for key, spec in experiments.items() if key.startswith(("icl/", "qlora/"))]
+    assert all(spec["prepared"] for spec in answering)
 
 
 def test_linear_head_is_the_reports(experiments, reported):

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
-from nli.config import deep_merge, load_study, prediction_spec, rehearsal_spec, training_spec
+from nli.config import deep_merge, load_study, prediction_spec, rehearsal_spec, training_spec, trains
 from nli.errors import StudyError
 from nli.ladders import carries, changes, place_of
 from nli.reference import file_schema, reference_table
@@ -428,3 +429,80 @@ def test_mark_of_a_rung_does_not_change_what_trains(config):
     key = "roberta/lora_rate"
     assert training_spec(marked, key) == training_spec(plain, key)
     assert prediction_spec(marked, key) == prediction_spec(plain, key)
+
+
+CHAINS = [  # (experiment, compared with, the one key that differs)
+    ("attempt2_as_trained", "attempt2", "evaluation_text"),
+    ("attempt2_greedy", "attempt2_as_trained", "generation.temperature"),
+    ("attempt2_whole", "attempt2_greedy", "tokenization.max_length"),
+    ("attempt2_label_loss", "attempt2_whole", "loss_on"),
+    ("attempt2_rate", "attempt2_label_loss", "training.learning_rate"),
+    ("attempt2_length", "attempt2", "tokenization.max_length"),
+    ("attempt2_faster", "attempt2_length", "training.learning_rate"),
+    ("attempt3", "attempt2_faster", "training.batch_size"),
+    ("attempt3_as_trained", "attempt3", "evaluation_text"),
+    ("attempt3_greedy", "attempt3_as_trained", "generation.temperature"),
+]
+
+
+@pytest.mark.parametrize("scale", ["demo", "paper"])
+@pytest.mark.parametrize(("key", "before", "changed"), CHAINS)
+def test_attempts_2_and_3_are_taken_apart_one_change_at_a_time(config, scale, key, before, changed):
+    study = resolve(config, {"rungs": "all", "scale": scale})
+    experiments = study.model_dump(mode="json")["experiments"]
+    rungs = [{"experiment": f"qlora/{name}", "scorer": "first_word"} for name in (before, key)]
+    found = {step["key"] for step in changes(*rungs, experiments, {})}
+    # whose adapter it is, and the pair that is shown, decide no answer
+    assert {name for name in found if name != "method" and not name.startswith("sample")} == {changed}
+
+
+def test_padding_loss_changes_the_loss_and_what_that_needs(config):
+    study = resolve(config, {"rungs": "all", "scale": "paper"})
+    experiments = study.model_dump(mode="json")["experiments"]
+    rungs = [{"experiment": f"qlora/{name}", "scorer": "first_word"} for name in ("attempt3", "attempt3_padding_loss")]
+    found = {step["key"] for step in changes(*rungs, experiments, {})}
+    assert found == {"loss_on", "mask_end_token", "tokenization.padding"}
+
+
+@pytest.mark.parametrize("scale", ["demo", "paper"])
+def test_what_takes_anothers_adapter_trains_none(config, scale):
+    study = resolve(config, {"rungs": "all", "scale": scale})
+    borrowing = {key: e for key, e in study.experiments.items() if getattr(e, "adapter", None)}
+    assert {e.method for e in borrowing.values()} == {"answer", "merge"}
+    assert not any(trains(e) for e in borrowing.values())
+    assert all(trains(study.experiments[e.adapter]) for e in borrowing.values())
+
+
+def test_adapter_that_a_kept_experiment_needs_is_kept_with_it(config):
+    answering = {"title": "T", "origin": "repaired", "method": "answer", "adapter": "qlora/attempt2_faster"}
+    study = resolve(config, {"rungs": "core", "experiments": {"qlora/asked": answering}})
+    assert {"qlora/asked", "qlora/attempt2_faster"} <= study.experiments.keys()
+    assert "qlora/attempt2_length" not in study.experiments
+
+
+@pytest.mark.parametrize(
+    ("changes_", "message"),
+    [
+        (
+            {"method": "answer", "adapter": "qlora/attempt2_merged", "merge_into": None},
+            "trains no adapter; name one that does",
+        ),
+        ({"method": "answer"}, "'adapter' goes with method 'merge' or 'answer'"),
+        ({"adapter": "qlora/attempt1"}, "'adapter' goes with method 'merge' or 'answer'"),
+        (
+            {"extends": "qlora/attempt1", "loss_on": "padded"},
+            "loss_on 'padded' needs tokenization.padding 'max_length'",
+        ),
+        ({"extends": "qlora/attempt2", "evaluation_text": "{premise}"}, "'evaluation_text' must hold {hypothesis}"),
+        (
+            {"extends": "qlora/attempt2", "generation": {"top_p": 0.0}},
+            "generation.top_p: input should be greater than 0",
+        ),
+    ],
+)
+def test_answering_that_cannot_be_is_refused(config, changes_, message):
+    base = {"title": "T", "origin": "repaired", **({"extends": "qlora/attempt2"} if "extends" not in changes_ else {})}
+    if "adapter" in changes_ and changes_.get("method"):
+        base.pop("extends")
+    with pytest.raises(StudyError, match=re.escape(message)):
+        resolve(config, {"experiments": {"qlora/own": {**base, **changes_}}})

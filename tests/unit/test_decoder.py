@@ -38,6 +38,7 @@ SPEC = {
     "append_eos": False,
     "mask_end_token": True,
     "adapter_dtype": "float32",
+    "prepared": True,
     "tokenization": {"max_length": 96, "padding": "longest"},
     "lora": {
         "r": 4,
@@ -52,13 +53,14 @@ SPEC = {
         "epochs": None,
         "max_steps": 6,
         "group_by_length": True,
+        "accumulation": "micro_batches",
     },
 }
 
 
 def dataset_of(rows, tokenizer, spec):
     encoded = encode_texts(rows, tokenizer, spec)
-    return training_dataset(encoded, spec["tokenization"]["max_length"], spec["loss_on"])
+    return training_dataset(encoded, spec, tokenizer)
 
 
 def labels_of(rows, tokenizer, spec):
@@ -153,7 +155,9 @@ def test_text_cut_at_max_length_loses_its_label(decoder_folder, rows):
     lengths = sorted(len(ids) for ids in encoded.texts)
     assert count_lost_labels(encoded, lengths[-1]) == 0
     assert count_lost_labels(encoded, lengths[2]) == sum(length > lengths[2] for length in lengths)
-    whole, cut = (training_dataset(encoded, length, "label") for length in (lengths[-1], lengths[0] - 1))
+    cut_at = [{"max_length": length, "padding": "longest"} for length in (lengths[-1], lengths[0] - 1)]
+    specs = [{**SPEC, "loss_on": "label", "tokenization": limit} for limit in cut_at]
+    whole, cut = (training_dataset(encoded, spec, tokenizer) for spec in specs)
     assert all(any(label != IGNORED for label in labels) for labels in whole["labels"])
     assert all(label == IGNORED for labels in cut["labels"] for label in labels)  # no label is left to learn
     starts = [ids[: lengths[0] - 1] for ids in encoded.texts]

@@ -46,7 +46,13 @@ PROMPT = {"text": "{premise} {hypothesis} Answer:", "example": None, "answers": 
 def spec_of(family):
     own = {
         "roberta": {**encoder_spec("lora"), "tokenization": {"max_length": 24, "padding": "max_length"}},
-        "icl": {"prompt": PROMPT, "generation": GENERATION, "scorers": ["parsed", "label_logp"], "order": 0},
+        "icl": {
+            "prompt": PROMPT,
+            "generation": GENERATION,
+            "scorers": ["parsed", "label_logp"],
+            "order": 0,
+            "prepared": True,
+        },
         "qlora": {**SPEC, "generation": GENERATION, "scorers": ["first_label"]},
         "linear_head": HEAD,
     }[family]
@@ -130,6 +136,25 @@ def test_merge_is_rehearsed_in_the_bits_that_it_answers_in(decoder_folder, monke
     assert layer.weight.dtype == (torch.uint8 if bits == 4 else torch.bfloat16)
     monkeypatch.setattr(rehearsal, "base_model", lambda *arguments: model)
     assert rehearse_where_it_fits(spec, config, CPU, seed=0)["status"] == "measured"
+
+
+def test_answering_with_anothers_adapter_is_rehearsed_with_one(decoder_folder):
+    spec = spec_of("qlora")["predict"]
+    config, tokenizer = read_architecture(decoder_folder), word_tokenizer("decoder")
+    names = []
+    for own in ({"method": "answer"}, {"method": "merge", "merge_into": "4bit"}):
+        model = rehearsal.base_model("qlora", spec, config, CPU)
+        model = rehearsal.untrained_model("qlora", model, tokenizer, {**spec, **own})
+        names.append({"lora" for name, _ in model.named_parameters() if "lora_" in name})
+    assert names == [{"lora"}, set()]
+
+
+def test_answering_is_rehearsed_on_the_prepared_model(decoder_folder):
+    half = {**spec_of("icl")["predict"], "quantization": {**QUANTIZATION, "compute_dtype": "float16"}}
+    model = rehearsal.base_model("icl", half, read_architecture(decoder_folder), CPU)
+    assert model.lm_head.weight.dtype == torch.float16
+    model = rehearsal.untrained_model("icl", model, None, half)
+    assert model.lm_head.weight.dtype == torch.float32
 
 
 @pytest.mark.parametrize(("into", "status"), [("4bit", "does not fit"), ("original", "not measured")])

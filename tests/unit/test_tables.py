@@ -100,7 +100,7 @@ def test_every_fragment_is_written_when_experiments_are_missing(broken, tmp_path
     text = (tmp_path / "experiments.md").read_text()
     assert cells(text, "Full fine-tuning") == ["Full fine-tuning", "reported", "not run", ""]
     assert cells(text, "Prompt 1")[2:] == ["failed", "seed 42: out of memory"]
-    assert cells(text, "Attempt 3: SFTTrainer, length 256")[2] == "failed"
+    assert cells(text, "Attempt 3: SFTTrainer, longer and faster")[2] == "failed"
     assert "metrics.json missing" in text
     assert "run.json: not readable" in text
 
@@ -506,3 +506,24 @@ def test_audits_sentence_says_how_many_steps_it_covers():
     audit = {"trainable": 8, "trainable_tensors": ["a", "b"], "gradient_tensors": ["b"], "audited_steps": 5}
     assert "of which 1 had a non-zero gradient within the first 5 training steps;" in prose.gradient(audit)
     assert "had a non-zero gradient; 8 trainable" in prose.gradient({**audit, "audited_steps": None})
+
+
+SETTINGS = {"do_sample": True, "temperature": 0.6, "top_k": 50, "top_p": 0.9, "max_new_tokens": 20}
+
+
+def test_report_says_how_answers_were_drawn_and_who_decided():
+    assert prose.way_of_drawing({**SETTINGS, "source": "the model's generation_config"}) == (
+        "Sampled at temperature 0.6, from the 50 most probable tokens within a top_p of 0.9, at most 20 tokens "
+        "(set by the model's generation_config)"
+    )
+    greedy = {"do_sample": False, "temperature": None, "top_k": None, "top_p": None, "max_new_tokens": 8}
+    assert prose.way_of_drawing({**greedy, "source": "the study"}) == (
+        "Answered greedily, at most 8 tokens (set by the study)"
+    )
+
+
+def test_report_shows_what_was_asked_where_it_is_not_the_training_texts_beginning(results):
+    text = tables_llama.qlora_texts(results)
+    asked = text.split("Asked with another text than its beginning:")
+    assert len(asked) == 2  # attempts 2 and 3 as reported share it
+    assert asked[1].lstrip("\n").startswith("```")

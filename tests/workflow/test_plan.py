@@ -27,10 +27,11 @@ def test_whole_demo_is_planned(demo_study, plan):
     jobs = plan("rungs=all")
     families = [experiment.family for experiment in demo_study.selected()]
     merges = sum(getattr(experiment, "method", None) == "merge" for experiment in demo_study.selected())
+    borrowing = sum(getattr(experiment, "adapter", None) is not None for experiment in demo_study.selected())
     assert jobs["predict_roberta"] == families.count("roberta")
     assert jobs["finetune_roberta"] == families.count("roberta") - 1  # the zero-shot cloze answers untrained
     assert jobs["prompt_llama"] == families.count("icl")
-    assert jobs["finetune_llama"] == families.count("qlora") - merges  # a merge has its adapter from attempt 2
+    assert jobs["finetune_llama"] == families.count("qlora") - borrowing  # the rest use another's adapter
     assert jobs["answer_llama"] == families.count("qlora")
     assert jobs["merge_adapter"] == merges == 3
     assert jobs["predict_baseline"] == families.count("baseline") == 2
@@ -77,6 +78,12 @@ def test_only_selects_experiments_and_families(plan):
 def test_merge_alone_brings_the_training_it_needs(plan):
     jobs = plan("only=[qlora/attempt2_merged]")
     assert (jobs["finetune_llama"], jobs["merge_adapter"], jobs["answer_llama"]) == (1, 1, 1)
+
+
+def test_answering_with_anothers_adapter_brings_the_training_it_needs(plan):
+    jobs = plan("only=[qlora/attempt2_greedy]")
+    assert (jobs["finetune_llama"], jobs["answer_llama"]) == (1, 1)
+    assert "merge_adapter" not in jobs
 
 
 def test_paper_plan_lists_every_job_with_its_resources(paper_study, tmp_path):

@@ -50,6 +50,8 @@ def tiny_llama(tokenizer: PreTrainedTokenizerFast, recipe: dict[str, Any]) -> Ll
         tie_word_embeddings=False,
     )
     model = LlamaForCausalLM(config)
+    # as Llama's own, so that `generate` without arguments samples in the demo as it does there
+    model.generation_config.update(do_sample=True, temperature=0.6, top_p=0.9)
     with torch.no_grad():
         for layer in model.model.layers:
             key = layer.self_attn.k_proj.weight.view(recipe["kv_heads"], -1, recipe["hidden_size"])

@@ -215,6 +215,7 @@ def icl(results: Results) -> str:
         if scores["parsed"] and not scores["answers"][label]
     ]
     lines.append(f"Prompts that never give one of the labels: {listing(silent) or 'none'}.")
+    lines += drawn(results.family("icl"))
     return "\n".join(f"- {line}" for line in lines)
 
 
@@ -244,8 +245,29 @@ def qlora(results: Results) -> str:
             f"first label and {percent(scores[1]['accuracy'])}% by their most frequent one: the scoring alone "
             f"accounts for {moved:.1f} points."
         )
+    lines += drawn(results.family("qlora"))
     lines += [line for arm in results.family("qlora") if (line := lost_labels(arm))]
     return "\n".join(f"- {line}" for line in lines)
+
+
+def drawn(arms: Sequence[Arm]) -> list[str]:
+    """How answers were drawn, as run.json records it: one sentence for each way, with the experiments that took it."""
+    ways: dict[str, list[Arm]] = {}
+    for arm in arms:
+        values = arm.first.run.get("generation") if arm.first else None
+        if values:
+            ways.setdefault(way_of_drawing(values), []).append(arm)
+    return [f"{way}: {listing([f'**{escape(arm.title)}**' for arm in arms])}." for way, arms in ways.items()]
+
+
+def way_of_drawing(values: Mapping[str, Any]) -> str:
+    """The effective settings of a generation in words."""
+    if not values["do_sample"]:
+        way = "Answered greedily"
+    else:
+        top_k = f"the {values['top_k']} most probable tokens" if values["top_k"] else "all tokens"
+        way = f"Sampled at temperature {values['temperature']}, from {top_k} within a top_p of {values['top_p']}"
+    return f"{way}, at most {values['max_new_tokens']} tokens (set by {values['source']})"
 
 
 def lost_labels(arm: Arm) -> str:

@@ -169,7 +169,7 @@ def qlora_settings(results: Results) -> str:
     rows = []
     for arm in [*results.family("qlora"), *results.family("linear_head")]:
         spec, training, lora = arm.spec, arm.spec["training"], arm.spec["lora"]
-        if spec.get("method") == "merge":
+        if spec.get("adapter"):
             continue
         rows.append(
             [
@@ -196,14 +196,16 @@ def qlora_settings(results: Results) -> str:
 
 
 def qlora_texts(results: Results) -> str:
-    """The training text of each attempt; attempts that share a text share its heading."""
-    texts: dict[str, list[str]] = {}
+    """The training text of each attempt, and what is asked if not its beginning; once for attempts that share it."""
+    texts: dict[tuple[str, str | None], list[str]] = {}
     for arm in [*results.family("qlora"), *results.family("linear_head")]:
         if arm.spec.get("text") and arm.spec.get("method") != "merge":
-            texts.setdefault(arm.spec["text"], []).append(escape(arm.title))
-    parts = [
-        f"#### {'; '.join(names)} {{.unnumbered .unlisted}}\n\n{code_block(text)}" for text, names in texts.items()
-    ]
+            texts.setdefault((arm.spec["text"], arm.spec.get("evaluation_text")), []).append(escape(arm.title))
+    parts = []
+    for (text, asked), names in texts.items():
+        parts.append(f"#### {'; '.join(names)} {{.unnumbered .unlisted}}\n\n{code_block(text)}")
+        if asked:
+            parts.append(f"\nAsked with another text than its beginning:\n\n{code_block(asked)}")
     return "\n".join(parts) or NONE
 
 
@@ -211,7 +213,7 @@ def qlora_training(results: Results) -> str:
     """The trainer's closing figures, ours above the original's."""
     rows: list[Sequence[str]] = []
     for arm in [*results.family("qlora"), *results.family("linear_head")]:
-        if arm.spec.get("method") == "merge":
+        if arm.spec.get("adapter"):
             continue
         ours = arm.first.history.get("train", {}) if arm.first else {}
         printed = reported_training(results.reported, arm.key)
@@ -299,7 +301,7 @@ def samples(results: Results) -> str:
     """
     parts, prompts_shown = [], set()
     for arm in results.family("qlora"):
-        if not arm.spec.get("sample") or arm.spec.get("method") == "merge":
+        if not arm.spec.get("sample") or arm.spec.get("adapter"):
             continue
         parts.append(f"#### {escape(arm.title)} {{.unnumbered .unlisted}}\n")
         shown = arm.first.samples if arm.first else {}
