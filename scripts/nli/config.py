@@ -207,6 +207,31 @@ def loading_spec(study: Study, key: str) -> dict[str, Any]:
     return getattr(study.models, role).model_dump(mode="json", include={"dtype", "quantization"}) if role else {}
 
 
+def model_spec(study: Study, role: str) -> dict[str, Any]:
+    """What decides the folder of a base model: its source, and what that source takes."""
+    kept = {
+        "hub": {"name", "revision"},
+        "path": {"name"},
+        "random": {"name"},
+        "made": {"recipe"},
+    }
+    model = getattr(study.models, role)
+    return model.model_dump(mode="json", include={"source"} | kept[model.source], exclude_none=True)
+
+
+def fetch_spec(study: Study) -> dict[str, Any]:
+    """What decides the rows that the splits are drawn from: the data's source, and what that source takes."""
+    kept = {"hub": {"name", "revision", "rows"}, "files": {"path"}, "synthetic": {"synthetic"}}
+    include = {"source", "seed"} | kept[study.data.source]
+    return study.data.model_dump(mode="json", include=include)
+
+
+def sampling_spec(study: Study) -> dict[str, Any]:
+    """What decides the splits that are drawn from the rows."""
+    fields = {"train_fraction", "tune_examples", "train_examples", "evaluation_examples", "seed"}
+    return study.data.model_dump(mode="json", include=fields)
+
+
 def spec_hash(spec: Mapping[str, Any]) -> str:
     """Twelve hexadecimal digits that change when anything in `spec` does."""
     return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:12]
