@@ -8,7 +8,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
@@ -116,7 +116,23 @@ def resolve_experiments(stated: Mapping[str, Any], families: Mapping[str, Any]) 
     for family in families:
         if family not in FAMILIES:
             raise StudyError(f"{FILE}: families: {unknown(family, FAMILIES)}")
-    return {key: resolve_experiment(key, stated, families) for key in stated}
+    resolved = {key: resolve_experiment(key, stated, families) for key in stated}
+    require_origins(resolved)
+    return resolved
+
+
+def require_origins(resolved: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise StudyError, a line for each, if an experiment does not say whose it is.
+
+    It has no default and is not inherited: a variant of a reported experiment is no reported experiment.
+    """
+    lines = []
+    for key, experiment in resolved.items():
+        if "origin" not in experiment:
+            choices = " | ".join(get_args(FAMILIES[experiment["family"]].model_fields["origin"].annotation))
+            lines.append(f"{FILE}: experiments.{key}: needs the key 'origin', whose experiment it is: {choices}")
+    if lines:
+        raise StudyError("\n".join(lines))
 
 
 def resolve_experiment(
