@@ -11,9 +11,12 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from nli import containers
 from nli.config import (
+    fetch_spec,
     load_study,
+    model_spec,
     prediction_spec,
     rehearsal_spec,
+    sampling_spec,
     spec_hash,
     training_spec,
     trains,
@@ -164,6 +167,7 @@ def as_json(value):
 
 
 SPECS = {"train": training_spec, "predict": prediction_spec, "rehearse": rehearsal_spec}
+DATA_SPECS = {"fetch": fetch_spec, "sample": sampling_spec}
 
 
 def spec_of_run(wildcards):
@@ -177,8 +181,28 @@ def study_as_json(wildcards):
 
 
 def spec_of_model(wildcards):
-    model = getattr(STUDY.models, wildcards.role)
-    return as_json(model.recipe.model_dump(exclude_none=True) if model.recipe else {})
+    return as_json(model_spec(STUDY, wildcards.role))
+
+
+def spec_of_data(wildcards):
+    return as_json(DATA_SPECS[wildcards.step](STUDY))
+
+
+def rewritten_where_it_differs(path, content):
+    """Input function: no file, but the job that writes `content` to `path` runs where the file holds another.
+
+    Snakemake compares params with what it noted in `.snakemake`, which a second clone or a copied results folder lacks,
+    and would otherwise take old numbers for those of a new config. A forced job shows in a dry run, and with it all that
+    depends on the file; nothing is deleted. Only jobs that the targets need are asked.
+    """
+
+    def nothing(wildcards):
+        file = study_path(path.format(**dict(wildcards.items())))
+        if Path(file).exists() and Path(file).read_text() != f"{content(wildcards)}\n":
+            workflow.dag.forcefiles.add(file)
+        return []
+
+    return nothing
 
 
 def model_folder(role):

@@ -8,6 +8,7 @@ localrules:
 rule fetch_data:
     input:
         SOURCE_FILES,
+        spec="<study>/specs/data/fetch.json",
         image=STUDY_FILE,
     output:
         raw=directory("<study>/data/raw"),
@@ -29,6 +30,7 @@ rule fetch_data:
 rule sample_data:
     input:
         raw="<study>/data/raw",
+        spec="<study>/specs/data/sample.json",
         image=STUDY_FILE,
     output:
         splits=expand(

@@ -9,6 +9,7 @@ localrules:
 
 rule fetch_model:
     input:
+        spec="<study>/specs/models/{role}.json",
         image=STUDY_FILE,
     output:
         model=directory("<study>/models/hub/{role}"),
@@ -28,6 +29,7 @@ rule fetch_model:
 rule link_model:
     input:
         files=user_model_files,
+        spec="<study>/specs/models/{role}.json",
         image=STUDY_FILE,
     output:
         model=directory("<study>/models/path/{role}"),
@@ -74,6 +76,7 @@ rule make_random_model:
     input:
         corpus="<study>/data/corpus.parquet",
         architecture=architecture_of_role,
+        spec="<study>/specs/models/{role}.json",
         image=STUDY_FILE,
     output:
         model=directory("<study>/models/random/{role}"),

@@ -1,15 +1,17 @@
-# What each job depends on, one small file per experiment and stage: a changed hyperparameter re-runs
-# the jobs that read it and no other.
+# What each job depends on, one small file per experiment and stage: a changed hyperparameter re-runs the jobs that read
+# it and no other. A file whose content the config no longer gives is written again, whatever Snakemake remembers of it.
 
 
 localrules:
     write_spec,
     write_model_spec,
+    write_data_spec,
     write_study,
 
 
 rule write_spec:
     input:
+        rewritten_where_it_differs("specs/{family}/{name}/{stage}.json", spec_of_run),
         image=STUDY_FILE,
     output:
         "<study>/specs/{family}/{name}/{stage}.json",
@@ -27,6 +29,7 @@ rule write_spec:
 
 rule write_model_spec:
     input:
+        rewritten_where_it_differs("specs/models/{role}.json", spec_of_model),
         image=STUDY_FILE,
     output:
         "<study>/specs/models/{role}.json",
@@ -42,7 +45,27 @@ rule write_model_spec:
         "printf '%s\n' {params.spec:q} > {output} 2> {log}"
 
 
+rule write_data_spec:
+    input:
+        rewritten_where_it_differs("specs/data/{step}.json", spec_of_data),
+        image=STUDY_FILE,
+    output:
+        "<study>/specs/data/{step}.json",
+    log:
+        "<study>/logs/write_spec/data.{step}.log",
+    container:
+        STUDY_IMAGE
+    params:
+        spec=spec_of_data,
+    message:
+        "spec of the data: {wildcards.step}"
+    shell:
+        "printf '%s\n' {params.spec:q} > {output} 2> {log}"
+
+
 rule write_study:  # preflight reads it, before any image is built
+    input:
+        rewritten_where_it_differs("study.json", study_as_json),
     output:
         "<study>/study.json",
     log:

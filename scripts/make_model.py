@@ -1,7 +1,7 @@
 """Pretrain the demo's tiny encoder (RoBERTa) or decoder (Llama) and its tokenizer on a corpus of pairs.
 
 By hand:
-    python scripts/make_model.py --role encoder --corpus corpus.parquet --spec recipe.json --seed 42 --output-dir DIR
+    python scripts/make_model.py --role encoder --corpus corpus.parquet --spec spec.json --seed 42 --output-dir DIR
 """
 
 import argparse
@@ -22,13 +22,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--role", choices=MAKERS, required=True)
     parser.add_argument("--corpus", type=Path, required=True, help="pairs whose texts are learned (Parquet)")
-    parser.add_argument("--spec", type=Path, required=True, help="the recipe (JSON)")
+    parser.add_argument("--spec", type=Path, required=True, help="where the model is from, with the recipe (JSON)")
     parser.add_argument("--output-dir", type=Path, required=True)
     runtime.add_common_arguments(parser)
     args = parser.parse_args()
 
     runtime.start(args.seed, args.threads)
-    MAKERS[args.role](read_split(args.corpus), args.output_dir, read_json(args.spec), args.seed)
+    MAKERS[args.role](read_split(args.corpus), args.output_dir, read_json(args.spec)["recipe"], args.seed)
     write_json(args.output_dir / "source.json", model_source(args.output_dir, f"made/{args.role}", None))
 
 

@@ -1,4 +1,4 @@
-"""Does a configured model suit an experiment? Asked of its configuration and tokenizer, before a weight is read.
+"""Does a configured model suit an experiment? Asked of its files, before a weight is read.
 
 Each check passes or raises a StudyError that names the key of config.yaml and says what the model offers.
 """
@@ -17,6 +17,7 @@ from transformers import (
 from transformers.pytorch_utils import Conv1D
 
 from nli.architecture import linear_layers, load_skeleton, max_positions
+from nli.base_weights import check_weights
 from nli.encoder import check_method, encoder_class
 from nli.errors import StudyError
 from nli.prompts import asked_template, label_lead, lead_after
@@ -31,6 +32,7 @@ def check_encoder(folder: Path | str, spec: dict[str, Any]) -> None:
     if spec["method"] == "lora":
         check_lora_targets(model, spec)
     check_method(model, spec)
+    check_weights(folder, encoder_class(spec), "encoder")
 
 
 def check_decoder(folder: Path | str, tokenizer: PreTrainedTokenizerBase, spec: dict[str, Any]) -> None:
@@ -51,6 +53,7 @@ def check_decoder(folder: Path | str, tokenizer: PreTrainedTokenizerBase, spec: 
         lead = prompt["text"] + lead_after(prompt["text"])
         words = list(prompt["answers"].items())
         check_label_words(tokenizer, prompt["text"], lead, words, f"prompts.{prompt['name']}.answers")
+    check_weights(folder, AutoModelForCausalLM, "decoder")
 
 
 def key_of(spec: dict[str, Any], field: str) -> str:

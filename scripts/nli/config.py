@@ -9,7 +9,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
@@ -128,7 +128,23 @@ def resolve_experiments(stated: Mapping[str, Any], families: Mapping[str, Any]) 
     for family in families:
         if family not in FAMILIES:
             raise StudyError(f"{FILE}: families: {unknown(family, FAMILIES)}")
-    return {key: resolve_experiment(key, stated, families) for key in stated}
+    resolved = {key: resolve_experiment(key, stated, families) for key in stated}
+    require_origins(resolved)
+    return resolved
+
+
+def require_origins(resolved: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise StudyError, a line for each, if an experiment does not say whose it is.
+
+    It has no default and is not inherited: a variant of a reported experiment is no reported experiment.
+    """
+    lines = []
+    for key, experiment in resolved.items():
+        if "origin" not in experiment:
+            choices = " | ".join(get_args(FAMILIES[experiment["family"]].model_fields["origin"].annotation))
+            lines.append(f"{FILE}: experiments.{key}: needs the key 'origin', whose experiment it is: {choices}")
+    if lines:
+        raise StudyError("\n".join(lines))
 
 
 def resolve_experiment(
@@ -219,6 +235,31 @@ def loading_spec(study: Study, key: str) -> dict[str, Any]:
     """How the experiment's base model is loaded: an encoder's type, a decoder's quantization; {} without a model."""
     role = study.experiments[key].model
     return getattr(study.models, role).model_dump(mode="json", include={"dtype", "quantization"}) if role else {}
+
+
+def model_spec(study: Study, role: str) -> dict[str, Any]:
+    """What decides the folder of a base model: its source, and what that source takes."""
+    kept = {
+        "hub": {"name", "revision"},
+        "path": {"name"},
+        "random": {"name"},
+        "made": {"recipe"},
+    }
+    model = getattr(study.models, role)
+    return model.model_dump(mode="json", include={"source"} | kept[model.source], exclude_none=True)
+
+
+def fetch_spec(study: Study) -> dict[str, Any]:
+    """What decides the rows that the splits are drawn from: the data's source, and what that source takes."""
+    kept = {"hub": {"name", "revision", "rows"}, "files": {"path"}, "synthetic": {"synthetic"}}
+    include = {"source", "seed"} | kept[study.data.source]
+    return study.data.model_dump(mode="json", include=include)
+
+
+def sampling_spec(study: Study) -> dict[str, Any]:
+    """What decides the splits that are drawn from the rows."""
+    fields = {"train_fraction", "tune_examples", "train_examples", "evaluation_examples", "seed"}
+    return study.data.model_dump(mode="json", include=fields)
 
 
 def spec_hash(spec: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from transformers import (
 
 from nli.adapters import lora_config
 from nli.architecture import max_positions
+from nli.base_weights import require_weights
 from nli.errors import StudyError
 from nli.generation import effective_generation, sampler
 from nli.runtime import device
@@ -43,6 +44,7 @@ def load_quantized(auto_class: type, folder: Path | str, quantization: dict[str,
         output_loading_info=True,
         **{"device_map": {"": device()}, **settings},
     )
+    require_weights(model, info["missing_keys"], folder, "decoder")
     return mark_pretrained(plain_cpu_kernels(model), set(info["missing_keys"]))
 
 

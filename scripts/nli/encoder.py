@@ -29,6 +29,7 @@ from transformers import (
 
 from nli.adapters import lora_config
 from nli.architecture import head_modules, load_config, transformer_blocks
+from nli.base_weights import require_weights
 from nli.cloze import ask_mask, fill_cloze
 from nli.errors import StudyError
 from nli.labels import LABEL_NAMES, LABELS
@@ -62,6 +63,7 @@ def load_encoder(
     """The base encoder, its weights as `dtype`, with a new three-class head or as the masked language model it was."""
     head = {"num_labels": len(LABELS), **LABEL_NAMES} if auto_class is AutoModelForSequenceClassification else {}
     model, info = auto_class.from_pretrained(folder, **head, dtype=getattr(torch, dtype), output_loading_info=True)
+    require_weights(model, info["missing_keys"], folder, "encoder")
     return mark_pretrained(model, set(info["missing_keys"]))
 
 

@@ -12,6 +12,7 @@ from peft import PeftModel
 from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
+from nli.base_weights import require_weights
 from nli.decoder import compute_dtype, load_adapter, load_decoder, plain_cpu_kernels
 from nli.next_token import next_token_logits
 from nli.schema_experiments import UNQUANTIZED
@@ -50,7 +51,9 @@ def load_unquantized(folder: Path, quantization: dict[str, Any], device: torch.d
     """The decoder in its compute type, on `device`, or spread over the GPU and, where that is too small, the memory."""
     where: Any = {"": device} if device else "auto" if torch.cuda.is_available() else {"": "cpu"}
     dtype = compute_dtype(quantization["compute_dtype"])
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, device_map=where)
+    model, info = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, device_map=where, output_loading_info=True)
+    require_weights(model, info["missing_keys"], folder, "decoder")
+    return model
 
 
 def load_merged(folder: Path, spec: dict[str, Any]) -> PreTrainedModel:

@@ -151,7 +151,7 @@ class Prompt(Strict):
         return self
 
 
-ORIGINS = ("reported", "described", "repaired")
+ORIGINS = ("reported", "described", "repaired", "ours")
 
 
 class Experiment(Strict):
@@ -160,8 +160,8 @@ class Experiment(Strict):
     family: str
     name: str
     title: str = Field(description="its name in the report")
-    origin: Literal["reported", "described", "repaired"] = Field(
-        "reported", description="reported with figures, described without, or a repair of ours"
+    origin: Literal["reported", "described", "repaired", "ours"] = Field(
+        description="in the original with figures or without; our repair of a failure there; ours, not there"
     )
     rung: bool = Field(False, description="a ladder's step that runs with `rungs: all` only")
     seeds: list[NonNegative] | None = Field(
@@ -327,7 +327,7 @@ class BaselineExperiment(Experiment):
     trains: ClassVar[bool] = False
 
     family: Literal["baseline"]
-    origin: Literal["baseline"] = Field("baseline", description="what chance gives, for comparison")
+    origin: Literal["baseline"] = Field(description="what chance gives, for comparison")
     evaluation: Rows
     method: Literal["majority", "hypothesis_only"] = Field(
         description="the most frequent class of train, or a linear model that never sees the premise"

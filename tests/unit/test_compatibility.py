@@ -14,6 +14,7 @@ PREDICTION = ["--split", "matched=none", "--predictions", "none", "--run", "none
 TARGETS = "lora.target_modules): 'up' is not a layer of {model}; it has "
 LENGTH = "tokenization.max_length): 9999 tokens are more than the "
 BEGINNING = "begin with the same token"
+NO_WEIGHTS = "no safetensors files"
 SCRIPTS = [  # script, experiment, further arguments, what does not suit, the error's words
     ("finetune_roberta", "roberta/lora", [*TRAINING, "--validation", "none"], "targets", TARGETS),
     ("predict_roberta", "roberta/full", [*PREDICTION, "--trained", "none", "--record", "none"], "length", LENGTH),
@@ -28,11 +29,16 @@ SCRIPTS = [  # script, experiment, further arguments, what does not suit, the er
         "targets",
         TARGETS,
     ),
+    ("finetune_roberta", "roberta/full", [*TRAINING, "--validation", "none"], "weights", NO_WEIGHTS),
+    ("finetune_llama", "qlora/attempt1", [*TRAINING, "--samples", "none"], "weights", NO_WEIGHTS),
+    ("finetune_linear_head", "linear_head/last_token", TRAINING, "weights", NO_WEIGHTS),
 ]
 
 
 def unsuited(spec, what):
     """The spec with one value that no tiny model of the tests can serve."""
+    if what == "weights":
+        return spec  # the folder has none
     if what == "targets":
         return {**spec, "lora": {**spec["lora"], "target_modules": ["up"]}}
     if what == "length":
@@ -66,4 +72,7 @@ def test_script_stops_before_it_reads_weights_or_rows(
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1
     assert words.format(model=kind) in lines[0]
-    assert spec["family"] in lines[0] or "prompts.prompt2.answers: " in lines[0]
+    if what == "weights":
+        assert lines[0].startswith(f"error: models.{'encoder' if encoder else 'decoder'}.name: ")
+    else:
+        assert spec["family"] in lines[0] or "prompts.prompt2.answers: " in lines[0]

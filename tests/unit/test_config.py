@@ -71,6 +71,58 @@ def test_extends_takes_everything_but_title_and_origin(config):
     assert (child.origin, parent.origin) == ("repaired", "reported")
 
 
+@pytest.mark.parametrize(
+    ("key", "values", "choices"),
+    [
+        ("icl/mine", {"title": "Mine", "prompt": "prompt1"}, "reported | described | repaired | ours"),
+        ("qlora/child", {"title": "Child", "extends": "qlora/attempt1"}, "reported | described | repaired | ours"),
+        (
+            "qlora/merged",
+            {"title": "M", "method": "merge", "adapter": "qlora/attempt1", "merge_into": "4bit"},
+            "reported | described | repaired | ours",
+        ),
+        ("baseline/mine", {"title": "Mine", "method": "majority"}, "baseline"),
+    ],
+)
+def test_experiment_that_does_not_say_whose_it_is_is_refused(config, key, values, choices):
+    """Not even a child takes it over: a variant of a reported experiment is no reported one."""
+    with pytest.raises(StudyError) as error:
+        resolve(config, {"experiments": {key: values}})
+    message = f"config.yaml: experiments.{key}: needs the key 'origin', whose experiment it is: {choices}"
+    assert str(error.value) == message
+    own = choices.split(" | ")[-1]
+    assert resolve(config, {"experiments": {key: {**values, "origin": own}}}).experiments[key].origin == own
+
+
+def test_every_experiment_without_an_origin_is_named(config):
+    changed = copy.deepcopy(config)
+    for key in ("roberta/lora", "roberta/lora_rate"):
+        del changed["experiments"][key]["origin"]
+    with pytest.raises(StudyError) as error:
+        resolve(changed)
+    assert [line.split(":")[1] for line in str(error.value).splitlines()] == [
+        " experiments.roberta/lora",
+        " experiments.roberta/lora_rate",
+    ]
+
+
+def test_whose_the_experiments_are(config):
+    """What reported.yaml has figures of is reported; worked examples and label words at a mask are not there."""
+    study = resolve(config, {"rungs": "all"})
+    origins = {key: experiment.origin for key, experiment in study.experiments.items()}
+    assert {key for key, origin in origins.items() if origin == "reported"} == {
+        *(f"roberta/{name}" for name in ("full", "lora", "prompt_tuning")),
+        *(f"icl/prompt{number}" for number in range(1, 6)),
+        *(f"qlora/attempt{number}" for number in range(1, 4)),
+        "linear_head/first_token",
+    }
+    assert {origins[key] for key in origins if key.startswith("icl/shot")} == {"ours"}
+    assert (origins["roberta/cloze"], origins["roberta/prompt_tuning_repaired"]) == ("ours", "repaired")
+    assert {e.key for e in resolve(config, {"rungs": "all", "only": ["ours"]}).selected()} == {
+        key for key, origin in origins.items() if origin == "ours"
+    }
+
+
 def test_a_difference_of_the_parent_at_a_scale_reaches_its_children(config):
     study = resolve(config, {"experiments": {"qlora/attempt2": {"training": {"max_steps": 7}}}})
     assert study.experiments["qlora/attempt3"].training.max_steps == 7
@@ -183,7 +235,7 @@ def test_number_without_a_dot_is_a_number(config):
             "experiments.roberta/lora.training: give one of 'epochs' and 'max_steps'",
         ),
         (
-            {"experiments": {"roberta/new": {"title": "New", "method": "lora"}}},
+            {"experiments": {"roberta/new": {"title": "New", "origin": "ours", "method": "lora"}}},
             "experiments.roberta/new: 'lora' goes with method 'lora', and only with it",
         ),
         (

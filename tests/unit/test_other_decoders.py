@@ -1,9 +1,12 @@
 """Other decoders than Llama: tiny random ones of each family, through every experiment."""
 
+import re
+
 import pytest
 import torch
 import transformers
 from conftest import train_tokenizer
+from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModelForCausalLM,
     DataCollatorWithPadding,
@@ -14,6 +17,7 @@ from unit.test_encoder import trainable
 
 from nli import runtime
 from nli.architecture import linear_layers, load_skeleton
+from nli.base_weights import check_weights
 from nli.classification import classify
 from nli.compatibility import check_decoder
 from nli.decoder import add_adapter, generate_answers, load_adapter, load_decoder, load_tokenizer
@@ -249,10 +253,23 @@ def test_word_unknown_to_the_tokenizer_is_refused(decoders, tmp_path):
         check_decoder(decoders["qwen2"], fast, icl_spec({"Yes": "entailment", " ": "neutral", "No": "contradiction"}))
 
 
+@pytest.mark.parametrize("name", DECODERS)
+def test_decoder_is_whole_without_a_head_and_not_without_a_layer(decoders, tmp_path, name):
+    for auto_class in (AutoModelForCausalLM, transformers.AutoModelForSequenceClassification):
+        check_weights(decoders[name], auto_class, "decoder")
+    tensors = load_file(decoders[name] / "model.safetensors")
+    kept = {key: tensor for key, tensor in tensors.items() if not re.search(r"(layers|h)\.1\.", key)}
+    save_file(kept, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    (tmp_path / "config.json").write_bytes((decoders[name] / "config.json").read_bytes())
+    lost = len(tensors) - len(kept)
+    with pytest.raises(StudyError, match=rf"lack {lost} tensors of \w+: \w+\.(layers|h)\.1\."):
+        check_weights(tmp_path, AutoModelForCausalLM, "decoder")
+
+
 def test_decoder_without_an_end_token_can_run_what_needs_none(tmp_path):
     roles = {"pad_token": "[PAD]"}
     train_tokenizer(["[PAD]"], "$A", "$A $B", roles).save_pretrained(tmp_path)
-    transformers.LlamaConfig(**GROUPED).save_pretrained(tmp_path)
+    AutoModelForCausalLM.from_config(transformers.LlamaConfig(vocab_size=500, **GROUPED)).save_pretrained(tmp_path)
     tokenizer = load_tokenizer(tmp_path)
     assert (tokenizer.pad_token, tokenizer.eos_token) == ("[PAD]", None)
     check_decoder(tmp_path, tokenizer, decoder_spec("qwen2"))

@@ -6,6 +6,7 @@ import pytest
 import torch
 import transformers
 from conftest import train_tokenizer
+from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModelForSequenceClassification,
     DataCollatorWithPadding,
@@ -17,6 +18,7 @@ from unit.test_training import TRAINING
 
 from nli import runtime
 from nli.architecture import load_skeleton, max_positions
+from nli.base_weights import check_weights
 from nli.classification import classify
 from nli.compatibility import check_decoder, check_encoder
 from nli.encoder import build_encoder, load_tokenizer, prepare_encoder, tokenize_pairs
@@ -190,6 +192,18 @@ def test_encoder_without_data_is_prepared_as_one_with_data(encoders, name, metho
     spec = spec_for(name, method, **changes)
     skeleton = load_skeleton(encoders[name], AutoModelForSequenceClassification, "encoder")
     assert trainable(prepare_encoder(skeleton, spec)) == trainable(build_encoder(encoders[name], spec))
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_encoder_is_whole_without_a_head_and_not_without_its_embeddings(encoders, tmp_path, name):
+    for auto_class in (AutoModelForSequenceClassification, transformers.AutoModelForMaskedLM):
+        check_weights(encoders[name], auto_class, "encoder")
+    tensors = load_file(encoders[name] / "model.safetensors")
+    kept = {key: tensor for key, tensor in tensors.items() if not re.search(r"(word|tok)_embeddings\.weight$", key)}
+    save_file(kept, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    (tmp_path / "config.json").write_bytes((encoders[name] / "config.json").read_bytes())
+    with pytest.raises(StudyError, match=r"lack 1 tensor of \w+ForSequenceClassification: .*_embeddings\.weight; "):
+        check_weights(tmp_path, AutoModelForSequenceClassification, "encoder")
 
 
 def test_check_leaves_the_random_generator_alone(encoders):

@@ -279,7 +279,7 @@ def test_a_prompt_has_one_card_with_its_shots_and_examples(tmp_path):
     assert "**Shots.** 3" in three
     assert "{answer}" in three
     assert "drawn 3 times from the training pairs" in three
-    assert ["the report's, letter for letter" in card for card in cards] == [True] * 5 + [False] * 4
+    assert ["the original's, letter for letter" in card for card in cards] == [True] * 5 + [False] * 4
 
 
 def test_prompt_texts_stand_in_the_report_letter_for_letter(results):
@@ -288,6 +288,55 @@ def test_prompt_texts_stand_in_the_report_letter_for_letter(results):
     assert len(named) >= 5
     for name in named:
         assert results.study["prompts"][name]["text"] in text
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("prompt5", {}, "the original's, letter for letter"),
+        ("prompt2", {"text": "{premise} {hypothesis} Answer:"}, "ours, changed from the original's"),
+        (
+            "prompt5",
+            {"example": {"premise": "P.", "hypothesis": "H.", "answer": "No"}},
+            "ours, changed from the original's",
+        ),
+        ("prompt1", {"drawn": "{premise} {hypothesis} {answer}"}, "ours, changed from the original's"),
+    ],
+)
+def test_prompt_is_the_originals_only_where_it_says_the_same(results, name, change, said):
+    prompts = results.study["prompts"]
+    study = {**results.study, "prompts": {**prompts, name: {**prompts[name], **change}}}
+    cards = re.split(r"^#### ", tables_llama.prompts(dataclasses.replace(results, study=study)), flags=re.MULTILINE)
+    card = next(card for card in cards if f"{{#sec-icl-{name} " in card)
+    assert re.findall(r"^\*\*Text\.\*\* (.*?) *$", card, flags=re.MULTILINE) == [said]
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("hub nyu-mll/multi_nli", "The pairs come from the hub's `nyu-mll/multi_nli`, at revision `0123456789ab`. "),
+        ("files", "The pairs come from **files** given to the study. "),
+        ("synthetic", "The study's own **generator** made the pairs: their labels are right by construction. "),
+    ],
+)
+def test_report_says_where_the_pairs_are_from(results, source, sentence):
+    revision = "0123456789abcdef" if source.startswith("hub") else None
+    description = {**results.description, "source": source, "revision": revision}
+    assert prose.data_source(dataclasses.replace(results, description=description)).startswith(sentence)
+
+
+def test_every_origin_has_its_word_in_the_tables(results):
+    assert cells(tables_overview.experiments(results), "Prompt 1")[1] == "reported"
+    for origin, word, settings in (
+        ("described", "described", "described only"),
+        ("repaired", "repair (ours)", "no: our repair"),
+        ("ours", "ours", "no: ours"),
+    ):
+        arm = results.arms["roberta/full"]
+        changed = {**results.arms, "roberta/full": dataclasses.replace(arm, spec={**arm.spec, "origin": origin})}
+        changed = dataclasses.replace(results, arms=changed)
+        assert cells(tables_overview.experiments(changed), arm.title)[1] == word
+        assert cells(tables_roberta.settings(changed), arm.title)[-1] == settings
 
 
 def test_samples_show_the_raw_answers(results):

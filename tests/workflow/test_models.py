@@ -92,7 +92,7 @@ def test_study_on_the_hubs_models_and_data_runs_to_its_report_and_holds_no_token
 def test_users_model_is_linked_and_linked_anew_when_a_file_of_it_changes(folder, tmp_path):
     config = [f"results={tmp_path}/results", encoder(source="path", name=str(folder))]
     model = tmp_path / "results/demo/models/path/encoder"
-    assert planned_jobs(str(model), "--config", *config) == {"link_model": 1}
+    assert planned_jobs(str(model), "--config", *config) == {"write_model_spec": 1, "link_model": 1}
     snakemake(str(model), "--cores", "1", "--config", *config)
     assert (model / "config.json").resolve() == folder / "config.json"
     assert "Nothing to be done" in snakemake(str(model), "--dry-run", "--cores", "1", "--config", *config).stdout
@@ -101,6 +101,18 @@ def test_users_model_is_linked_and_linked_anew_when_a_file_of_it_changes(folder,
     later = os.stat(model / "source.json").st_mtime + 10
     os.utime(config_file, (later, later))
     assert planned_jobs(str(model), "--config", *config) == {"link_model": 1}
+
+
+def test_other_folder_of_the_users_takes_the_place_of_the_first_without_snakemakes_records(folder, tmp_path):
+    """The links lie in one place whatever they point to: the spec tells whose they are, in a second clone too."""
+    other = shutil.copytree(folder, tmp_path / "other")
+    first = [f"results={tmp_path}/results", encoder(source="path", name=str(folder))]
+    model = tmp_path / "results/demo/models/path/encoder"
+    snakemake(str(model), "--cores", "1", "--config", *first)
+    copy = shutil.copytree(tmp_path / "results", tmp_path / "copy", symlinks=True) / "demo/models/path/encoder"
+    for name, jobs in ((folder, {}), (other, {"write_model_spec": 1, "link_model": 1})):
+        config = [f"results={tmp_path}/copy", encoder(source="path", name=str(name))]
+        assert planned_jobs(str(copy), "--config", *config) == jobs
 
 
 def test_folder_that_is_no_model_ends_before_any_job_and_names_the_key(folder, tmp_path):

@@ -97,6 +97,67 @@ def test_changed_hyperparameter_reruns_its_variant_its_scoring_and_the_report(sm
     }
 
 
+@pytest.fixture
+def copied(smoke, tmp_path):
+    """The study in a second clone: its results as they are, of which Snakemake remembers nothing."""
+    results = shutil.copytree(smoke[0], tmp_path / "demo")
+    study = results / "study.json"
+    times = study.stat()
+    study.write_text(study.read_text().replace(str(smoke[0].parent), str(tmp_path)))  # `results:` is a part of it
+    os.utime(study, ns=(times.st_atime_ns, times.st_mtime_ns))
+    return results, ["--configfile", str(SMOKE), "--config", f"results={tmp_path}"]
+
+
+REPORT = {"make_ladders": 1, "make_tables": 1, "make_figures": 1, "render_report": 1}
+
+
+def test_second_clone_has_nothing_to_do(copied):
+    assert planned_jobs(*copied[1]) == {}
+
+
+def test_second_clone_notices_a_changed_config_and_reruns_that_experiment_only(copied):
+    results, arguments = copied
+    files = {path: path.stat().st_mtime_ns for path in results.rglob("*")}
+    lora = planned_jobs(*arguments, "experiments={roberta/lora: {lora: {r: 4}}}")
+    assert lora == {
+        "write_spec": 2,
+        "write_study": 1,
+        "finetune_roberta": 1,
+        "predict_roberta": 1,
+        "score": 1,
+        **REPORT,
+    }
+    seeds = planned_jobs(*arguments, "only=[roberta/lora]", "seeds=[42,43]")
+    assert seeds == {"write_study": 1, "finetune_roberta": 1, "predict_roberta": 1, "score": 1, **REPORT}
+    title = planned_jobs(*arguments, "experiments={roberta/lora: {title: Low rank}}")
+    assert title == {"write_study": 1, **REPORT}
+    assert {path: path.stat().st_mtime_ns for path in results.rglob("*")} == files  # a dry run changes nothing
+
+
+def test_second_clone_notices_changed_data_and_models(copied):
+    _, arguments = copied
+    jobs = planned_jobs(*arguments, "data={train_fraction: 0.5}")
+    assert (jobs["write_data_spec"], jobs["sample_data"], jobs["make_model"]) == (1, 1, 2)
+    assert "fetch_data" not in jobs
+    jobs = planned_jobs(*arguments, "data={synthetic: {train: 96}}")
+    assert (jobs["fetch_data"], jobs["sample_data"]) == (1, 1)
+    jobs = planned_jobs(*arguments, "models={encoder: {recipe: {steps: 13}}}")
+    assert (jobs["write_model_spec"], jobs["make_model"]) == (1, 1)
+    assert jobs["finetune_roberta"] > 0
+    assert not {"prompt_llama", "finetune_llama", "sample_data"} & jobs.keys()
+
+
+def test_spec_is_written_again_and_what_depends_on_it_stays_old(copied):
+    results, arguments = copied
+    spec = results / "specs/roberta/lora/train.json"
+    change = "experiments={roberta/lora: {lora: {r: 4}}}"
+    snakemake(str(spec), "--cores", "1", *arguments, change)
+    assert json.loads(spec.read_text())["lora"]["r"] == 4
+    assert "write_spec" not in planned_jobs(str(spec), *arguments, change)
+    assert planned_jobs(*arguments, change)["finetune_roberta"] == 1
+    assert planned_jobs(str(spec), *arguments)["write_spec"] == 1  # and back
+
+
 def test_changed_evaluation_retrains_nothing(smoke):
     _, arguments = smoke
     jobs = planned_jobs(*arguments, "families={qlora: {evaluation: {batch_size: 8}}}")

@@ -147,11 +147,11 @@ def data_source(results: Results) -> str:
         return "*The description of the data is missing: the data stage has not run.*"
     kinds = {
         "synthetic": "The study's own **generator** made the pairs: their labels are right by construction",
-        "hub": "The pairs are **MultiNLI**'s, from the hub",
         "files": "The pairs come from **files** given to the study",
     }
     source = str(description.get("source"))
-    text = kinds.get(source, f"The pairs come from `{escape(source)}`")
+    kind, _, name = source.partition(" ")  # "synthetic", "files", or "hub NAME"
+    text = f"The pairs come from the hub's `{name}`" if kind == "hub" else kinds[kind]
     revision = description.get("revision")
     text += f", at revision `{revision[:12]}`." if revision else "."
     dropped = sum((description.get("dropped") or {}).values())

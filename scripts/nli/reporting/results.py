@@ -59,8 +59,8 @@ class Arm:
 
     @property
     def origin(self) -> str:
-        """ "reported", "described" (in the earlier report, without figures), "repaired" or "baseline" (ours)."""
-        return str(self.spec.get("origin", "reported"))
+        """ "reported", "described" (in the original, without figures), "repaired", "ours" or "baseline"."""
+        return str(self.spec["origin"])
 
     @property
     def scorer(self) -> str:

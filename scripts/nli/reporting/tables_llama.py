@@ -59,7 +59,7 @@ def _prompt_card(results: Results, arm: Arm) -> str:
     printed = reported_prompt(results.reported, arm.key.split("/")[1])
     example = prompt.get("example")
     answers = listing([f"*{escape(a)}* ({label})" for a, label in prompt["answers"].items()])
-    facts = [("Text", "the report's, letter for letter" if printed else "ours")]
+    facts = [("Text", _whose_text(prompt, printed))]
     facts.append(("Shots", integer(prompt["shots"]) if prompt["shots"] else "none (zero-shot)"))
     facts.append(("Answers", answers))
     if example:
@@ -77,6 +77,14 @@ def _prompt_card(results: Results, arm: Arm) -> str:
     name = arm.key.replace("/", "-")
     head = f"#### {escape(arm.title)} {{#sec-{name} .unnumbered .unlisted}}"
     return "\n".join([head, "", code_block((prompt.get("drawn") or "") + prompt["text"]), *lines, ""])
+
+
+def _whose_text(prompt: Mapping[str, Any], printed: Mapping[str, Any]) -> str:
+    """Whose text a prompt is: the original's where text and worked example are what it printed, else ours."""
+    if not printed:
+        return "ours"
+    same = all(prompt.get(key) == printed.get(key) for key in ("text", "example", "drawn"))
+    return "the original's, letter for letter" if same else "ours, changed from the original's"
 
 
 def icl_summary(results: Results) -> str:

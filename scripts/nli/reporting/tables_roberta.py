@@ -33,6 +33,7 @@ METHODS = {
     "head_only": "the classifier head",
 }
 NONE = "*The study has no such experiment.*"
+IN_THE_REPORT = {"reported": "yes", "described": "described only", "repaired": "no: our repair", "ours": "no: ours"}
 
 
 def status_cells(arm: Arm, columns: int) -> list[str]:
@@ -56,7 +57,7 @@ def settings(results: Results) -> str:
                 f"{training['learning_rate']:.0e}".replace("e-0", "e-"),
                 integer(training["batch_size"]),
                 f"{length:g} {'epochs' if training.get('epochs') else 'steps'}",
-                {"reported": "yes", "described": "described only"}.get(arm.origin, "no: ours"),
+                IN_THE_REPORT[arm.origin],
             ]
         )
     columns = {
