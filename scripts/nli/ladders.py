@@ -33,7 +33,7 @@ from nli.schema import TOGETHER
 from nli.verdicts import standing, verdict
 
 # Keys of an experiment that name it, or decide nothing about its answers.
-NAMES = ("family", "name", "title", "origin", "rung", "adapter", "seeds")
+NAMES = ("family", "name", "title", "origin", "rung", "adapter", "seeds", "sample")
 WITHOUT_EFFECT = ("training.logging_steps", "training.checkpoint_steps", "evaluation.batch_size")
 # Parts of a model by the names of their tensors; the first that fits.
 PARTS = {
@@ -442,7 +442,8 @@ def changes(
     specs = [experiments[rung["experiment"]] for rung in (first, second)]
     if specs[0]["family"] != specs[1]["family"]:
         return [{"key": "experiment", "before": first["experiment"], "after": second["experiment"]}]
-    flat = [flatten(spec) for spec in specs]
+    # Answering with another experiment's adapter or with one's own is the same way of answering.
+    flat = [{**flatten(spec), **({"method": "finetune"} if spec.get("method") == "answer" else {})} for spec in specs]
     for values, rung in zip(flat, (first, second), strict=True):
         values.pop("scorers", None)
         values["scorer"] = scorer_of(rung, scorers)

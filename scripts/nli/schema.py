@@ -127,8 +127,9 @@ class Ladder(Strict):
                 raise ValueError(
                     f"rungs.{i}: needs the key 'against': the earlier rung that its claim compares it with"
                 )
-            if any(_measured(rung) == _measured(other) for other in self.rungs[:i]):
-                raise ValueError(f"rungs.{i}: the same experiment, scorer and counting as an earlier rung")
+            claims = [(_measured(other), other.expects, self.below(j)) for j, other in enumerate(self.rungs[:i])]
+            if (_measured(rung), rung.expects, self.below(i)) in claims:
+                raise ValueError(f"rungs.{i}: the same claim of the same answers as an earlier rung")
             if rung.against is not None:
                 self._can_be_refuted(i, self.rungs[self.below(i)])
         return self
@@ -136,6 +137,8 @@ class Ladder(Strict):
     def _can_be_refuted(self, i: int, below: Rung) -> None:
         """Refuse a claim that arithmetic decides: leaving unparsed answers out never lowers an accuracy."""
         rung = self.rungs[i]
+        if _measured(rung) == _measured(below):
+            raise ValueError(f"rungs.{i}.against: '{rung.experiment}' is compared with itself")
         same = (rung.experiment, rung.scorer) == (below.experiment, below.scorer)
         if same and rung.counted != below.counted and rung.expects in ("higher", "lower"):
             raise ValueError(
@@ -146,7 +149,8 @@ class Ladder(Strict):
     def below(self, i: int) -> int | None:
         """Place of the rung that rung i is compared with; None without `against`.
 
-        An experiment's name alone means its only earlier rung, or of several the one that is judged as rung i is.
+        An experiment's name alone means its only earlier rung, or of several the one that is judged as rung i is. Two
+        rungs of the same answers are the same to compare with.
         """
         rung, named = self.rungs[i], self.rungs[i].against
         if named is None:
@@ -155,7 +159,7 @@ class Ladder(Strict):
         places = [j for j in range(i) if self.rungs[j].experiment == key]
         if isinstance(named, RungName):
             places = [j for j in places if _measured(self.rungs[j]) == _measured(named)]
-        elif len(places) > 1:
+        elif len({_measured(self.rungs[j]) for j in places}) > 1:
             alike = [j for j in places if _measured(self.rungs[j])[1:] == _measured(rung)[1:]]
             if not alike:
                 raise ValueError(
@@ -171,21 +175,23 @@ class Ladder(Strict):
         """The ladder without the steps of some experiments, every `against` resolved to a rung that is left, in full.
 
         A step that was compared with one of them is compared with what that one was compared with. Its claim, which
-        spoke of one step, then speaks of all the changes together; one with nothing left to compare with goes too.
+        spoke of one step, then speaks of all the changes together. One with nothing left to compare with goes too, and
+        so does one that would repeat the comparison of an earlier rung.
         """
-        kept: set[int] = set()
+        kept: dict[tuple[str, str | None, str], list[int | None]] = {}  # answers -> what they are compared with
         steps = []
         for i, rung in enumerate(self.rungs):
             if rung.experiment in left_out:
                 continue
             below = stated = self.below(i)
-            while below is not None and below not in kept:
+            while below is not None and _measured(self.rungs[below]) not in kept:
                 below = self.below(below)
-            if below is None and rung.expects in COMPARING:
+            repeats = below != stated and below in kept.get(_measured(rung), [])
+            if (below is None and rung.expects in COMPARING) or repeats:
                 continue
             claim = rung.claim if below == stated else TOGETHER.get(rung.expects, rung.claim)
             steps.append(rung.model_copy(update={"against": self._name(below), "claim": claim}))
-            kept.add(i)
+            kept.setdefault(_measured(rung), []).append(below)
         return self.model_copy(update={"rungs": steps})
 
     def _name(self, place: int | None) -> RungName | None:

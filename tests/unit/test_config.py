@@ -415,6 +415,23 @@ def test_a_claim_of_a_difference_names_what_it_is_compared_with():
         rungs_of({"experiment": "a"}, {"experiment": "b", "expects": "higher"})
 
 
+def test_the_same_answers_can_carry_two_claims_and_a_repeated_comparison_goes():
+    ladder = rungs_of(
+        {"experiment": "a"},
+        {"experiment": "c", "against": "a", "expects": "higher"},
+        {"experiment": "b", "against": "a", "expects": "lower"},
+        {"experiment": "c", "against": "b", "expects": "lower"},
+        {"experiment": "d", "against": "c", "expects": "higher"},
+    )
+    assert [ladder.below(i) for i in range(5)] == [None, 0, 0, 2, 1]
+    shorter = ladder.without({"b"}).rungs  # c against b would become c against a once more
+    assert [(rung.experiment, rung.against and rung.against.experiment) for rung in shorter] == [
+        ("a", None),
+        ("c", "a"),
+        ("d", "c"),
+    ]
+
+
 def test_a_claim_with_nothing_left_to_compare_with_goes_too():
     ladder = rungs_of(
         {"experiment": "a"},
