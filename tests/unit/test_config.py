@@ -506,9 +506,9 @@ CHAINS = [  # (experiment, compared with, the one key that differs)
     ("attempt2_whole", "attempt2_greedy", "tokenization.max_length"),
     ("attempt2_label_loss", "attempt2_whole", "loss_on"),
     ("attempt2_rate", "attempt2_label_loss", "training.learning_rate"),
-    ("attempt2_length", "attempt2", "tokenization.max_length"),
+    ("attempt2_length", "attempt2_greedy", "tokenization.max_length"),
     ("attempt2_faster", "attempt2_length", "training.learning_rate"),
-    ("attempt3", "attempt2_faster", "training.batch_size"),
+    ("attempt3_greedy", "attempt2_faster", "training.batch_size"),
     ("attempt3_as_trained", "attempt3", "evaluation_text"),
     ("attempt3_greedy", "attempt3_as_trained", "generation.temperature"),
 ]
@@ -546,7 +546,7 @@ def test_adapter_that_a_kept_experiment_needs_is_kept_with_it(config):
     answering = {"title": "T", "origin": "repaired", "method": "answer", "adapter": "qlora/attempt2_faster"}
     study = resolve(config, {"rungs": "core", "experiments": {"qlora/asked": answering}})
     assert {"qlora/asked", "qlora/attempt2_faster"} <= study.experiments.keys()
-    assert "qlora/attempt2_length" not in study.experiments
+    assert "qlora/attempt2_length" not in study.experiments  # `extends` alone needs no training
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ def predictions(right: list[bool], split: str = "matched", scorer: str = "parsed
     """Answers to as many pairs, right as told; a wrong one is unparsed or another class."""
     frame = pd.DataFrame({"split": split, "scorer": scorer, "pair_id": [str(i) for i in range(len(right))]})
     frame["genre"], frame["gold"], frame["answer"] = "", "neutral", None
+    frame["premise_id"] = [f"p{i // 3}" for i in range(len(right))]
     frame["pred"] = ["neutral" if hit else ("entailment" if i % 2 else None) for i, hit in enumerate(right)]
     for label in ("entailment", "neutral", "contradiction"):
         frame[f"logp_{label}"] = np.nan
