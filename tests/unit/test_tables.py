@@ -461,6 +461,19 @@ def test_labels_lost_to_the_limit_on_tokens_are_counted():
     assert prose.lost_labels(Arm("qlora/attempt2", {}, "not run", "", ())) == ""
 
 
+def test_report_says_how_much_of_the_two_losses_padding_explains(results):
+    closing = {"texts": 64, "tokens": 32.0, "loss_on_text": 3.2, "loss_on_padded": 0.5}
+    spec = {"title": "Padded", "loss_on": "padded", "tokenization": {"max_length": 256}}
+    arm = Arm("qlora/attempt3_padding_loss", spec, "done", "", (Run(1, {}, {}, {"texts": {"closing": closing}}, {}),))
+    said = prose.padding_in_loss(arm, results.reported)
+    assert "its loss is 0.500 over all 256 positions and 3.200 over the texts' own tokens, 32 on average" in said
+    assert "3.3145 and 0.2387, differ by a factor of 13.9." in said  # 3.3145 / 0.2387 = 13.886
+    assert said.endswith("divides a loss of such texts by 8.0, so it cannot explain that alone.")
+    closing["tokens"] = 16.0
+    assert "by 16.0, so it could explain all of that." in prose.padding_in_loss(arm, results.reported)
+    assert prose.padding_in_loss(Arm(arm.key, {**spec, "loss_on": "all"}, "done", "", arm.runs), {}) == ""
+
+
 def test_a_commit_keeps_the_mark_of_local_changes():
     assert tables_overview.short_commit("0123456789abcdef+") == "0123456789ab+"
 

@@ -247,6 +247,7 @@ def qlora(results: Results) -> str:
         )
     lines += drawn(results.family("qlora"))
     lines += [line for arm in results.family("qlora") if (line := lost_labels(arm))]
+    lines += [line for arm in results.family("qlora") if (line := padding_in_loss(arm, results.reported))]
     return "\n".join(f"- {line}" for line in lines)
 
 
@@ -268,6 +269,27 @@ def way_of_drawing(values: Mapping[str, Any]) -> str:
         top_k = f"the {values['top_k']} most probable tokens" if values["top_k"] else "all tokens"
         way = f"Sampled at temperature {values['temperature']}, from {top_k} within a top_p of {values['top_p']}"
     return f"{way}, at most {values['max_new_tokens']} tokens (set by {values['source']})"
+
+
+def padding_in_loss(arm: Arm, reported: Mapping[str, Any]) -> str:
+    """What a loss that counts the padding explains of the original's two losses; "" for an arm that does not count it.
+
+    Padding that costs nothing divides the loss by the positions over the tokens: no more can come from it.
+    """
+    closing = arm.first.history.get("texts", {}).get("closing") if arm.first else None
+    if not closing or arm.spec.get("loss_on") != "padded":
+        return ""
+    limit = arm.spec["tokenization"]["max_length"]
+    long, short = (reported["llama"]["qlora"][name]["train"]["loss"] for name in ("attempt2", "attempt3"))
+    most, printed = limit / closing["tokens"], long / short
+    explains = "could explain all of that" if most >= printed else "cannot explain that alone"
+    return (
+        f"**{escape(arm.title)}** counts the padding: after training its loss is "
+        f"{decimal(closing['loss_on_padded'], 3)} over all {limit} positions and {decimal(closing['loss_on_text'], 3)} "
+        f"over the texts' own tokens, {decimal(closing['tokens'], 0)} on average. The losses that the original prints "
+        f"for attempts 2 and 3, {decimal(long, 4)} and {decimal(short, 4)}, differ by a factor of {decimal(printed, 1)}. "
+        f"Padding that costs nothing divides a loss of such texts by {decimal(most, 1)}, so it {explains}."
+    )
 
 
 def lost_labels(arm: Arm) -> str:
