@@ -287,8 +287,8 @@ def padding_in_loss(arm: Arm, reported: Mapping[str, Any]) -> str:
         f"**{escape(arm.title)}** counts the padding: after training its loss is "
         f"{decimal(closing['loss_on_padded'], 3)} over all {limit} positions and {decimal(closing['loss_on_text'], 3)} "
         f"over the texts' own tokens, {decimal(closing['tokens'], 0)} on average. The losses that the original prints "
-        f"for attempts 2 and 3, {decimal(long, 4)} and {decimal(short, 4)}, differ by a factor of {decimal(printed, 1)}."
-        f" Padding that costs nothing divides a loss of such texts by {decimal(most, 1)}, so it {explains}."
+        f"for attempts 2 and 3, {decimal(long)} and {decimal(short)}, differ by a factor of {decimal(printed, 1)}. "
+        f"Padding that costs nothing divides a loss of such texts by {decimal(most, 1)}, so it {explains}."
     )
 
 
