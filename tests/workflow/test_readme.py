@@ -53,7 +53,7 @@ COMMANDS = {
     "snakemake --cores 1 --use-singularity": (
         "tests/workflow/test_containers.py::test_images_are_built_only_where_containers_are_in_use"
     ),
-    "snakemake metrics --config only='[qlora/attempt1_rate]' "
+    "snakemake --cores 2 metrics --config only='[qlora/attempt1_rate]' "
     "families='{qlora: {evaluation: {splits: [matched, tune]}}}'": (RUN,),
     "--config finished_only=true": (RUN,),
     "--config cache=DIR": PLANNED,
@@ -122,7 +122,7 @@ def test_named_test_exists(test):
 
 @pytest.mark.parametrize("command", covered(RUN))
 def test_command_runs_as_printed(results, command):
-    options = ("--nolock", *(() if "scale=paper" in command else ("--configfile", str(SMOKE))))
+    options = (*(() if "scale=paper" in command else ("--configfile", str(SMOKE))), "--nolock")
     call(words(command, f"results={results}", *COMMANDS[command][1:], options=options))
     if "parameters" in command:
         counted = json.loads((results / "paper/parameters.json").read_text())
@@ -180,7 +180,7 @@ def test_your_copy_of_multinli_is_read_to_the_report(rows, tmp_path):
         (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
     command = next(command for command in COMMANDS if "path: DIR" in command)
     printed = command.replace("results-real", f"{tmp_path}/results-real").replace("DIR", str(folder))
-    call(words(printed, ONLY, options=("--nolock", "--configfile", str(SMOKE))))
+    call(words(printed, ONLY, options=("--configfile", str(SMOKE), "--nolock")))
     made = tmp_path / "results-real/demo"
     assert (made / "report.pdf").read_bytes().startswith(b"%PDF")
     for key in ("baseline/majority", "baseline/hypothesis_only", "roberta/head_only", "icl/prompt1"):
