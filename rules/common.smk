@@ -213,12 +213,18 @@ def model_folder(role):
 def checkpoint_folder(family):
     """Params function: where a run's training checkpoints lie.
 
-    Outside the declared outputs, which Snakemake deletes when a job is killed, and named by the spec, so that a
-    changed spec never resumes from another's checkpoint.
+    Outside the declared outputs, which Snakemake deletes when a job is killed, and named by spec, data and base model,
+    so that a changed one never resumes from another's checkpoint.
     """
 
     def folder(wildcards):
-        digest = spec_hash(training_spec(STUDY, f"{family}/{wildcards.name}"))
+        key = f"{family}/{wildcards.name}"
+        model = getattr(STUDY.models, STUDY.experiments[key].model)
+        sources = {
+            "data": STUDY.data.model_dump(mode="json"),
+            "model": model.model_dump(mode="json"),
+        }
+        digest = spec_hash({**training_spec(STUDY, key), "sources": sources})
         return study_path("checkpoints", family, wildcards.name, f"seed{wildcards.seed}-{digest}")
 
     return folder

@@ -133,3 +133,22 @@ def test_linters_find_nothing():
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(["snakemake", "--lint"], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_checkpoints_belong_to_one_spec_one_base_model_and_one_draw_of_the_data(tmp_path):
+    """A killed training is resumed only from a checkpoint of the same experiment, model and data."""
+
+    def folder(*config: str) -> str:
+        settings = ["--config", f"results={tmp_path}", "only=[roberta/lora]", *config]
+        output = snakemake("--dry-run", "--printshellcmds", "--cores", "1", *settings).stdout
+        (found,) = set(re.findall(r"--checkpoints \S+/(seed42-\w+)", output))
+        return found
+
+    same = folder()
+    assert folder("finished_only=false") == same
+    changed = [
+        "experiments={roberta/lora: {lora: {r: 4}}}",
+        "models={encoder: {recipe: {steps: 7}}}",
+        "data={train_examples: 9}",
+    ]
+    assert len({same, *(folder(setting) for setting in changed)}) == 4
