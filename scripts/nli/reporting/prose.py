@@ -52,7 +52,7 @@ def standing(results: Results, arm: Arm) -> str:
 
 def accuracy(arm: Arm, scores: Mapping[str, Any]) -> str:
     """ "Full fine-tuning answers 84.17% right (95% interval 81.2 to 87.0)"."""
-    shown = f"{percent(scores['accuracy'])}% (95% interval {interval(scores['interval'])})"
+    shown = f"{percent(scores['accuracy'])}% (95% interval {interval(scores['clustered_interval'])})"
     return f"**{escape(arm.title)}** reaches {shown}"
 
 

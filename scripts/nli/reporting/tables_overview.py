@@ -14,7 +14,6 @@ from nli.reporting.markup import (
     interval,
     percent,
     table,
-    yes_no,
 )
 from nli.reporting.reported import MARKS, explained, judge, reported_cell
 from nli.reporting.results import (
@@ -27,6 +26,7 @@ from nli.reporting.results import (
     reported_training,
     seeds_of,
 )
+from nli.reporting.tables_ladders import stands
 from nli.reporting.tables_roberta import status_cells
 
 ORIGINS = {
@@ -82,7 +82,7 @@ def all_results(results: Results) -> str:
         scores = arm.scores()
         printed = reported_cell(results.reported, arm.key)
         if scores is None:
-            return [escape(arm.title), *status_cells(arm, 6), printed, *[MISSING] * 3]
+            return [escape(arm.title), *status_cells(arm, 6), printed, MISSING]
         test = chance_test(results, arm)
         return [
             escape(arm.title),
@@ -93,9 +93,7 @@ def all_results(results: Results) -> str:
             decimal(scores["design_effect"], 2),
             percent(scores["parsed_accuracy"]),
             printed,
-            percent(scores["majority_accuracy"], 1),
-            test["standing"] if test else MISSING,
-            yes_no(scores["collapsed"]),
+            f"{stands(test)} {percent(test['accuracy'], 1)}" if test else MISSING,
         ]
 
     columns = {
@@ -107,16 +105,14 @@ def all_results(results: Results) -> str:
         "Design effect": "r",
         f"Accuracy, %{GROUP}parsed only": "r",
         f"Accuracy, %{GROUP}reported": "r",
-        f"Chance{GROUP}%": "r",
-        f"Chance{GROUP}stands": "l",
-        "One class?": "c",
+        "Chance, %": "l",
     }
     caption = (
         "All experiments on the matched split. *All*: an answer that names no label is wrong. *Parsed only*: "
         "such answers are left out, as the original did for its prompts. *95% interval*: of independent rows, and of "
         "rows that share premises, whose number is divided by the design effect. *Chance*: the best constant answer on "
-        "the same pairs, and whether the experiment stands above or below it (McNemar's mid-p by premise, Holm over "
-        "all experiments)."
+        "the same pairs, and whether the experiment is above it, below it or not separable from it (McNemar's mid-p by "
+        "premise, Holm over all experiments)."
     )
     rows = by_family(results, len(columns), row)
     return table(columns, rows, explained(caption, rows), "tbl-all-results")
