@@ -3,7 +3,8 @@
 MultiNLI's rows come in threes under one premise, and a model trained under another seed answers otherwise. A bootstrap
 over premises (and over seeds, where there are several) gives the variance of a mean; that variance over the one of as
 many independent rows is the design effect. Each count is divided by it, and the interval and the test of independent
-rows (`nli.paired`) then hold for the rows as they are.
+rows (`nli.paired`) then hold for the rows as they are (Korn and Graubard 1998, whose correction for few units is
+included).
 """
 
 from collections.abc import Sequence
@@ -11,8 +12,9 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from scipy.stats import t
 
-from nli.paired import difference_interval, mcnemar, wilson_interval
+from nli.paired import LEVEL, difference_interval, mcnemar, wilson_interval
 
 RESAMPLES = 2000  # the standard error is then known to some 1.6%
 SEED = 20180618  # of the bootstrap
@@ -72,7 +74,7 @@ def compare(
     change = second.astype(float) - first
     n = float(kept.sum(axis=1).mean())
     difference = float(seed_means(change, kept).mean())
-    lost, gained = (float(((change == sign) & kept).sum(axis=1).mean()) for sign in (-1, 1))
+    lost, gained = (n * float(seed_means(change == sign, kept).mean()) for sign in (-1, 1))
     effect = design_effect(change, kept, premises)
     found = {
         "n": whole(n),
@@ -90,8 +92,8 @@ def compare(
 
 
 def whole(count: float) -> float | int:
-    """A count as an integer where it is one: means over seeds need not be."""
-    return int(count) if float(count).is_integer() else count
+    """A count as an integer where it is one, up to rounding: means over seeds need not be."""
+    return round(count) if abs(count - round(count)) < 1e-6 else count
 
 
 def seed_means(values: np.ndarray, kept: np.ndarray) -> np.ndarray:
@@ -106,38 +108,57 @@ def seed_means(values: np.ndarray, kept: np.ndarray) -> np.ndarray:
 
 
 def design_effect(values: np.ndarray, kept: np.ndarray, premises: np.ndarray) -> float:
-    """Variance of the mean over seeds, over what it would be for one seed and independent rows; 1 where nothing varies.
+    """What the number of rows of one seed is divided by to give the number of independent rows that say as much.
 
-    Above 1: rows of a premise are alike. Below 1: several seeds say more than one.
+    Above 1: rows of a premise, or answers of a seed, are alike. It is never below that of independent rows, 1 over the
+    number of seeds: where each premise has one row of each label, constant answers vary less than that, up to not at
+    all, and a claim must not rest on it. Rows of a single premise count as one.
     """
-    n = kept.sum(axis=1).mean()
+    n, seeds = float(kept.sum(axis=1).mean()), len(values)
     mean = seed_means(values, kept).mean()
-    plain = (seed_means(values**2, kept).mean() - mean**2) / n if n else 0.0
-    clustered = bootstrap_variance(values, kept, premises)
-    return float(clustered / plain) if plain > 1e-15 and clustered > 0 else 1.0
+    plain = (seed_means(values**2, kept).mean() - mean**2) / n
+    if len(np.unique(premises[kept.any(axis=0)])) < 2:
+        return n
+    of_premises, of_seeds, count = bootstrap_variances(values, kept, premises)
+    if plain < 1e-15 or of_premises + of_seeds < 1e-9 * plain:
+        return 1.0
+    few = (student(degrees(of_premises, count, of_seeds, seeds)) / student(max(n - 1, 1))) ** 2
+    return max(1 / seeds, few * (of_premises + of_seeds) / plain)
 
 
-def bootstrap_variance(values: np.ndarray, kept: np.ndarray, premises: np.ndarray) -> float:
-    """Variance of the mean over seeds when seeds and premises are both drawn again (Owen 2007, pigeonhole bootstrap).
+def degrees(of_premises: float, premises: int, of_seeds: float, seeds: int) -> float:
+    """Degrees of freedom of the sum of two variances that few premises and fewer seeds gave (Satterthwaite 1946)."""
+    parts = of_premises**2 / (premises - 1) + (of_seeds**2 / (seeds - 1) if seeds > 1 else 0.0)
+    return (of_premises + of_seeds) ** 2 / parts if parts else float(premises - 1)
 
-    One less is drawn than there are, with replacement, which makes the variance unbiased for few seeds or premises
-    (Rao and Wu 1988).
+
+def student(freedom: float) -> float:
+    return float(t.ppf(1 - LEVEL / 2, freedom))
+
+
+def bootstrap_variances(values: np.ndarray, kept: np.ndarray, premises: np.ndarray) -> tuple[float, float, int]:
+    """Variance of the mean over seeds from drawing premises again, what drawing seeds too adds, and the premises.
+
+    Seeds and premises are drawn independently of each other (Owen 2007, the pigeonhole bootstrap), one less than there
+    are, with replacement, which makes the variance unbiased for few of them (Rao and Wu 1988).
     """
     _, codes = np.unique(premises, return_inverse=True)
-    count = int(codes.max()) + 1
-    if count < 2:
-        return 0.0
+    count, seeds = int(codes.max()) + 1, len(values)
     rows = [np.bincount(codes, weights=row, minlength=count) for row in (*(values * kept), *kept.astype(float))]
     weighted = draws(count, "premises") @ np.array(rows, dtype=np.float32).T
     sums, counts = np.split(weighted.astype(float), 2, axis=1)  # (resamples, seeds)
     with np.errstate(invalid="ignore", divide="ignore"):
         means = np.where(counts > 0, sums / counts, np.nan)
-    seeds = len(values)
-    chosen = draws(seeds, "seeds") if seeds > 1 else np.ones((len(means), 1))
-    known = ~np.isnan(means)
-    total = (chosen * known).sum(axis=1)
-    drawn = (chosen * np.where(known, means, 0.0)).sum(axis=1)[total > 0] / total[total > 0]
-    return float(drawn.var(ddof=1)) if len(drawn) > 1 else 0.0
+    same = weighted_means(means, np.ones((1, seeds))).var(ddof=1)
+    both = weighted_means(means, draws(seeds, "seeds")).var(ddof=1) if seeds > 1 else same
+    return float(same), float(max(0.0, both - same)), count
+
+
+def weighted_means(means: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The weighted mean over seeds of `means`, (resamples, seeds), without seeds and resamples that have no row."""
+    weights = weights * ~np.isnan(means)
+    known = weights.sum(axis=1) > 0
+    return (weights * np.nan_to_num(means))[known].sum(axis=1) / weights[known].sum(axis=1)
 
 
 @lru_cache(maxsize=8)

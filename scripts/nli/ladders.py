@@ -6,8 +6,8 @@ them answered.
 
 One definition of chance holds in every table: the best constant answer on the very pairs that are scored. Uniform
 guessing is right for a third of them, which no set of three labels lets a constant answer stay below. Each experiment
-is tested against chance once, and against the hypothesis-only baseline once; these p-values are adjusted (Holm) over
-all experiments, those of steps over the comparisons of their ladder.
+is tested against chance once for each way in which a table judges it, and against the hypothesis-only baseline once;
+these p-values are adjusted (Holm) over all such tests, those of steps over the comparisons of their ladder.
 
 Rows of one premise are not independent, and neither are a model's answers under one seed: intervals and tests that
 decide come from a bootstrap over premises and seeds (`nli.clustered`); those of independent rows are kept for
@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nli.clustered import codes_of, compare, estimate, whole
+from nli.clustered import codes_of, compare, estimate, seed_means, whole
 from nli.errors import StudyError
 from nli.labels import LABELS
 from nli.metrics import COLLAPSE_SHARE
@@ -73,7 +73,29 @@ def measure_ladders(study: Mapping[str, Any], answers: Mapping[str, Answers], sc
             name: measure_ladder(ladder, experiments, answers, scorers, tests) for name, ladder in ladders.items()
         },
         "pairs": compare_all(experiments, answers, scorers),
+        "over_seeds": {key: over_seeds(left) for key, left in answers.items() if len(left.frames) > 1},
     }
+
+
+def over_seeds(left: Answers) -> dict[str, dict[str, dict[str, Any]]]:
+    """An experiment's accuracies over all of its seeds, {split: {scorer: scores}}, with the keys of metrics.json."""
+    asked = {pair for frame in left.frames.values() for pair in zip(frame["split"], frame["scorer"], strict=True)}
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for split, scorer in sorted(asked):
+        right, parsed, premises = arrays(frames_of(left, split, scorer))
+        strict, lenient = estimate(right, premises), estimate(right, premises, parsed)
+        intervals = ("interval", "clustered_interval")
+        found.setdefault(split, {})[scorer] = {
+            "n": strict["n"],
+            "parsed": lenient["n"],
+            "correct": whole(float(right.sum(axis=1).mean())),
+            "accuracy": strict["value"],
+            "design_effect": strict["design_effect"],
+            **{key: strict[key] for key in intervals},
+            "parsed_accuracy": lenient["value"],
+            **{f"parsed_{key}": lenient[key] for key in intervals},
+        }
+    return found
 
 
 # ------------------------------------------------------------------------------------------------ chance
@@ -107,12 +129,16 @@ def measure_standings(
         adjust([test[name] for test in tests])
         for test in tests:
             if test[name]:
-                test[name]["standing"] = standing(test[name])
+                test[name]["standing"] = standing(test[name], chance=name == "chance")
     return tests
 
 
 def against_chance(frames: Frames, counted: str) -> dict[str, Any] | None:
-    """The answers against the label that is right most often on the same pairs; None without a pair."""
+    """The answers against the label that is right most often on the same pairs; None without a pair.
+
+    The label is chosen on those pairs, which makes it a little harder to be above chance. `worst` is the accuracy of
+    the constant answer that is right least often.
+    """
     if not frames:
         return None
     right, parsed, premises = arrays(frames)
@@ -120,10 +146,11 @@ def against_chance(frames: Frames, counted: str) -> dict[str, Any] | None:
     if not kept.any():
         return None
     gold = next(iter(frames.values()))["gold"].to_numpy(dtype=object)
-    label = max(LABELS, key=lambda name: ((gold == name) & kept).sum())
-    constant = np.broadcast_to(gold == label, right.shape)
-    accuracy = float((constant & kept).sum() / kept.sum())
-    return {"label": label, "accuracy": accuracy, **compare(constant, right, premises, kept)}
+    constants = {name: np.broadcast_to(gold == name, right.shape) for name in LABELS}
+    shares = {name: float(seed_means(constant, kept).mean()) for name, constant in constants.items()}
+    label = max(LABELS, key=shares.get)
+    levels = {"label": label, "accuracy": shares[label], "worst": min(shares.values())}
+    return {**levels, **compare(constants[label], right, premises, kept)}
 
 
 def against_baseline(
@@ -192,7 +219,7 @@ def measure_ladder(
     for rung in rungs:
         rung["verdict"] = verdict(rung)
     return {
-        **{key: ladder[key] for key in ("title", "question", "split")},
+        **{key: ladder[key] for key in ("title", "question", "shows", "split")},
         "n": len(common),
         "chance": best_constant([frame for frames in found for frame in frames.values()][:1]),
         "baselines": baselines,

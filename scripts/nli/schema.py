@@ -110,6 +110,10 @@ class Ladder(Strict):
 
     title: str
     question: str = Field(description="what the ladder answers")
+    shows: list[str] = Field(
+        default_factory=list,
+        description="experiments whose accuracy the report prints behind the question; none: the first rung's",
+    )
     split: Split = "matched"
     rungs: list[Rung] = Field(min_length=2)
 
@@ -120,6 +124,9 @@ class Ladder(Strict):
                 "rungs.0: the first rung has none to be compared with: expects one_class, at_chance, above_chance or "
                 "above_hypothesis_only"
             )
+        for key in self.shows:
+            if key not in {rung.experiment for rung in self.rungs}:
+                raise ValueError(f"shows: no rung is '{key}'")
         for i, rung in enumerate(self.rungs[1:], start=1):
             if rung.expects is None:
                 raise ValueError(f"rungs.{i}: needs the key 'expects': what its claim says of the data")
@@ -192,7 +199,8 @@ class Ladder(Strict):
             claim = rung.claim if below == stated else TOGETHER.get(rung.expects, rung.claim)
             steps.append(rung.model_copy(update={"against": self._name(below), "claim": claim}))
             kept.setdefault(_measured(rung), []).append(below)
-        return self.model_copy(update={"rungs": steps})
+        shown = [key for key in self.shows if key not in left_out]
+        return self.model_copy(update={"rungs": steps, "shows": shown})
 
     def _name(self, place: int | None) -> RungName | None:
         """The full name of a rung."""

@@ -13,11 +13,17 @@ from nli.paired import LEVEL
 OF_STANDING = {"above": "supported", "below": "refuted", "no evidence": "no evidence"}
 
 
-def standing(test: Mapping[str, Any]) -> str:
-    """ "above", "below" or "no evidence": where a method stands by a comparison's adjusted p."""
+def standing(test: Mapping[str, Any], chance: bool) -> str:
+    """ "above", "below" or "no evidence": where a method stands by a comparison's adjusted p.
+
+    Below chance is what even the worst constant answer is better than: any constant answer, and guessing, is chance.
+    """
     if test["p_holm"] >= LEVEL:
         return "no evidence"
-    return "above" if test["difference"] > 0 else "below"
+    if test["difference"] > 0:
+        return "above"
+    level = test["worst"] - test["accuracy"] if chance else 0.0
+    return "below" if test["clustered_interval"][1] < level else "no evidence"
 
 
 def verdict(rung: Mapping[str, Any]) -> str:
@@ -28,7 +34,7 @@ def verdict(rung: Mapping[str, Any]) -> str:
     if expects == "one_class":
         return verdict_one_class(rung["scores"])
     if expects == "at_chance":
-        return verdict_near(rung["chance"], rung["margin"])
+        return verdict_at_chance(rung["chance"], rung["margin"])
     if expects in ("above_chance", "above_hypothesis_only"):
         test = rung["chance" if expects == "above_chance" else "hypothesis_only"]
         return OF_STANDING[test["standing"]] if test else "not tested"
@@ -41,6 +47,17 @@ def verdict_one_class(scores: Mapping[str, Any] | None) -> str:
         return "not tested"
     low, high = scores["top_interval"]
     return "supported" if low > COLLAPSE_SHARE else "refuted" if high < COLLAPSE_SHARE else "no evidence"
+
+
+def verdict_at_chance(test: Mapping[str, Any] | None, margin: float) -> str:
+    """As `verdict_near`, where every constant answer from the worst to the best is chance."""
+    if not test:
+        return "not tested"
+    low, high = test["clustered_interval"]
+    worst = test["worst"] - test["accuracy"]
+    if worst - margin < low and high < margin:
+        return "supported"
+    return "refuted" if low > margin or high < worst - margin else "no evidence"
 
 
 def verdict_near(test: Mapping[str, Any] | None, margin: float) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nli.clustered import bootstrap_variance, compare, design_effect, draws, estimate
+from nli.clustered import bootstrap_variances, compare, degrees, design_effect, draws, estimate
 from nli.paired import difference_interval, mcnemar, wilson_interval
 
 PREMISES = np.repeat(np.arange(1000), 3)  # threes, as in MultiNLI
@@ -27,9 +27,24 @@ def test_independent_rows_have_a_design_effect_near_one():
     assert design_effect(right, all_kept(right), PREMISES) == pytest.approx(1, abs=0.15)
 
 
-def test_one_label_of_each_class_under_a_premise_makes_a_constant_answer_certain():
-    constant = np.tile([True, False, False], 1000)[None]  # right for one row of every premise: no variance at all
-    assert bootstrap_variance(constant, all_kept(constant), PREMISES) == pytest.approx(0, abs=1e-12)
+@pytest.mark.parametrize("premises", [2, 6, 10, 500])
+def test_premises_with_a_row_of_each_label_make_no_claim_certain(premises):
+    """A constant answer is right for one row of every premise: its mean does not vary, which is no evidence."""
+    codes = np.repeat(np.arange(premises), 3)
+    constant, other = np.tile([True, False, False], premises)[None], np.tile([False, True, True], premises)[None]
+    assert bootstrap_variances(constant, all_kept(constant), codes)[0] == pytest.approx(0, abs=1e-12)
+    found = estimate(constant, codes)
+    assert found["clustered_interval"] == pytest.approx(found["interval"])
+    better = compare(constant, other, codes)
+    assert better["clustered_p"] == pytest.approx(better["p"])
+    one_row = other.copy()
+    one_row[0, 0] = True  # a single row of many varies: still no more evidence than independent rows give
+    assert compare(constant, one_row, codes)["clustered_p"] >= compare(constant, one_row, codes)["p"]
+
+
+def test_rows_of_one_premise_count_as_one():
+    right = np.array([[True, True, False, True]])
+    assert design_effect(right, all_kept(right), np.zeros(4, dtype=int)) == 4
 
 
 def test_bootstrap_variance_is_that_of_the_mean_of_premises():
@@ -37,26 +52,49 @@ def test_bootstrap_variance_is_that_of_the_mean_of_premises():
     values = np.repeat(means, 2)[None]
     premises = np.repeat(np.arange(200), 2)
     # One less of them is drawn, so that the variance is the unbiased one: s^2 / n.
-    assert bootstrap_variance(values, all_kept(values), premises) == pytest.approx(means.var(ddof=1) / 200, rel=0.1)
+    of_premises, of_seeds, count = bootstrap_variances(values, all_kept(values), premises)
+    assert of_premises == pytest.approx(means.var(ddof=1) / 200, rel=0.1)
+    assert (of_seeds, count) == (0.0, 200)
 
 
-def test_seeds_that_disagree_widen_the_interval_and_seeds_that_agree_narrow_it():
+def test_seeds_that_disagree_widen_the_interval():
     uniform = np.random.default_rng(3).random((3, 3000))
     apart = estimate(uniform < np.array([[0.5], [0.6], [0.7]]), PREMISES)
     alike = estimate(uniform < 0.6, PREMISES)
     assert apart["value"] == pytest.approx(0.6, abs=0.02)
     assert apart["design_effect"] > 20
-    assert alike["design_effect"] < 1
-    # Three means 0.1 apart have the variance 0.01 / 3 of their mean.
-    width = apart["clustered_interval"][1] - apart["clustered_interval"][0]
-    assert width == pytest.approx(2 * 1.96 * (0.01 / 3) ** 0.5, rel=0.15)
+    assert 1 / 3 <= alike["design_effect"] < 2  # drawing seeds and premises counts the noise of a row more than once
+    # Means 0.5, 0.6 and 0.7 have the variance 0.01 / 3 of their mean and two degrees of freedom: t = 4.30. Wilson's
+    # interval of the few rows that are left lies within that of the normal distribution.
+    half = 4.303 * (0.01 / 3) ** 0.5
+    low, high = apart["clustered_interval"]
+    assert 0.6 * 2 * half < high - low < 2 * half
 
 
 def test_two_seeds_are_drawn_one_at_a_time():
     assert set(draws(2, "seeds").sum(axis=1)) == {1}
     apart = np.vstack([np.ones(3000), np.zeros(3000)]) == 1
     # Means 1 and 0: one of them drawn has the variance 1/4, which is s^2 / 2 of the two.
-    assert bootstrap_variance(apart, all_kept(apart), PREMISES) == pytest.approx(0.25, rel=0.05)
+    of_premises, of_seeds, _ = bootstrap_variances(apart, all_kept(apart), PREMISES)
+    assert of_premises == pytest.approx(0, abs=1e-12)
+    assert of_seeds == pytest.approx(0.25, rel=0.05)
+
+
+def test_degrees_of_freedom_are_those_of_the_variance_that_dominates():
+    assert degrees(1.0, 1000, 0.0, 1) == pytest.approx(999)
+    assert degrees(0.0, 1000, 1.0, 3) == pytest.approx(2)
+    assert degrees(1.0, 1000, 1.0, 3) == pytest.approx(4 / (1 / 999 + 1 / 2))
+
+
+def test_seeds_with_unequal_parsing_give_a_test_of_the_printed_difference():
+    first = np.zeros((2, 600), dtype=bool)
+    second = np.vstack([np.arange(600) < 6, np.arange(600) < 180])  # 6 of 10 and 180 of 600 kept rows gained
+    kept = np.vstack([np.arange(600) < 10, np.ones(600, dtype=bool)])
+    found = compare(first, second, np.arange(600), kept)
+    assert found["difference"] == pytest.approx((0.6 + 0.3) / 2)
+    assert (found["gained"] - found["lost"]) / found["n"] == pytest.approx(found["difference"])
+    low, high = found["interval"]
+    assert low < found["difference"] < high
 
 
 def test_left_out_rows_count_in_neither_number_nor_variance():

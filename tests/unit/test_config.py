@@ -353,7 +353,7 @@ def test_core_leaves_the_rungs_out_of_study_and_ladders(config):
     ("name", "experiment", "against", "claim"),
     [
         ("prompt_tuning", "roberta/prompt_tuning_repaired", "roberta/prompt_tuning", "Together, these changes raise"),
-        ("attempts_2_and_3", "qlora/attempt2_label_loss", "qlora/attempt2_as_trained", "Together, these changes raise"),
+        ("attempts_2_and_3", "qlora/attempt2_label_loss", "qlora/attempt2_greedy", "Together, these changes raise"),
         ("attempt1", "qlora/attempt1_rate", "qlora/attempt1_label_loss", "Together, these changes raise"),
         ("lora", "roberta/head_only", "roberta/lora", "At one learning rate, training the head alone learns less"),
         ("linear_head", "linear_head/last_token", "linear_head/first_token", "The last token has seen the whole pair"),
@@ -528,7 +528,9 @@ def test_attempts_2_and_3_are_taken_apart_one_change_at_a_time(config, scale, ke
 def test_padding_loss_changes_the_loss_and_what_that_needs(config):
     study = resolve(config, {"rungs": "all", "scale": "paper"})
     experiments = study.model_dump(mode="json")["experiments"]
-    rungs = [{"experiment": f"qlora/{name}", "scorer": "first_word"} for name in ("attempt3", "attempt3_padding_loss")]
+    rungs = [
+        {"experiment": f"qlora/{name}", "scorer": "first_word"} for name in ("attempt3_greedy", "attempt3_padding_loss")
+    ]
     found = {step["key"] for step in changes(*rungs, experiments, {})}
     assert found == {"loss_on", "mask_end_token", "tokenization.padding"}
 

@@ -4,13 +4,14 @@ import copy
 import json
 import re
 
+import numpy as np
 import pytest
 import yaml
-from unit.report_fixtures import ROOT, make_results, measure
+from unit.report_fixtures import ROOT, make_results, make_run, measure
 
 from nli.config import load_study
 from nli.errors import StudyError
-from nli.reporting import prose, tables_ladders
+from nli.reporting import prose, tables_ladders, tables_overview
 from nli.reporting.figures import make_figures
 from nli.reporting.figures_ladders import in_two_lines, matrices
 from nli.reporting.reported import printed_scores
@@ -84,6 +85,7 @@ def test_the_ladder_of_the_readme_is_taken_as_it_stands_there(config):
         ([FIRST, {**SECOND, "against": 1}], {}, "against"),
         ([FIRST, {**SECOND, "experiment": "icl/prompt1"}], {"split": "mismatched"}, "does not answer"),
         ([FIRST, {**SECOND, "clame": "x"}], {}, "did you mean 'claim'"),
+        ([FIRST, SECOND], {"shows": ["roberta/head_only"]}, "shows: no rung is 'roberta/head_only'"),
     ],
 )
 def test_a_ladder_that_cannot_be_is_refused_by_name(config, rungs, keys, message):
@@ -99,7 +101,7 @@ def rung(**changes):
     seeds = {"values": {"1": 0.1}, "mean": 0.1, "sd": None}
     step = {"from": 0, "n": 100, "difference": 0.1, "interval": [0.02, 0.18], "p": 0.0004, "p_holm": 0.0008}
     step |= {"clustered_interval": [0.01, 0.19], "clustered_p": 0.0004, "design_effect": 1.2}
-    test = {"difference": 0.25, "p_holm": 0.002, "standing": "above"}
+    test = {"n": 100, "difference": 0.25, "p_holm": 0.002, "standing": "above"}
     return {
         "experiment": "roberta/full",
         "title": "Full",
@@ -129,6 +131,7 @@ def ladder(*rungs):
     return {
         "title": "T",
         "question": "Q?",
+        "shows": [],
         "split": "matched",
         "n": 100,
         "chance": level,
@@ -160,7 +163,7 @@ def test_a_conclusion_says_no_evidence_where_there_is_none():
     flat = {**flat, "chance": {**flat["chance"], "standing": "no evidence", "p_holm": 0.2}}
     text = tables_ladders.conclusion(ladder(flat))
     assert text.startswith("No evidence that any rung differs")
-    assert "not separable from chance (35.0%, always *neutral*; p = 0.200, Holm over all experiments)" in text
+    assert f"not separable from chance (35.0%, always *neutral*; p = 0.200, {tables_ladders.FAMILY})" in text
     assert text.endswith("Of 1 claim: 1 no evidence.")
     assert "There is **no evidence** for the claim." in tables_ladders.sentence(ladder(flat), 1)
 
@@ -174,22 +177,29 @@ def test_a_rung_that_failed_says_so_and_why():
 
 def test_a_question_is_followed_by_what_this_run_shows():
     twice = rung(experiment="roberta/lora", title="LoRA", scorer="first_label", claim="c")
-    text = tables_ladders.shown(ladder(twice, rung()))
-    assert text == (
-        "In this run: **LoRA, own scorer** 60.00% and **LoRA, first label** 60.00%, where always answering *neutral* "
-        "scores 35.0%; labels answered: 3 of 2 (entailment 40%)."
+    seen = ladder(twice, rung())
+    assert tables_ladders.shown(seen) == (
+        "In this run: **LoRA, own scorer** 60.00%, with 3 of 2 labels (entailment 40%) and **LoRA, first label** "
+        "60.00%, with 3 of 2 labels (entailment 40%); always answering *neutral* scores 35.0%."
     )
+    assert "**Full** 60.00%" in tables_ladders.shown({**seen, "shows": ["roberta/full"]})
     silent = ladder(rung())
     silent["rungs"][0]["scores"] = None
-    assert tables_ladders.shown(silent) == "In this run: **LoRA** has no answers to judge."
+    assert "**LoRA** has no answers to judge" in tables_ladders.shown(silent)
 
 
 def test_claims_about_chance_and_hypothesis_only_say_where_the_rung_stands():
     alone = {"step": None, "against": None}
     text = tables_ladders.sentence(ladder(rung(expects="above_chance", **alone)), 1)
-    assert "; it is above chance (35.0%, always *neutral*; p = 0.002, Holm over all experiments)" in text
+    assert (
+        "; it is above chance (35.0%, always *neutral*; p = 0.002, Holm over all experiments and ways of judging them)"
+        in text
+    )
     text = tables_ladders.sentence(ladder(rung(expects="above_hypothesis_only", **alone)), 1)
-    assert "; it is above hypothesis-only (+25.0 points; p = 0.002, Holm over all experiments)" in text
+    assert (
+        "; it is above hypothesis-only (+25.0 points; p = 0.002, Holm over all experiments and ways of judging them)"
+        in text
+    )
 
 
 def test_the_spread_over_seeds_is_reported_with_the_test():
@@ -263,7 +273,7 @@ def test_two_methods_are_compared_whichever_comes_first(tmp_path):
     assert "**Top layers** is" in down
     assert "points below **Full fine-tuning** on 120 pairs" in down
     assert "points above **Top layers** on 120 pairs" in up
-    assert ", not adjusted)." in up
+    assert ", Holm over all pairs of experiments)." in up
     assert prose.gap(results, "roberta/full", "roberta/none") == ""
 
 
@@ -286,3 +296,28 @@ def test_summary_and_ladder_say_the_same_of_chance(tmp_path):
     for rung in own:
         sentence = prose.statement(results, rung["experiment"])
         assert f"{tables_ladders.stands(rung['chance'])} chance" in sentence
+
+
+def test_with_several_seeds_every_table_and_sentence_gives_the_mean(config, tmp_path):
+    make_results(tmp_path, n=120)
+    rng = np.random.default_rng(5)
+    study = load_study(config, {"seeds": [1, 2, 3]}).model_dump(mode="json")
+    (tmp_path / "study.json").write_text(json.dumps(study))
+    keys = ("roberta/full", "roberta/lora", "baseline/hypothesis_only")
+    for key in keys:
+        for seed in study["seeds"]:
+            make_run(tmp_path / key / f"seed{seed}", key, study["experiments"][key], "demo", 120, rng)
+    measure(tmp_path)
+    results = load(tmp_path)
+    arm = results.arms["roberta/lora"]
+    each = [run.metrics["results"]["matched"]["classifier"]["accuracy"] for run in arm.runs]
+    assert len(set(each)) > 1
+    mean = f"{100 * sum(each) / 3:.2f}"
+    assert f"reaches {mean}% " in prose.statement(results, "roberta/lora")
+    (row,) = [line for line in tables_overview.all_results(results).splitlines() if line.startswith("| LoRA |")]
+    assert row.split(" | ")[2] == mean
+    rungs = {rung["experiment"]: rung for rung in results.ladders["ladders"]["lora"]["rungs"]}
+    assert f"{100 * rungs['roberta/lora']['scores']['accuracy']:.2f}" == mean
+    low, high = arm.scores()["clustered_interval"]
+    assert f"(95% interval {100 * low:.1f} to {100 * high:.1f})" in prose.statement(results, "roberta/lora")
+    assert arm.scores()["confusion"] == arm.first.metrics["results"]["matched"]["classifier"]["confusion"]

@@ -7,7 +7,7 @@ from nli.errors import StudyError
 from nli.ladders import Answers, carries, changes, common_pairs, flatten, gradient_audit, measure_ladders, scores_of
 from nli.paired import mcnemar
 from nli.schema import Ladder, Rung
-from nli.verdicts import verdict, verdict_difference, verdict_near
+from nli.verdicts import verdict, verdict_at_chance, verdict_difference, verdict_near
 
 E, N, C = "entailment", "neutral", "contradiction"
 GOLD = [E, N, C] * 100
@@ -128,6 +128,23 @@ def test_chance_is_the_best_constant_answer_on_the_same_pairs(correct, expected,
     assert rung["chance"]["difference"] == pytest.approx((correct - 100) / 300)
 
 
+def test_any_constant_answer_is_at_chance_and_not_below_it():
+    gold = [E] * 160 + [N] * 80 + [C] * 60
+
+    def frame(pred):
+        left = answers_of([E] * 300)
+        return Answers("done", "", {1: left.frames[1].assign(gold=gold, pred=pred)})
+
+    rungs = [{**A, "expects": "at_chance", "margin": 0.06}, {**B, "expects": "above_chance"}]
+    worst = measure(rungs, TWO, {"icl/a": frame([C] * 300), "icl/b": frame([C] * 300)})["rungs"]
+    assert worst[0]["chance"]["difference"] == pytest.approx(-100 / 300)
+    assert worst[0]["chance"]["worst"] == pytest.approx(60 / 300)
+    assert [rung["chance"]["standing"] for rung in worst] == ["no evidence"] * 2
+    never = measure(rungs, TWO, {"icl/a": frame([None] * 300), "icl/b": frame([None] * 300)})["rungs"]
+    assert (never[0]["verdict"], never[1]["verdict"]) == ("refuted", "refuted")
+    assert never[1]["chance"]["standing"] == "below"
+
+
 def test_the_label_that_chance_answers_is_the_commonest_of_the_pairs_that_count():
     pred = [E if gold == E else None for gold in GOLD]  # parsed answers are those to entailment
     rungs = [{**A, "counted": "parsed", "expects": "above_chance"}, B]
@@ -174,6 +191,10 @@ def test_a_verdict_on_no_difference_does_not_turn_with_the_number_of_pairs():
     wide, narrow = ({"clustered_interval": [0.03 - w, 0.03 + w], "difference": 0.03} for w in (0.025, 0.005))
     assert verdict_near(wide, 0.02) == "no evidence"
     assert verdict_near(narrow, 0.02) == "refuted"
+    shares = {"accuracy": 0.4, "worst": 0.3}
+    near_worst = {"clustered_interval": [-0.11, -0.09], **shares}
+    assert verdict_at_chance(near_worst, 0.02) == "supported"
+    assert verdict_at_chance({"clustered_interval": [-0.16, -0.13], **shares}, 0.02) == "refuted"
     inside = [{"clustered_interval": [0.01 - w, 0.01 + w], "difference": 0.01} for w in (0.025, 0.009, 0.001)]
     assert [verdict_near(step, 0.02) for step in inside] == ["no evidence", "supported", "supported"]
 

@@ -95,10 +95,11 @@ def gap(results: Results, first: str, second: str) -> str:
 def comparison_of(results: Results, first: str, second: str) -> tuple[Mapping[str, Any], bool, float, str] | None:
     """The comparison of two experiments, whether it is second to first, the p that counts, and how it is corrected.
 
-    A comparison that a ladder makes keeps the ladder's p, so that the report says one thing of it; another is not
-    adjusted.
+    A comparison that a ladder makes keeps the ladder's p, any other that of the matrix of all pairs, so that the report
+    says one thing of it.
     """
-    for ladder in (results.ladders.get("ladders") or {}).values():
+    matched = [ladder for ladder in (results.ladders.get("ladders") or {}).values() if ladder["split"] == "matched"]
+    for ladder in matched:
         for rung in ladder["rungs"]:
             step = rung["step"]
             if not step or step["same_answers"]:
@@ -111,7 +112,7 @@ def comparison_of(results: Results, first: str, second: str) -> tuple[Mapping[st
                 return step, keys == [second, first], step["p_holm"], f"Holm over the ladder *{title}*"
     tests = (results.ladders.get("pairs") or {}).get("comparisons") or []
     test = next((t for t in tests if {t["first"], t["second"]} == {first, second} and "clustered_interval" in t), None)
-    return test and (test, test["first"] == second, test["clustered_p"], "not adjusted")
+    return test and (test, test["first"] == second, test["p_holm"], "Holm over all pairs of experiments")
 
 
 def summary(results: Results) -> str:
@@ -131,7 +132,7 @@ def summary(results: Results) -> str:
         below = [arm for arm, test in tests if test and test["standing"] == "below"]
         collapsed = [arm for arm, s in scored if s["collapsed"]]
         lines.append(_named("Not separable from chance, the best constant answer", chance))
-        lines.append(_named("Below it, with unparsed answers counted as wrong", below))
+        lines.append(_named("Below even the worst constant answer, with unparsed answers counted as wrong", below))
         lines.append(_named("Collapsed to one class (over 95% of the answers)", collapsed))
     return "\n".join(f"- {line}" for line in lines)
 

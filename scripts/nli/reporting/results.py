@@ -8,7 +8,7 @@ report.
 import argparse
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ class Arm:
     status: str  # "done", "failed" or "not run"
     problem: str  # why, for "failed"
     runs: tuple[Run, ...]
+    over_seeds: Mapping[str, Any] = field(default_factory=dict)  # accuracies over several seeds, by split and scorer
 
     @property
     def family(self) -> str:
@@ -73,8 +74,10 @@ class Arm:
         return self.runs[0] if self.runs else None
 
     def scores(self, split: str = "matched", scorer: str | None = None) -> Mapping[str, Any] | None:
-        """The metrics of the first seed, or None where there are none."""
-        return find_scores(self.first, split, scorer or self.scorer) if self.first else None
+        """The metrics of the first seed, with accuracies and intervals over all seeds; None where there are none."""
+        scorer = scorer or self.scorer
+        first = find_scores(self.first, split, scorer) if self.first else None
+        return first and {**first, **self.over_seeds.get(split, {}).get(scorer, {})}
 
 
 @dataclass(frozen=True)
@@ -142,15 +145,19 @@ def load_results(folder: Path, study: Path, reported: Path, description: Path, l
         data = _read(description, json.loads)
     except StudyError:
         data = {}
+    measured = _read(ladders, json.loads) if ladders else {}
+    arms = {
+        key: load_arm(folder, key, spec, seeds_of(plan, spec) if is_selected(key, spec, plan.get("only")) else [])
+        for key, spec in experiments.items()
+    }
     return Results(
         study=plan,
         arms={
-            key: load_arm(folder, key, spec, seeds_of(plan, spec) if is_selected(key, spec, plan.get("only")) else [])
-            for key, spec in experiments.items()
+            key: replace(arm, over_seeds=(measured.get("over_seeds") or {}).get(key, {})) for key, arm in arms.items()
         },
         description=data,
         reported=_read(reported, yaml.safe_load),
-        ladders=_read(ladders, json.loads) if ladders else {},
+        ladders=measured,
     )
 
 

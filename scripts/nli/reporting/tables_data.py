@@ -97,10 +97,7 @@ def labels(results: Results) -> str:
     columns = {"Split": "l"}
     for label in LABELS:
         columns |= {f"{label.capitalize()}{GROUP}n": "r", f"{label.capitalize()}{GROUP}%": "r"}
-    caption = (
-        "Label balance. The largest share is what a constant answer scores: the majority baseline "
-        "of every accuracy in this report."
-    )
+    caption = "Label balance. The largest share of a split is what the best constant answer scores on all of it."
     return table(columns, [*rows, cells], caption, "tbl-labels")
 
 

@@ -12,6 +12,7 @@ from nli.reporting.results import Results
 
 Rung = Mapping[str, Any]
 VERDICTS = ("supported", "refuted", "no evidence", "not tested")
+FAMILY = "Holm over all experiments and ways of judging them"  # of the tests against chance and hypothesis-only
 LONGEST_VALUE = 40  # characters of a value that "what changed" shows
 
 
@@ -57,16 +58,25 @@ def summary(results: Results) -> str:
 
 
 def shown(ladder: Mapping[str, Any]) -> str:
-    """What this run shows of the question: how the ladder's first experiment answers, in each way it is judged."""
-    first = ladder["rungs"][0]
-    ways = [i for i, rung in enumerate(ladder["rungs"]) if rung["experiment"] == first["experiment"]]
-    known = [i for i in ways if (scores := ladder["rungs"][i]["scores"]) and scores["accuracy"] is not None]
-    if not known:
-        return f"In this run: **{escape(first['title'])}** has no answers to judge."
-    said = [f"**{escape(rung_title(ladder, i))}** {percent(ladder['rungs'][i]['scores']['accuracy'])}%" for i in known]
-    scores, level = ladder["rungs"][known[0]]["scores"], ladder["chance"]
-    constant = f"always answering *{level['label']}* scores {percent(level['accuracy'], 1)}%"
-    return f"In this run: {listing(said)}, where {constant}; labels answered: {classes(scores)}."
+    """What this run shows of the question: how the experiments that it is about answer, in each way they are judged."""
+    keys = ladder["shows"] or [ladder["rungs"][0]["experiment"]]
+    judged = {rung_title(ladder, i): ladder["rungs"][i]["scores"] for key in keys for i in places(ladder, key)}
+    said = [f"**{escape(title)}** {outcome(scores)}" for title, scores in judged.items()]
+    level = ladder["chance"]
+    constant = f"; always answering *{level['label']}* scores {percent(level['accuracy'], 1)}%" if level else ""
+    return f"In this run: {listing(said)}{constant}."
+
+
+def places(ladder: Mapping[str, Any], key: str) -> list[int]:
+    """The rungs of an experiment."""
+    return [i for i, rung in enumerate(ladder["rungs"]) if rung["experiment"] == key]
+
+
+def outcome(scores: Mapping[str, Any] | None) -> str:
+    """ "33.20%, with 3 of 3 labels (contradiction 52%)", or that there is nothing to judge."""
+    if not scores or scores["accuracy"] is None:
+        return "has no answers to judge"
+    return f"{percent(scores['accuracy'])}%, with {classes(scores).replace(' (', ' labels (')}"
 
 
 def rung_title(ladder: Mapping[str, Any], i: int) -> str:
@@ -170,7 +180,8 @@ def chance(rung: Rung) -> str:
     test = rung["chance"]
     if not test:
         return "not compared with chance"
-    return f"{stands(test)} chance ({percent(test['accuracy'], 1)}%, always *{test['label']}*; {of_test(test)})"
+    own = f" on its own {counted(test['n'], 'pair')}" if rung["scores"] and test["n"] != rung["scores"]["n"] else ""
+    return f"{stands(test)} chance{own} ({percent(test['accuracy'], 1)}%, always *{test['label']}*; {of_test(test)})"
 
 
 def hypothesis_only(rung: Rung) -> str:
@@ -186,7 +197,7 @@ def stands(test: Mapping[str, Any]) -> str:
 
 
 def of_test(test: Mapping[str, Any]) -> str:
-    return f"{p_equation(test['p_holm'])}, Holm over all experiments"
+    return f"{p_equation(test['p_holm'])}, {FAMILY}"
 
 
 def settled(step: Mapping[str, Any] | None) -> bool:
@@ -252,7 +263,8 @@ def measures(ladder: Mapping[str, Any], label: str) -> str:
         f"{escape(ladder['title'])}: every rung on the {counted(ladder['n'], 'pair')} of the {ladder['split']} split "
         f"that all of them answered. The difference is from the rung that @{label}-changes names. *p, rows*: "
         "McNemar's mid-p as if rows were independent; *premises*: with the counts divided by the design effect, as in "
-        "the intervals; *Holm*: that one adjusted over this ladder, on which the claim is judged."
+        "the intervals; *Holm*: that one adjusted over this ladder, on which the claim is judged. "
+        "Intervals are not adjusted."
     )
     return table(columns, rows, caption, label)
 
@@ -306,7 +318,7 @@ def reasons(ladder: Mapping[str, Any], label: str) -> str:
     caption = (
         f"{escape(ladder['title'])}: what each rung changes in the configuration of the rung it is compared with; the "
         "labels that it answers; whether it is above or below the best constant answer and the hypothesis-only "
-        "baseline (McNemar's mid-p by premise, Holm over all experiments); and the parts of the model that train, with "
+        f"baseline (McNemar's mid-p by premise, {FAMILY}); and the parts of the model that train, with "
         "the number of tensors that got a gradient where not all did."
     )
     return table(columns, rows, caption, label)

@@ -26,7 +26,7 @@ from nli.reporting.results import (
     reported_training,
     seeds_of,
 )
-from nli.reporting.tables_ladders import stands
+from nli.reporting.tables_ladders import FAMILY, stands
 from nli.reporting.tables_roberta import status_cells
 
 ORIGINS = {
@@ -112,7 +112,7 @@ def all_results(results: Results) -> str:
         "such answers are left out, as the original did for its prompts. *95% interval*: of independent rows, and of "
         "rows that share premises, whose number is divided by the design effect. *Chance*: the best constant answer on "
         "the same pairs, and whether the experiment is above it, below it or not separable from it (McNemar's mid-p by "
-        "premise, Holm over all experiments)."
+        f"premise, {FAMILY})."
     )
     rows = by_family(results, len(columns), row)
     return table(columns, rows, explained(caption, rows), "tbl-all-results")
@@ -235,7 +235,11 @@ def seeds(results: Results) -> str:
 
     columns = {"Experiment": "l", "Seeds": "r", "Mean, %": "r", "SD, points": "r", "Range, %": "r"}
     caption = "Accuracy over seeds: the spread that training itself brings, matched split."
-    return table(columns, by_family(results, len(columns), row), caption, "tbl-seeds")
+    said = (
+        "Accuracies, with their intervals and tests, are means over the seeds of each experiment. Confusion matrices, "
+        "scores by label and by genre, training curves and costs are those of its first seed."
+    )
+    return f"{said}\n\n{table(columns, by_family(results, len(columns), row), caption, 'tbl-seeds')}"
 
 
 def planned_seeds(results: Results) -> dict[tuple[int, ...], list[str]]:
@@ -270,7 +274,7 @@ def costs(results: Results) -> str:
 
     def row(arm: Arm) -> Sequence[str]:
         if not arm.first:
-            return [escape(arm.title), *status_cells(arm, 6)]
+            return [escape(arm.title), *status_cells(arm, 8)]
         run = arm.first.run
         seconds, speed, memory = (run.get(k) or {} for k in ("seconds", "throughput", "peak_memory_gib"))
         return [
@@ -281,6 +285,8 @@ def costs(results: Results) -> str:
             decimal(speed.get("tokens_per_second"), 0),
             decimal(memory.get("process"), 2),
             decimal(memory.get("device"), 2),
+            decimal((run.get("energy_kwh") or {}).get("train"), 3),
+            integer(run.get("sessions")),
         ]
 
     columns = {
@@ -291,8 +297,13 @@ def costs(results: Results) -> str:
         "Tokens/s": "r",
         f"Peak memory, GiB{GROUP}process": "r",
         f"Peak memory, GiB{GROUP}device": "r",
+        f"Training{GROUP}kWh": "r",
+        f"Training{GROUP}sessions": "r",
     }
-    caption = "Cost of each experiment: time, real (unpadded) tokens a second in training, memory."
+    caption = (
+        "Cost of each experiment: time, real (unpadded) tokens a second in training, memory, the GPU's energy where it "
+        "can be read, and in how many sessions it was trained (more than one: it was interrupted and resumed)."
+    )
     return table(columns, by_family(results, len(columns), row), caption, "tbl-costs")
 
 
