@@ -25,10 +25,7 @@ def main() -> None:
     spec = read_json(args.spec)
     tokenizer = load_tokenizer(args.model)
     check_decoder(args.model, tokenizer, spec)
-    if args.adapter:
-        model = load_with_adapter(args.model, spec, args.adapter)
-    else:
-        model = load_merged(args.model, spec)
+    model = load_with_adapter(args.model, spec, args.adapter) if args.adapter else load_merged(args.model, spec)
 
     def answer(rows: pd.DataFrame, split: str) -> list[pd.DataFrame]:
         return answer_pairs(model, tokenizer, rows, split, spec, args.seed)

@@ -43,6 +43,8 @@ from nli.sessions import peak_memory
 PREMISE_LENGTHS = (6, 9, 12, 15, 19, 22, 26, 30, 37, 51)
 HYPOTHESIS_LENGTHS = (5, 7, 8, 9, 10, 11, 13, 14, 16, 20)
 VOCABULARY = [f"w{i}" for i in range(200)]
+LABEL_WORDS = {label: f"{VOCABULARY[2 * i]} {VOCABULARY[2 * i + 1]}" for i, label in enumerate(LABELS)}
+CAPITALISED = [word.split()[0].capitalize() for word in LABEL_WORDS.values()]
 
 
 @dataclass
@@ -106,7 +108,7 @@ def word_tokenizer(role: str, words: Iterable[str] = ()) -> PreTrainedTokenizerF
         words: further words that it knows.
     """
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    vocabulary = {word: index for index, word in enumerate([*special, *VOCABULARY, *words])}
+    vocabulary = {word: index for index, word in enumerate([*special, *VOCABULARY, *CAPITALISED, *words])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     ends = [("<s>", vocabulary["<s>"]), ("</s>", vocabulary["</s>"])]
@@ -311,13 +313,14 @@ def rehearse_answering(
 def with_long_words(spec: dict[str, Any]) -> dict[str, Any]:
     """A decoder's prediction spec with label words of two tokens each, none shared.
 
-    To score three such words takes three passes a prompt. A real tokenizer cuts up words like *Entailment*, while to
-    the rehearsal's they would be one token each, and cost one pass together.
+    A real tokenizer cuts up words like *Entailment*, and begins *entailment* with another token. Each spelling of such
+    a word takes a pass: three a prompt for a fine-tuned model, six for a prompted one, which is scored in two spellings
+    (`answering.scored_words`). Words of one token, such as *Yes*, share a pass: for them the rehearsal is an upper
+    bound.
     """
-    words = {label: f"{VOCABULARY[2 * i]} {VOCABULARY[2 * i + 1]}" for i, label in enumerate(LABELS)}
     if spec["family"] == "icl":
-        return {**spec, "prompt": {**spec["prompt"], "answers": {word: label for label, word in words.items()}}}
-    return {**spec, "label_words": words}
+        return {**spec, "prompt": {**spec["prompt"], "answers": {word: label for label, word in LABEL_WORDS.items()}}}
+    return {**spec, "label_words": LABEL_WORDS}
 
 
 def rehearsal_peak() -> dict[str, float | None]:
