@@ -7,7 +7,7 @@ import pandas as pd
 from nli import runtime
 from nli.answering import answer_pairs, generation_details
 from nli.compatibility import check_decoder
-from nli.decoder import load_adapter, load_decoder, load_tokenizer, prepared_to_answer
+from nli.decoder import load_tokenizer, load_with_adapter
 from nli.errors import run_main
 from nli.files import read_json
 from nli.jobs import answer_splits, prediction_parser
@@ -25,11 +25,7 @@ def main() -> None:
     spec = read_json(args.spec)
     tokenizer = load_tokenizer(args.model)
     check_decoder(args.model, tokenizer, spec)
-    if args.adapter:
-        base = prepared_to_answer(load_decoder(args.model, spec["quantization"]), spec)
-        model = load_adapter(base, args.adapter)
-    else:
-        model = prepared_to_answer(load_merged(args.model, spec), spec)
+    model = load_with_adapter(args.model, spec, args.adapter) if args.adapter else load_merged(args.model, spec)
 
     def answer(rows: pd.DataFrame, split: str) -> list[pd.DataFrame]:
         return answer_pairs(model, tokenizer, rows, split, spec, args.seed)

@@ -12,7 +12,7 @@ from pathlib import Path
 from nli import runtime
 from nli.answering import question_of
 from nli.atomic import write_json
-from nli.decoder import load_adapter, load_decoder, load_tokenizer
+from nli.decoder import load_tokenizer, load_with_adapter
 from nli.errors import run_main
 from nli.evaluation import parse_splits, read_sample
 from nli.files import read_json
@@ -43,7 +43,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as scratch:
         error = MergeError(tokenizer, prompts, evaluation["batch_size"], Path(scratch))
-        model = load_adapter(load_decoder(args.model, spec["quantization"]), args.adapter)
+        model = load_with_adapter(args.model, spec, args.adapter)
         error.measure_adapter(model)
         del model
         free_memory()

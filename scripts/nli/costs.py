@@ -11,6 +11,7 @@ from nli.schema import Study
 from nli.schema_experiments import Experiment
 
 HOUR = 3600.0
+PARTS = ("train", "merge", "answer")  # of a run, each a job where the experiment has it
 SMALL_GPU_GIB = 14.6  # the least that a card of 16 GB reports: a T4 with ECC, 14.6 to 15.0 by the driver's version
 CUDA_CONTEXT_GIB = 0.5  # kernels and library workspaces on the device, outside the allocator that is measured
 
@@ -23,8 +24,8 @@ def predict_costs(study: Study, rehearsals: Mapping[str, Mapping[str, Any]]) -> 
 
     Returns:
         {"device", "runs", "experiments": {key: measurement with "predicted"}, "jobs": [{"name", "hours", "needs"}],
-        "total": {"gpu_hours", "kwh", "complete"}}. Hours are of one device, without loading and start-up; a run is
-        an experiment with one seed, and the total is of all runs.
+        "total": {"gpu_hours", "kwh", "complete"}}. Hours are of one device, without start-up, loading, and adding an
+        adapter to the weights; a run is an experiment with one seed, and the total is of all runs.
     """
     experiments = {
         key: {**measured, "predicted": predict(study, key, measured)} for key, measured in rehearsals.items()
@@ -39,7 +40,7 @@ def predict_costs(study: Study, rehearsals: Mapping[str, Mapping[str, Any]]) -> 
         "experiments": experiments,
         "jobs": jobs(study, experiments),
         "total": {
-            "gpu_hours": sum(seeds[key] * (p["train_hours"] + p["answer_hours"]) for key, p in predicted.items()),
+            "gpu_hours": sum(seeds[key] * p[f"{part}_hours"] for key, p in predicted.items() for part in PARTS),
             "kwh": sum(seeds[key] * p["kwh"] for key, p in predicted.items()) if watts_known else None,
             "complete": len(predicted) == len(experiments),
         },
@@ -51,20 +52,23 @@ def predict(study: Study, key: str, measured: Mapping[str, Any]) -> dict[str, An
     examples, rows = training_examples(study.data), evaluation_rows(study, study.experiments[key])
     if measured["status"] != "measured" or rows is None or examples is None:
         return None
-    training, answering = measured["training"], measured["answering"]
+    training, merging, answering = measured["training"], measured["merging"], measured["answering"]
     answer = rows / answering["examples_per_second"]
+    merge = rows / merging["examples_per_second"] if merging else 0.0  # its error is measured on what is answered
     train = 0.0
     if training:
         budget = training_budget(training_spec(study, key)["training"], examples)
         train = budget["steps"] * training["seconds_per_step"]
         if study.experiments[key].family == "roberta":  # the matched split is evaluated after every epoch
             train += round(budget["epoch"]) * split_rows(study, "matched") / answering["examples_per_second"]
-    parts = [(train, training and training["watts"]), (answer, answering["watts"])]
-    known = all(watts is not None for seconds, watts in parts if seconds)
+    parts = [(train, training), (merge, merging), (answer, answering)]
+    energy = [(seconds, own["watts"]) for seconds, own in parts if own]
+    known = all(watts is not None for _, watts in energy)
     return {
         "train_hours": train / HOUR,
+        "merge_hours": merge / HOUR,
         "answer_hours": answer / HOUR,
-        "kwh": sum(seconds * watts for seconds, watts in parts if seconds) / HOUR / 1000 if known else None,
+        "kwh": sum(seconds * watts for seconds, watts in energy) / HOUR / 1000 if known else None,
     }
 
 
@@ -100,12 +104,16 @@ def jobs(study: Study, experiments: Mapping[str, Any]) -> list[dict[str, Any]]:
     planned = []
     for key, entry in experiments.items():
         for seed in study.seeds_of(study.experiments[key]):
-            hours = entry["predicted"] or {"train_hours": None, "answer_hours": None}
+            hours = entry["predicted"] or {f"{part}_hours": None for part in PARTS}
             source = getattr(study.experiments[key], "adapter", None) or key
             train = f"train {source} seed {seed}"
             if trains(study.experiments[key]):
                 planned.append({"name": train, "hours": hours["train_hours"], "needs": []})
             needs = [train] if source in experiments and trains(study.experiments[source]) else []
+            if getattr(study.experiments[key], "merge_into", None):
+                merge = f"merge {key} seed {seed}"
+                planned.append({"name": merge, "hours": hours["merge_hours"], "needs": needs})
+                needs = [merge]
             planned.append({"name": f"answer {key} seed {seed}", "hours": hours["answer_hours"], "needs": needs})
     return planned
 
@@ -113,13 +121,14 @@ def jobs(study: Study, experiments: Mapping[str, Any]) -> list[dict[str, Any]]:
 def rehearsal_table(costs: Mapping[str, Any]) -> str:
     """The measurements and predictions as Markdown."""
     columns = {"Experiment": "l", "Fits": "l", "Peak, GiB": "r", "Steps/s": "r", "Answers/s": "r"}
-    columns |= {"Training, h": "r", "Answering, h": "r", "Energy, kWh": "r"}
+    columns |= {"Training, h": "r", "Merge, h": "r", "Answering, h": "r", "Energy, kWh": "r"}
     rows = [_row(key, entry) for key, entry in costs["experiments"].items()]
     total = costs["total"]
     reasons = {entry["reason"] for entry in costs["experiments"].values() if entry["status"] == "not measured"}
     lines = [
         f"# Rehearsal, {costs['scale']} scale, on {costs['device']}\n",
-        "Measured steps at true size with random weights, extended to the whole study; loading is not counted.\n",
+        "Measured steps at true size with random weights, extended to the whole study. A merge counts as the three "
+        "passes that measure its error. Loading models, adding an adapter to the weights and saving are not counted.\n",
         *(f"Not measured: {reason}.\n" for reason in sorted(reasons)),
         table(columns, rows, "Rehearsal of every experiment, one seed.", "tbl-rehearsal"),
     ]
@@ -135,19 +144,21 @@ def rehearsal_table(costs: Mapping[str, Any]) -> str:
 def _row(key: str, entry: Mapping[str, Any]) -> list[str]:
     if entry["status"] != "measured":
         verdict = entry["reason"] if entry["status"] == "does not fit" else entry["status"]
-        return [f"`{key}`", verdict, *[MISSING] * 6]
-    training, answering, predicted = entry["training"], entry["answering"], entry["predicted"]
-    peak = max(part["peak_memory_gib"][entry["memory"]] for part in (training, answering) if part)
+        return [f"`{key}`", verdict, *[MISSING] * 7]
+    training, merging, answering = entry["training"], entry["merging"], entry["answering"]
+    peak = max(part["peak_memory_gib"][entry["memory"]] for part in (training, merging, answering) if part)
     context = CUDA_CONTEXT_GIB if entry["memory"] == "reserved" else 0.0
     fits = "yes" if peak + context <= SMALL_GPU_GIB else "yes, but not on a 16 GB GPU"
-    hours = [predicted and predicted[part] for part in ("train_hours", "answer_hours", "kwh")]
+    predicted = entry["predicted"] or {}
+    hours = {part: predicted.get(f"{part}_hours") for part in PARTS}
     return [
         f"`{key}`",
         fits,
         decimal(peak, 2),
         decimal(1 / training["seconds_per_step"] if training else None, 3),
         decimal(answering["examples_per_second"], 2),
-        decimal(hours[0] if training else None, 2),
-        decimal(hours[1], 2),
-        decimal(hours[2], 3),
+        decimal(hours["train"] if training else None, 2),
+        decimal(hours["merge"] if merging else None, 2),
+        decimal(hours["answer"], 2),
+        decimal(predicted.get("kwh"), 3),
     ]

@@ -126,6 +126,11 @@ def load_adapter(model: PreTrainedModel, folder: Path | str) -> PeftModel:
     return PeftModel.from_pretrained(model, folder)
 
 
+def load_with_adapter(folder: Path | str, spec: dict[str, Any], adapter: Path | str) -> PeftModel:
+    """The decoder in `folder`, prepared as the spec says, with the adapter on: what answers, and what is measured."""
+    return load_adapter(prepared_to_answer(load_decoder(folder, spec["quantization"]), spec), adapter)
+
+
 @torch.no_grad()
 def generate_answers(
     model: nn.Module,

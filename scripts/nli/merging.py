@@ -13,7 +13,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from nli.base_weights import require_weights
-from nli.decoder import compute_dtype, load_adapter, load_decoder, plain_cpu_kernels
+from nli.decoder import compute_dtype, load_adapter, load_decoder, plain_cpu_kernels, prepared_to_answer
 from nli.next_token import next_token_logits
 from nli.schema_experiments import UNQUANTIZED
 
@@ -21,7 +21,9 @@ from nli.schema_experiments import UNQUANTIZED
 def merge_into_4bit(folder: Path, quantization: dict[str, Any], adapter: Path) -> PreTrainedModel:
     """The report's merge: dequantize, add, quantize again.
 
-    What the second quantization rounds away is of the size of the adapter itself.
+    What the second quantization rounds away is of the size of the adapter itself. The report prepared the model first
+    (`prepared_to_answer`). That changes no packed weight, and would only save embeddings and head in twice the size:
+    the merged model is prepared when it is loaded.
     """
     model = load_adapter(load_decoder(folder, quantization), adapter)
     return plain_cpu_kernels(model.merge_and_unload())
@@ -57,9 +59,9 @@ def load_unquantized(folder: Path, quantization: dict[str, Any], device: torch.d
 
 
 def load_merged(folder: Path, spec: dict[str, Any]) -> PreTrainedModel:
-    """What `merge_adapter.py` wrote: in 4 bits, or unquantized."""
+    """What `merge_adapter.py` wrote, as it answers and is measured: in 4 bits, prepared as the spec says, or in 16."""
     load = load_unquantized if spec["merge_into"] in UNQUANTIZED else load_decoder
-    return load(folder, spec["quantization"])
+    return prepared_to_answer(load(folder, spec["quantization"]), spec)
 
 
 def free_memory() -> None:

@@ -25,12 +25,13 @@ from transformers import (
 )
 
 from nli import encoder, linear_head, qlora
-from nli.answering import answer_pairs
+from nli.answering import answer_pairs, question_of
 from nli.classification import classify
 from nli.decoder import add_adapter, prepared_to_answer
 from nli.labels import LABELS
 from nli.language_modeling import encode_texts, training_dataset
 from nli.memory import available_memory
+from nli.merging import MergeError, free_memory
 from nli.power import PowerMeter
 from nli.provenance import GIB
 from nli.random_models import random_decoder, random_encoder, skeleton_decoder, skeleton_encoder
@@ -43,6 +44,8 @@ from nli.sessions import peak_memory
 PREMISE_LENGTHS = (6, 9, 12, 15, 19, 22, 26, 30, 37, 51)
 HYPOTHESIS_LENGTHS = (5, 7, 8, 9, 10, 11, 13, 14, 16, 20)
 VOCABULARY = [f"w{i}" for i in range(200)]
+LABEL_WORDS = {label: f"{VOCABULARY[2 * i]} {VOCABULARY[2 * i + 1]}" for i, label in enumerate(LABELS)}
+CAPITALISED = [word.split()[0].capitalize() for word in LABEL_WORDS.values()]
 
 
 @dataclass
@@ -106,7 +109,7 @@ def word_tokenizer(role: str, words: Iterable[str] = ()) -> PreTrainedTokenizerF
         words: further words that it knows.
     """
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    vocabulary = {word: index for index, word in enumerate([*special, *VOCABULARY, *words])}
+    vocabulary = {word: index for index, word in enumerate([*special, *VOCABULARY, *CAPITALISED, *words])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     ends = [("<s>", vocabulary["<s>"]), ("</s>", vocabulary["</s>"])]
@@ -130,13 +133,14 @@ def rehearse_where_it_fits(
 
     Returns:
         {"status": "measured" | "does not fit" | "not measured", "reason", "device", "memory": which of the peaks
-        counts, "training", "answering"}.
+        counts, "training", "merging", "answering"}.
     """
     on_gpu = device.type == "cuda"
     result = {
         "device": device_name(),
         "memory": "reserved" if on_gpu else "process",
         "training": None,
+        "merging": None,
         "answering": None,
     }
     if not on_gpu:
@@ -179,7 +183,7 @@ def least_memory(spec: dict[str, Any], config: PretrainedConfig) -> float:
 
 
 def rehearse(spec: dict[str, Any], config: PretrainedConfig, device: torch.device, seed: int) -> dict[str, Any]:
-    """Measure an experiment's training steps and its answering.
+    """Measure an experiment's training steps, what a merge's error takes, and its answering.
 
     Args:
         spec: a rehearsal spec (`nli.config.rehearsal_spec`).
@@ -187,16 +191,22 @@ def rehearse(spec: dict[str, Any], config: PretrainedConfig, device: torch.devic
         device: where to run.
 
     Returns:
-        {"training": {"seconds_per_step", "watts", "peak_memory_gib"} or None, "answering": {"examples_per_second",
-        "watts", "peak_memory_gib"}}, with `rehearsal_peak`'s keys.
+        {"training": {"seconds_per_step", "watts", "peak_memory_gib"} or None, "merging": {"examples_per_second",
+        "watts", "peak_memory_gib"} or None, "answering": the same}, with `rehearsal_peak`'s keys.
 
     Raises:
         torch.OutOfMemoryError, or RuntimeError on a CPU: it does not fit.
     """
-    family, training = spec["predict"]["family"], None
+    family, training, merging = spec["predict"]["family"], None, None
     cloze = spec["predict"].get("cloze") or {"words": {}}
     words = [word.strip() for word in cloze["words"].values()]
     tokenizer = word_tokenizer("encoder" if family == "roberta" else "decoder", words)
+    batch = spec["predict"]["evaluation"]["batch_size"]
+    rows = typical_pairs(spec["steps"]["answering_batches"] * batch, seed + 1)
+    if spec["predict"].get("merge_into"):
+        measured = rehearse_merge_error(tokenizer, spec["predict"], config, device, rows)
+        merging = {**rate(rows, measured), "peak_memory_gib": rehearsal_peak()}
+        forget_peak()
     model = base_model(family, spec["predict"], config, device)
     model.config.pad_token_id = tokenizer.pad_token_id
     if spec["train"]:
@@ -209,11 +219,14 @@ def rehearse(spec: dict[str, Any], config: PretrainedConfig, device: torch.devic
         forget_peak()
     else:
         model = untrained_model(family, model, tokenizer, spec["predict"])
-    batch = spec["predict"]["evaluation"]["batch_size"]
-    rows = typical_pairs(spec["steps"]["answering_batches"] * batch, seed + 1)
     measured = rehearse_answering(family, model, tokenizer, spec["predict"], rows, seed)
-    answering = {"examples_per_second": len(rows) / sum(measured.seconds), "watts": measured.watts}
-    return {"training": training, "answering": {**answering, "peak_memory_gib": rehearsal_peak()}}
+    answering = {**rate(rows, measured), "peak_memory_gib": rehearsal_peak()}
+    return {"training": training, "merging": merging, "answering": answering}
+
+
+def rate(rows: pd.DataFrame, measured: Measurement) -> dict[str, float | None]:
+    """Rows a second over all measured parts, and their power."""
+    return {"examples_per_second": len(rows) / sum(measured.seconds), "watts": measured.watts}
 
 
 def untrained_model(family: str, model: nn.Module, tokenizer: Any, spec: dict[str, Any]) -> nn.Module:
@@ -308,16 +321,44 @@ def rehearse_answering(
     return Measurement([seconds], meter.watts)
 
 
+def rehearse_merge_error(
+    tokenizer: Any, spec: dict[str, Any], config: PretrainedConfig, device: torch.device, rows: pd.DataFrame
+) -> Measurement:
+    """Measure a merge's error as merge_adapter.py does: three passes, of the adapter, its base and the merged model.
+
+    Each model is made when its turn comes, since a small GPU has no room for two. The seconds are those of the passes:
+    making the models, which stands for loading and merging, is not counted. The power is the mean over both parts.
+    """
+    question = question_of(spec)
+    prompts = [question.ask(row.premise, row.hypothesis) for row in rows.itertuples()]
+    parts = []
+    with tempfile.TemporaryDirectory(prefix="rehearsal-") as folder:
+        error = MergeError(tokenizer, prompts, spec["evaluation"]["batch_size"], Path(folder))
+        with_adapter = {**spec, "method": "answer", "merge_into": None}
+        for measure, own in ((error.measure_adapter, with_adapter), (error.measure_merged, spec)):
+            model = untrained_model("qlora", base_model("qlora", own, config, device), tokenizer, own)
+            with PowerMeter() as meter:
+                started = clock()
+                measure(model)
+                parts.append((clock() - started, meter))
+            del model
+            free_memory()
+    seconds = [part for part, _ in parts]
+    known = all(meter.watts is not None for _, meter in parts)
+    return Measurement(seconds, sum(s * meter.watts for s, meter in parts) / sum(seconds) if known else None)
+
+
 def with_long_words(spec: dict[str, Any]) -> dict[str, Any]:
     """A decoder's prediction spec with label words of two tokens each, none shared.
 
-    To score three such words takes three passes a prompt. A real tokenizer cuts up words like *Entailment*, while to
-    the rehearsal's they would be one token each, and cost one pass together.
+    A real tokenizer cuts up words like *Entailment*, and begins *entailment* with another token. Each spelling of such
+    a word takes a pass: three a prompt for a fine-tuned model, six for a prompted one, which is scored in two spellings
+    (`answering.scored_words`). Words of one token, such as *Yes*, share a pass: for them the rehearsal is an upper
+    bound.
     """
-    words = {label: f"{VOCABULARY[2 * i]} {VOCABULARY[2 * i + 1]}" for i, label in enumerate(LABELS)}
     if spec["family"] == "icl":
-        return {**spec, "prompt": {**spec["prompt"], "answers": {word: label for label, word in words.items()}}}
-    return {**spec, "label_words": words}
+        return {**spec, "prompt": {**spec["prompt"], "answers": {word: label for label, word in LABEL_WORDS.items()}}}
+    return {**spec, "label_words": LABEL_WORDS}
 
 
 def rehearsal_peak() -> dict[str, float | None]:

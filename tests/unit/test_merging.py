@@ -1,14 +1,20 @@
 """The three merges on a random Llama: what each does to the adapter's effect, and what is saved."""
 
 import math
+import runpy
+import sys
 from contextlib import contextmanager
 
 import pytest
 import torch
+from conftest import ROOT
 from unit.test_decoder import QUANTIZATION, SPEC
 
-from nli import runtime
-from nli.decoder import add_adapter, load_adapter, load_decoder, load_tokenizer
+from nli import jobs, runtime
+from nli.atomic import write_json
+from nli.data import write_split
+from nli.decoder import add_adapter, load_adapter, load_decoder, load_tokenizer, prepared_to_answer
+from nli.files import read_json
 from nli.language_modeling import evaluation_prompts
 from nli.merging import MERGES, MergeError, divergence, last_logits, load_merged
 
@@ -125,8 +131,67 @@ def test_merged_model_is_saved_and_answers_as_before(decoder_folder, adapter, ro
     merged = MERGES[into](decoder_folder, QUANTIZATION, adapter)
     before = dict(last_logits(merged, tokenizer, prompts, 3))
     merged.save_pretrained(tmp_path)
-    again = load_merged(tmp_path, {"merge_into": into, "quantization": QUANTIZATION})
+    again = load_merged(tmp_path, {"merge_into": into, "quantization": QUANTIZATION, "prepared": True})
     after = dict(last_logits(again, tokenizer, prompts, 3))
     assert all(torch.equal(after[i], before[i]) for i in range(3))
     four_bit = any(type(module).__name__ == "Linear4bit" for module in again.modules())
     assert four_bit == (into == "4bit")
+
+
+def run_script(name, monkeypatch, arguments):
+    words = [str(word) for option, value in arguments.items() for word in (option, value)]
+    monkeypatch.setattr(sys, "argv", [name, *words])
+    runpy.run_path(str(ROOT / "scripts" / name), run_name="__main__")
+
+
+def types(model):
+    """Parameter -> its type, without PEFT's prefix."""
+    return {name.removeprefix("base_model.model."): p.dtype for name, p in model.named_parameters()}
+
+
+@pytest.mark.parametrize(("prepared", "kept"), [(True, torch.float32), (False, None)])
+@pytest.mark.parametrize(("into", "half"), [("4bit", "float16"), ("4bit", "bfloat16"), ("dequantized", "float16")])
+def test_merge_error_is_that_of_the_models_that_answer(
+    decoder_folder, adapter, rows, tmp_path, monkeypatch, into, half, prepared, kept
+):
+    """Norms, embeddings and head that `prepared` casts to float32 are so cast where the error is measured, too."""
+    measured, answering = {}, []
+    for part in ("adapter", "merged"):
+        method = getattr(MergeError, f"measure_{part}")
+
+        def record(self, model, part=part, method=method):
+            measured[part] = types(model)
+            return method(self, model)
+
+        monkeypatch.setattr(MergeError, f"measure_{part}", record)
+    monkeypatch.setattr(jobs, "answer_splits", lambda args, spec, model, *rest: answering.append(types(model)))
+    spec = {**SPEC, "family": "qlora", "name": "merged", "merge_into": into, "prepared": prepared, "sample_seed": 1}
+    spec |= {"evaluation": {"examples": None, "batch_size": 4}, "scorers": ["label_logp"]}
+    spec |= {"quantization": {**QUANTIZATION, "compute_dtype": half}}
+    write_json(tmp_path / "spec.json", spec)
+    write_split(rows.head(6), tmp_path / "matched.parquet")
+    common = {"--spec": tmp_path / "spec.json", "--split": f"matched={tmp_path / 'matched.parquet'}", "--seed": 1}
+    merge = {"--model": decoder_folder, "--adapter": adapter, "--output-dir": tmp_path / "merged"}
+    run_script("merge_adapter.py", monkeypatch, {**common, **merge, "--error": tmp_path / "error.json"})
+    answer = {"--predictions": tmp_path / "p.parquet", "--run": tmp_path / "run.json", "--record": tmp_path / "r.json"}
+    for model in ({"--model": decoder_folder, "--adapter": adapter}, {"--model": tmp_path / "merged"}):
+        run_script("answer_llama.py", monkeypatch, {**common, **answer, **model})
+    assert [measured["adapter"], measured["merged"]] == answering
+    cast = {name: found["model.norm.weight"] for name, found in measured.items()}
+    half = getattr(torch, half)
+    assert cast == {"adapter": kept or half, "merged": (kept if into == "4bit" else None) or half}
+    assert read_json(tmp_path / "error.json")["rows"] == 6
+
+
+@pytest.mark.parametrize("half", ["float16", "bfloat16"])
+def test_4_bit_merge_is_the_same_whether_the_model_was_prepared_before_or_is_after(
+    decoder_folder, adapter, tmp_path, half
+):
+    quantization = {**QUANTIZATION, "compute_dtype": half}
+    spec = {"merge_into": "4bit", "quantization": quantization, "prepared": True}
+    before = load_adapter(prepared_to_answer(load_decoder(decoder_folder, quantization), spec), adapter)
+    before = before.merge_and_unload().state_dict()
+    MERGES["4bit"](decoder_folder, quantization, adapter).save_pretrained(tmp_path)
+    after = load_merged(tmp_path, spec).state_dict()
+    assert before.keys() == after.keys()
+    assert all(before[name].dtype == after[name].dtype and torch.equal(before[name], after[name]) for name in before)

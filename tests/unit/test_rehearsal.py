@@ -3,25 +3,28 @@
 import os
 import runpy
 import sys
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
 import torch
 from conftest import ROOT
+from peft import PeftModel
 from unit.test_decoder import QUANTIZATION, SPEC
 from unit.test_encoder import spec as encoder_spec
 from unit.test_linear_head import HEAD
 from unit.test_prompts_of_encoders import CLOZE
 from unit.test_training import TRAINING
 
-from nli import rehearsal
+from nli import label_scoring, merging, rehearsal
 from nli.atomic import write_json
 from nli.config import load_study, rehearsal_spec
 from nli.costs import predict_costs, rehearsal_table, split_rows
 from nli.errors import StudyError
 from nli.files import read_json
-from nli.label_scoring import continuations, shared_passes
+from nli.label_scoring import CONTENT_FREE
 from nli.labels import LABELS
+from nli.next_token import next_token_logits
 from nli.power import PowerMeter
 from nli.random_models import read_architecture
 from nli.rehearsal import (
@@ -29,9 +32,9 @@ from nli.rehearsal import (
     PREMISE_LENGTHS,
     rehearse_where_it_fits,
     typical_pairs,
-    with_long_words,
     word_tokenizer,
 )
+from nli.reporting.markup import MISSING
 from nli.schedule import jobs_of_rehearsal, makespan
 
 CPU = torch.device("cpu")
@@ -40,6 +43,7 @@ SMALL = {"batch_size": 2, "gradient_accumulation": 2, "eval_batch_size": 4, "max
 EVALUATION = {"splits": ["matched"], "batch_size": 3, "examples": None}
 GENERATION = {"temperature": 0.0, "max_new_tokens": 2}
 ANSWERS = {"Yes": "entailment", "Maybe": "neutral", "No": "contradiction"}
+ATTEMPT_ROWS = 2000  # pairs that a QLoRA run answers at the paper scale
 PROMPT = {"text": "{premise} {hypothesis} Answer:", "example": None, "answers": ANSWERS}
 
 
@@ -79,13 +83,22 @@ def test_every_family_is_measured(encoder_folder, decoder_folder, family):
         assert result["training"]["seconds_per_step"] > 0
 
 
-def test_rehearsed_label_words_take_a_pass_each():
-    spec = with_long_words(spec_of("icl")["predict"])
-    words = spec["prompt"]["answers"]
-    assert sorted(words.values()) == sorted(LABELS)
-    texts = continuations(word_tokenizer("decoder"), ["w7 Answer:"], " ", words)
-    assert len(shared_passes(texts)) == 3
-    assert set(with_long_words(spec_of("qlora")["predict"])["label_words"]) == set(LABELS)
+@pytest.mark.parametrize(("family", "spellings"), [("icl", 2), ("qlora", 1)])
+def test_every_spelling_of_a_rehearsed_label_word_takes_a_pass(decoder_folder, monkeypatch, family, spellings):
+    """As on Llama, where *Entailment* and *entailment* are several tokens each and begin with different ones."""
+    passes = []
+
+    def counted(model, texts, *arguments):
+        passes.append(len(texts))
+        return next_token_logits(model, texts, *arguments)
+
+    monkeypatch.setattr(label_scoring, "next_token_logits", counted)
+    spec = {**spec_of(family)["predict"], "scorers": ["label_logp"]}
+    tokenizer = word_tokenizer("decoder")
+    model = rehearsal.base_model(family, spec, read_architecture(decoder_folder), CPU)
+    model.config.pad_token_id = tokenizer.pad_token_id
+    rehearsal.rehearse_answering(family, model, tokenizer, spec, typical_pairs(5, seed=0), seed=0)
+    assert passes == [(5 + len(CONTENT_FREE)) * len(LABELS) * spellings]
 
 
 @pytest.mark.parametrize("trained", [True, False])
@@ -131,11 +144,43 @@ def test_merge_is_rehearsed_in_the_bits_that_it_answers_in(decoder_folder, monke
     linear = 2 * (2 * 64 * 64 + 2 * 32 * 64 + 3 * 64 * 128)
     rest = 2 * config.vocab_size * 64 + (2 * 2 + 1) * 64  # embeddings and output layer; the norms
     assert rehearsal.least_memory(spec, config) == pytest.approx((linear * bits / 8 + rest * 2) / 2**30)
-    model = rehearsal.base_model("qlora", spec["predict"], config, CPU)
-    layer = model.model.layers[0].mlp.up_proj
-    assert layer.weight.dtype == (torch.uint8 if bits == 4 else torch.bfloat16)
-    monkeypatch.setattr(rehearsal, "base_model", lambda *arguments: model)
-    assert rehearse_where_it_fits(spec, config, CPU, seed=0)["status"] == "measured"
+    made, passes = [], []
+
+    def recorded(*arguments, make=rehearsal.base_model):
+        model = make(*arguments)
+        made.append(model.model.layers[0].mlp.up_proj.weight.dtype)
+        return model
+
+    def counted(model, texts, *arguments):
+        passes.append((len(made), isinstance(model, PeftModel), len(texts)))
+        return next_token_logits(model, texts, *arguments)
+
+    monkeypatch.setattr(rehearsal, "base_model", recorded)
+    monkeypatch.setattr(merging, "next_token_logits", counted)
+    result = rehearse_where_it_fits(spec, config, CPU, seed=0)
+    assert result["status"] == "measured"
+    merged = torch.uint8 if bits == 4 else torch.bfloat16
+    assert made == [torch.uint8, merged, merged]  # the adapter's base; the merge, to measure its error and to answer
+    rows = STEPS["answering_batches"] * EVALUATION["batch_size"]
+    assert passes == [(1, True, rows), (1, True, rows), (2, False, rows)]  # with the adapter and without; merged
+    assert result["merging"]["examples_per_second"] > 0
+    assert result["merging"]["peak_memory_gib"]["process"] > 0
+
+
+def test_power_of_a_merge_is_the_mean_over_the_time_of_its_parts(decoder_folder, monkeypatch):
+    meters = iter([nullcontext(SimpleNamespace(watts=100.0)), nullcontext(SimpleNamespace(watts=300.0))])
+    times = iter([0.0, 3.0, 10.0, 11.0])  # three seconds, then one
+    monkeypatch.setattr(rehearsal, "PowerMeter", lambda: next(meters))
+    monkeypatch.setattr(rehearsal, "clock", lambda: next(times))
+    spec, config = merge_spec("4bit")["predict"], read_architecture(decoder_folder)
+    found = rehearsal.rehearse_merge_error(word_tokenizer("decoder"), spec, config, CPU, typical_pairs(2, seed=0))
+    assert (found.seconds, found.watts) == ([3.0, 1.0], 150.0)
+    assert rehearsal.rate(typical_pairs(8, seed=0), found) == {"examples_per_second": 2.0, "watts": 150.0}
+
+
+def test_only_a_merge_is_rehearsed_as_one(decoder_folder):
+    result = rehearse_where_it_fits(spec_of("qlora"), read_architecture(decoder_folder), CPU, seed=0)
+    assert (result["status"], result["merging"]) == ("measured", None)
 
 
 def test_answering_with_anothers_adapter_is_rehearsed_with_one(decoder_folder):
@@ -198,8 +243,15 @@ def measured(steps=2.0, rate=10.0, watts=200.0):
         "device": "a GPU",
         "memory": "reserved",
         "training": {"seconds_per_step": steps, "watts": watts, "peak_memory_gib": peak},
+        "merging": None,
         "answering": {"examples_per_second": rate, "watts": watts, "peak_memory_gib": peak},
     }
+
+
+def measured_merge(rate=4.0, watts=100.0):
+    prompting = measured()
+    error = {**prompting["answering"], "examples_per_second": rate, "watts": watts}
+    return {**prompting, "training": None, "merging": error}
 
 
 @pytest.fixture
@@ -211,7 +263,8 @@ def study(config):
 @pytest.fixture
 def rehearsals(study):
     prompting = {**measured(), "training": None}
-    return {e.key: measured() if e.key in ("roberta/full", "qlora/attempt2") else prompting for e in study.selected()}
+    trained = {key: measured() for key in ("roberta/full", "qlora/attempt2")}
+    return {**trained, "icl/prompt1": prompting, "qlora/attempt2_merged": measured_merge()}
 
 
 def test_rows_of_a_split_are_those_after_its_cap(config):
@@ -235,21 +288,31 @@ def test_costs_are_steps_and_rows_at_the_measured_speed(study, rehearsals):
     assert prompt["answer_hours"] == pytest.approx(2000 / 10 / 3600)
     attempt = costs["experiments"]["qlora/attempt2"]["predicted"]
     assert attempt["train_hours"] == pytest.approx(250 * 2.0 / 3600)
-    one_seed = sum(
+    merged = costs["experiments"]["qlora/attempt2_merged"]["predicted"]
+    answered = ATTEMPT_ROWS / 10 / 3600
+    assert (merged["train_hours"], merged["answer_hours"]) == (0, pytest.approx(answered))
+    assert merged["merge_hours"] == pytest.approx(ATTEMPT_ROWS / 4 / 3600)
+    assert merged["kwh"] == pytest.approx(ATTEMPT_ROWS / 4 / 3600 * 0.1 + answered * 0.2)
+    at_200_watts = sum(
         e["predicted"]["train_hours"] + e["predicted"]["answer_hours"] for e in costs["experiments"].values()
     )
     assert costs["total"] == {
-        "gpu_hours": pytest.approx(2 * one_seed),
-        "kwh": pytest.approx(2 * one_seed * 0.2),
+        "gpu_hours": pytest.approx(2 * (at_200_watts + merged["merge_hours"])),
+        "kwh": pytest.approx(2 * (at_200_watts * 0.2 + merged["merge_hours"] * 0.1)),
         "complete": True,
     }
 
 
-def test_jobs_wait_for_the_training_whose_adapter_they_use(study, rehearsals):
-    jobs = {job["name"]: job["needs"] for job in predict_costs(study, rehearsals)["jobs"]}
-    assert len(jobs) == 2 * (2 + 1 + 2 + 1)
+def test_merge_waits_for_its_adapters_training_and_the_answers_for_the_merge(study, rehearsals):
+    planned = predict_costs(study, rehearsals)["jobs"]
+    jobs = {job["name"]: job["needs"] for job in planned}
+    assert len(jobs) == 2 * (2 + 1 + 2 + 2)
     assert jobs["train qlora/attempt2 seed 1"] == []
-    assert jobs["answer qlora/attempt2_merged seed 1"] == ["train qlora/attempt2 seed 1"]
+    assert jobs["answer qlora/attempt2 seed 1"] == ["train qlora/attempt2 seed 1"]
+    assert jobs["merge qlora/attempt2_merged seed 1"] == ["train qlora/attempt2 seed 1"]
+    assert jobs["answer qlora/attempt2_merged seed 1"] == ["merge qlora/attempt2_merged seed 1"]
+    hours = {job["name"]: job["hours"] for job in planned}
+    assert hours["merge qlora/attempt2_merged seed 2"] == pytest.approx(ATTEMPT_ROWS / 4 / 3600)
     assert jobs["answer icl/prompt1 seed 2"] == []
 
 
@@ -257,13 +320,19 @@ def test_every_rung_is_scheduled_from_its_rehearsal(config):
     study = load_study(config, {"scale": "paper", "rungs": "all", "seeds": [1]})
     rehearsals = {e.key: measured() for e in study.using_models()}
     for key, entry in rehearsals.items():
-        if not rehearsal_spec(study, key)["train"]:
+        spec = rehearsal_spec(study, key)
+        if not spec["train"]:
             entry["training"] = None
+        if spec["predict"].get("merge_into"):
+            rehearsals[key] = measured_merge()
     jobs = jobs_of_rehearsal(predict_costs(study, rehearsals))
     assert jobs["answer roberta/cloze_zero_shot seed 1"].needs == ()  # it answers as it was pretrained
     assert "train roberta/cloze_zero_shot seed 1" not in jobs
     for merge in ("", "_original", "_dequantized"):
-        assert jobs[f"answer qlora/attempt2_merged{merge} seed 1"].needs == ("train qlora/attempt2 seed 1",)
+        merged = f"qlora/attempt2_merged{merge} seed 1"
+        assert jobs[f"merge {merged}"].needs == ("train qlora/attempt2 seed 1",)
+        assert jobs[f"answer {merged}"].needs == (f"merge {merged}",)
+    assert sum(name.startswith("merge ") for name in jobs) == 3
     assert makespan(jobs, 1) == pytest.approx(sum(job.seconds for job in jobs.values()))
 
 
@@ -271,7 +340,7 @@ def test_every_rung_is_scheduled_from_its_rehearsal(config):
 def test_schedule_without_a_time_for_every_job_is_refused(study, rehearsals, status):
     rehearsals["qlora/attempt2"] = {"status": status, "reason": "no", "device": "a GPU"}
     costs = predict_costs(study, rehearsals)
-    assert len(costs["jobs"]) == 2 * (2 + 1 + 2 + 1)
+    assert len(costs["jobs"]) == 2 * (2 + 1 + 2 + 2)
     with pytest.raises(StudyError, match="job train qlora/attempt2 seed 1: the rehearsal has no time"):
         jobs_of_rehearsal(costs)
 
@@ -284,6 +353,15 @@ def test_what_was_not_measured_is_named_and_not_counted(study, rehearsals):
     table = rehearsal_table(costs)
     assert "| `roberta/full` | no: 30.0 GiB at least |" in table
     assert "What was measured of the study, 8 runs with all their seeds" in table  # four experiments, two seeds
+
+
+def test_table_states_a_merges_hours_and_what_they_leave_out(study, rehearsals):
+    table = rehearsal_table(predict_costs(study, rehearsals))
+    rows = {line.split(" | ")[0].strip("| `"): line.strip("| ").split(" | ") for line in table.splitlines()}
+    assert rows["qlora/attempt2_merged"][6:8] == ["0.14", "0.06"]  # 2,000 rows at 4 and at 10 a second
+    assert rows["Experiment"][6:8] == ["Merge, h", "Answering, h"]
+    assert rows["qlora/attempt2"][6] == rows["icl/prompt1"][6] == rows["icl/prompt1"][5] == MISSING
+    assert "adding an adapter to the weights and saving are not counted" in table
 
 
 def test_costs_count_the_seeds_of_each_experiment(config):
