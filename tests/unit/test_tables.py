@@ -20,6 +20,7 @@ from nli.reporting.results import (
     reported_accuracy,
     reported_prompt,
     reported_training,
+    unmerged,
 )
 
 REPORTED = ROOT / "report" / "reported.yaml"
@@ -551,6 +552,13 @@ def test_merge_conclusion_says_what_the_merge_did_to_the_next_token(folder, tmp_
     assert "are 2.50 × 10^-9^ nats from" in prose.merge(load(tmp_path / "study"))
     path.write_text(json.dumps({**json.loads(path.read_text()), "merge": {**error, "kl_ratio": 151.83}}))
     assert "151.8 times the 0.049 nats" in prose.merge(load(tmp_path / "study"))
+
+
+def test_a_merge_is_compared_with_its_adapter_asked_in_the_same_way(results):
+    assert unmerged(results, results.arms["qlora/attempt2_merged"]) == "qlora/attempt2"
+    assert unmerged(results, results.arms["qlora/attempt2_merged_greedy"]) == "qlora/attempt2_greedy"
+    lines = prose.merge(results).splitlines()
+    assert any("merged into 4 bits, greedy** is" in line and "asked as trained, greedy** on" in line for line in lines)
 
 
 def test_draws_of_worked_examples_show_mean_and_range(folder, tmp_path):

@@ -10,7 +10,7 @@ from typing import Any
 from nli.labels import LABELS
 from nli.paired import LEVEL
 from nli.reporting.markup import counted, decimal, escape, integer, interval, listing, percent, scientific
-from nli.reporting.results import Arm, Results, chance_test
+from nli.reporting.results import Arm, Results, chance_test, unmerged
 from nli.reporting.tables_ladders import p_equation, points, signed, stands
 
 LEAST_PARSED = 0.5  # share of a prompt's answers: below it, an accuracy among the parsed ones says too little
@@ -307,7 +307,7 @@ def lost_labels(arm: Arm) -> str:
 def merge(results: Results) -> str:
     """What the merge changed."""
     merged = [arm for arm in results.family("qlora") if arm.spec.get("method") == "merge"]
-    lines = [line for arm in merged for line in (gap(results, arm.spec["adapter"], arm.key), merge_error(arm))]
+    lines = [line for arm in merged for line in (gap(results, unmerged(results, arm), arm.key), merge_error(arm))]
     return "\n".join(f"- {line}" for line in lines if line) or "The merge has not been run and scored."
 
 

@@ -105,6 +105,18 @@ class Results:
         return [arm for arm in self.arms.values() if arm.family != "baseline"]
 
 
+def unmerged(results: Results, arm: Arm) -> str:
+    """The experiment that asks a merge's adapter on its base as the merge is asked; else the one that trained it."""
+    adapter, asked = arm.spec["adapter"], ("evaluation_text", "generation")
+    users = (other for other in results.family("qlora") if adapter in (other.key, other.spec.get("adapter")))
+    alike = (
+        other.key
+        for other in users
+        if other.spec.get("method") != "merge" and all(other.spec.get(key) == arm.spec.get(key) for key in asked)
+    )
+    return next(alike, adapter)
+
+
 def chance_test(results: Results, arm: Arm) -> Mapping[str, Any] | None:
     """The one test of an experiment against chance on the matched split, as its own scorer judges it; None without."""
     name = {"experiment": arm.key, "split": "matched", "scorer": arm.scorer, "counted": "all"}

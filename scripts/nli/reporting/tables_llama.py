@@ -19,7 +19,7 @@ from nli.reporting.markup import (
 )
 from nli.reporting.original import samples_of
 from nli.reporting.reported import explained, reported_cell
-from nli.reporting.results import Arm, Results, reported_prompt, reported_training
+from nli.reporting.results import Arm, Results, reported_prompt, reported_training, unmerged
 from nli.reporting.tables_ladders import p_value
 from nli.reporting.tables_roberta import NONE, status_cells
 
@@ -256,7 +256,7 @@ def linear_head(results: Results) -> str:
 def merge(results: Results) -> str:
     """The merged model next to the adapter that was merged."""
     merged = [arm for arm in results.family("qlora") if arm.spec.get("method") == "merge"]
-    keys = dict.fromkeys(key for arm in merged for key in (arm.spec["adapter"], arm.key))
+    keys = dict.fromkeys(key for arm in merged for key in (unmerged(results, arm), arm.key))
     arms = [results.arms[key] for key in keys if key in results.arms]
     caption = (
         "Before and after the merge. The original merged into the 4-bit weights and prints no figure for the "
