@@ -3,8 +3,10 @@
 import pandas as pd
 import pytest
 
+from nli.answers import Answers, common_pairs
+from nli.comparisons import scores_of
 from nli.errors import StudyError
-from nli.ladders import Answers, carries, changes, common_pairs, flatten, gradient_audit, measure_ladders, scores_of
+from nli.ladders import carries, changes, flatten, gradient_audit, measure_ladders
 from nli.paired import mcnemar
 from nli.schema import Ladder, Rung
 from nli.verdicts import verdict, verdict_at_chance, verdict_difference, verdict_near

@@ -14,8 +14,9 @@ from typing import Any
 
 import yaml
 
+from nli.answers import Answers
 from nli.errors import StudyError
-from nli.ladders import Answers, measure_ladders
+from nli.ladders import measure_ladders
 from nli.predictions import read_predictions
 from nli.schema_experiments import FAMILIES
 
