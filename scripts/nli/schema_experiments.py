@@ -300,7 +300,7 @@ class LinearHeadExperiment(Experiment):
     family: Literal["linear_head"]
     text: str
     head: Literal["linear", "library"] = Field(
-        "linear", description="the report's layer, or transformers' AutoModelForSequenceClassification"
+        "linear", description="the original's layer, or transformers' AutoModelForSequenceClassification"
     )
     position: Literal["first", "last"] = Field(description="token whose hidden state the head reads")
     head_dropout: Probability
