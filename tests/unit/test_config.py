@@ -355,7 +355,7 @@ def test_core_leaves_the_rungs_out_of_study_and_ladders(config):
         ("prompt_tuning", "roberta/prompt_tuning_repaired", "roberta/prompt_tuning", "Together, these changes raise"),
         ("attempts_2_and_3", "qlora/attempt2_label_loss", "qlora/attempt2_greedy", "Together, these changes raise"),
         ("attempt1", "qlora/attempt1_rate", "qlora/attempt1_label_loss", "Together, these changes raise"),
-        ("lora", "roberta/head_only", "roberta/lora", "At one learning rate, training the head alone learns less"),
+        ("lora", "roberta/head_only", "roberta/lora", "At the same learning rate, the head alone learns less"),
         ("linear_head", "linear_head/last_token", "linear_head/first_token", "The last token has seen the whole pair"),
     ],
 )

@@ -101,7 +101,8 @@ def rung(**changes):
     seeds = {"values": {"1": 0.1}, "mean": 0.1, "sd": None}
     step = {"from": 0, "n": 100, "difference": 0.1, "interval": [0.02, 0.18], "p": 0.0004, "p_holm": 0.0008}
     step |= {"clustered_interval": [0.01, 0.19], "clustered_p": 0.0004, "design_effect": 1.2}
-    test = {"n": 100, "difference": 0.25, "p_holm": 0.002, "standing": "above"}
+    test = {"n": 100, "difference": 0.25, "p_holm": 0.002, "standing": "above", "worst": 0.31}
+    test["clustered_interval"] = [-0.02, 0.03]
     return {
         "experiment": "roberta/full",
         "title": "Full",
@@ -162,9 +163,10 @@ def test_a_conclusion_says_no_evidence_where_there_is_none():
     flat = {**flat, "step": {**flat["step"], "difference": 0.01, "p_holm": 0.7}}
     flat = {**flat, "chance": {**flat["chance"], "standing": "no evidence", "p_holm": 0.2}}
     text = tables_ladders.conclusion(ladder(flat))
-    assert text.startswith("No evidence that any rung differs")
-    assert f"not separable from chance (35.0%, always *neutral*; p = 0.200, {tables_ladders.FAMILY})" in text
-    assert text.endswith("Of 1 claim: 1 no evidence.")
+    assert text.startswith("No test shows that a rung differs")
+    level = "31.0% to 35.0%, always *neutral*: the worst to the best constant answer"
+    assert f"not separable from chance ({level}; p = 0.200, {tables_ladders.FAMILY})" in text
+    assert text.endswith("Of 1 claim: 1 without evidence.")
     assert "There is **no evidence** for the claim." in tables_ladders.sentence(ladder(flat), 1)
 
 
@@ -200,6 +202,19 @@ def test_claims_about_chance_and_hypothesis_only_say_where_the_rung_stands():
         "; it is above hypothesis-only (+25.0 points; p = 0.002, Holm over all experiments and ways of judging them)"
         in text
     )
+
+
+def test_a_claim_of_equivalence_prints_its_margin_and_one_about_chance_its_interval():
+    near = tables_ladders.sentence(ladder(rung(expects="no_difference", margin=0.05)), 1)
+    assert "100 pairs) (margin: 5 points). The claim" in near
+    chance = tables_ladders.sentence(ladder(rung(expects="at_chance", margin=0.02, step=None, against=None)), 1)
+    assert "a difference of −2.0 to +3.0 points from the best constant answer (margin: 2 points)." in chance
+
+
+def test_the_largest_step_is_one_that_was_tested():
+    counted_again = rung(step={**rung()["step"], "difference": -0.6, "same_answers": True, "p_holm": None})
+    text = tables_ladders.conclusion(ladder(rung(), counted_again))
+    assert text.startswith("The largest step is rung 2,")
 
 
 def test_the_spread_over_seeds_is_reported_with_the_test():

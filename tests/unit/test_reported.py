@@ -111,5 +111,5 @@ def test_marks_stand_beside_the_printed_values_and_are_explained(reported):
     assert reported_cell(reported, "qlora/attempt1", scorer="first_label") == "about 30†"
     assert epoch_cell(reported, 0.354457) == "35.45†"
     assert epoch_cell(reported, 0.840652) == "84.07"
-    assert "does not differ from chance" in explained("C.", [["35.45†"]])
+    assert "not separable from chance" in explained("C.", [["35.45†"]])
     assert explained("C.", [["87.75"]]) == "C."

@@ -412,10 +412,10 @@ def test_a_prompt_with_few_parsed_answers_does_not_lead_by_them():
         zip(arms, [prompt_scores(2, 4, 100), prompt_scores(24, 60, 100), prompt_scores(20, 50, 100)], strict=True)
     )
     said = prose.best_parsed(scored)
-    assert said.startswith("Counting parsed answers only, **B** leads with 40.00% of 60 parsed answers;")
+    assert said.startswith("Counting parsed answers only, the highest is **B** with 40.00% of 60 parsed answers;")
     assert said.endswith("; 1 prompt with under 50% of the answers parsed is left out.")
     assert prose.best_parsed(scored[2:]) == (
-        "Counting parsed answers only, **C** leads with 40.00% of 50 parsed answers."  # half is enough
+        "Counting parsed answers only, the highest is **C** with 40.00% of 50 parsed answers."  # half is enough
     )
     silent = [(arms[0], prompt_scores(0, 0, 100)), scored[0]]
     assert prose.best_parsed(silent) == (
@@ -442,12 +442,15 @@ def test_dropped_rows_and_label_shares_come_from_the_description(results):
     ("stands", "expected"),
     [
         ("above", "above chance (35.0%, always *neutral*)"),
-        ("below", "below chance (35.0%, always *neutral*)"),
-        ("no evidence", "not separable from chance (35.0%, always *neutral*)"),
+        ("below", "below chance (31.0% to 35.0%, always *neutral*: the worst to the best constant answer)"),
+        (
+            "no evidence",
+            "not separable from chance (31.0% to 35.0%, always *neutral*: the worst to the best constant answer)",
+        ),
     ],
 )
 def test_sentences_claim_only_what_the_test_allows(stands, expected):
-    test = {"label": "neutral", "accuracy": 0.35, "standing": stands}
+    test = {"label": "neutral", "accuracy": 0.35, "worst": 0.31, "standing": stands}
     entry = {"experiment": "roberta/full", "split": "matched", "scorer": "classifier", "counted": "all", "chance": test}
     arm = Arm("roberta/full", {}, "done", "", ())
     results = Results({}, {}, {}, {}, {"standings": [entry]})

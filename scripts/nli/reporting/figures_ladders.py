@@ -20,12 +20,13 @@ LADDER = (
     "each rung's accuracy with its 95% interval, clustered by premise, from the experiment as reported downwards. "
     "Above a rung: what changed from the rung it is compared with, the paired difference in points and its p, adjusted "
     "over the ladder. At the right: what became of the rung's claim. Vertical lines: chance, the best constant answer, "
-    "and what the hypotheses alone give away."
+    "and a linear classifier of the hypotheses alone."
 )
 PAIRS = (
-    "Every pair of experiments on the matched pairs that both answered. Below the diagonal: accuracy of the row minus "
-    "that of the column, in points; above it: McNemar's mid-p by premise, adjusted (Holm) over all pairs. Coloured and "
-    "dark: adjusted p below 0.05. Columns are numbered as rows."
+    "Every pair of experiments on the matched pairs that both were asked about. Below the diagonal: accuracy of the "
+    "row minus that of the column, in points; above it: McNemar's mid-p by premise, adjusted (Holm) over all pairs. "
+    "Coloured and dark: adjusted p below 0.05. Where there is no room for numbers, colour is the difference where the "
+    "adjusted p is below 0.05, and a dot above the diagonal marks the same pairs. Columns are numbered as rows."
 )
 CHANCE_STYLES = ("--", ":", "-.")
 ROW = 0.62  # inches a rung
@@ -171,7 +172,7 @@ def pairs(results: Results) -> tuple[Figure, str]:
     apart = sum(test["p_holm"] < LEVEL for test in found["comparisons"])
     return (
         figure,
-        f"Matrix of {len(keys)} experiments: {apart} of {len(found['comparisons'])} pairs differ beyond chance.",
+        f"Matrix of {len(keys)} experiments: {apart} of {len(found['comparisons'])} pairs differ significantly.",
     )
 
 
@@ -187,7 +188,7 @@ def matrices(keys: Sequence[str], tests: Sequence[Mapping[str, Any]]) -> tuple[n
 
 
 def draw_matrix(axes: Axes, differences: np.ndarray, adjusted: np.ndarray) -> None:
-    """Colour where a pair differs beyond chance; the figures where there is room for them."""
+    """Colour where a pair differs significantly; the figures where there is room for them."""
     n = len(differences)
     below = np.tril(np.ones((n, n), dtype=bool), -1)
     shown = np.where(below & (adjusted < LEVEL), differences, np.nan)

@@ -11,7 +11,7 @@ from nli.labels import LABELS
 from nli.paired import LEVEL
 from nli.reporting.markup import counted, decimal, escape, integer, interval, listing, percent, scientific
 from nli.reporting.results import Arm, Results, chance_test, unmerged
-from nli.reporting.tables_ladders import p_equation, points, signed, stands
+from nli.reporting.tables_ladders import level_of, p_equation, points, signed, stands
 
 LEAST_PARSED = 0.5  # share of a prompt's answers: below it, an accuracy among the parsed ones says too little
 ROUNDING = 1e-6  # share of the mean square; half precision rounds each entry by some 5e-4 of it, squared 2.5e-7
@@ -47,7 +47,7 @@ def standing(results: Results, arm: Arm) -> str:
     test = chance_test(results, arm)
     if not test:
         return "not compared with chance"
-    return f"{stands(test)} chance ({percent(test['accuracy'], 1)}%, always *{test['label']}*)"
+    return f"{stands(test)} chance ({level_of(test)})"
 
 
 def accuracy(arm: Arm, scores: Mapping[str, Any]) -> str:
@@ -85,7 +85,7 @@ def gap(results: Results, first: str, second: str) -> str:
     ends = test["clustered_interval"]
     low, high = (-ends[1], -ends[0]) if turned else ends
     one, two = (f"**{escape(results.arms[key].title)}**" for key in (first, second))
-    meeting = "a difference beyond chance" if p < LEVEL else "no evidence of a difference"
+    meeting = "a significant difference" if p < LEVEL else "no evidence of a difference"
     return (
         f"{two} is {points(difference)} {one} on {counted(test['n'], 'pair')} (95% interval {signed(low)} to "
         f"{signed(high)} points): {meeting} ({p_equation(p)}, {correction})."
@@ -204,7 +204,7 @@ def icl(results: Results) -> str:
         return "No prompt has been run, so there is nothing to conclude."
     lines = [best_parsed(scored)]
     arm, scores = max(scored, key=lambda pair: pair[1]["accuracy"])
-    lines.append(f"Counting all answers, {accuracy(arm, scores)} and leads.")
+    lines.append(f"Counting all answers, the highest: {accuracy(arm, scores)}.")
     shares = [scores["parsed"] / scores["n"] for _, scores in scored]
     lines.append(f"Between {percent(min(shares), 1)}% and {percent(max(shares), 1)}% of the answers could be parsed.")
     above = [arm for arm, _ in scored if (test := chance_test(results, arm)) and test["standing"] == "above"]
@@ -231,7 +231,7 @@ def best_parsed(scored: Sequence[tuple[Arm, Mapping[str, Any]]]) -> str:
     left_out = len(scored) - len(enough)
     verb = "is" if left_out == 1 else "are"
     note = f"; {counted(left_out, 'prompt')} with under {least} parsed {verb} left out" if left_out else ""
-    return f"Counting parsed answers only, **{escape(arm.title)}** leads with {share}{note}."
+    return f"Counting parsed answers only, the highest is **{escape(arm.title)}** with {share}{note}."
 
 
 def qlora(results: Results) -> str:
@@ -363,4 +363,7 @@ def comparison(results: Results) -> str:
     }
     lines = [gap(results, before, after) for after, before in repairs.items()]
     lines = [line for line in lines if line]
-    return "\n".join(f"- {line}" for line in lines) or "No repair and its original have both been run."
+    return (
+        "\n".join(f"- {line}" for line in lines)
+        or "No repair has been run together with the experiment that it repairs."
+    )

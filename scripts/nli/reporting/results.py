@@ -21,7 +21,7 @@ from nli.predictions import read_predictions
 from nli.schema_experiments import FAMILIES
 
 FAMILY_TITLES = {
-    "baseline": "Chance",
+    "baseline": "Baselines",
     "roberta": "RoBERTa",
     "icl": "Llama, prompted",
     "qlora": "Llama, QLoRA",
@@ -247,7 +247,7 @@ def read_answers(folder: Path, arm: Arm) -> Answers:
 
 
 # How the original judged written answers: parsed, by the first word, by the most frequent label or by the first one.
-REPORTED_SCORERS = ("parsed", "first_word", "most_frequent_label", "first_label")
+REPORTED_SCORERS = ("classifier", "parsed", "first_word", "most_frequent_label", "first_label")
 
 
 def reported_accuracy(

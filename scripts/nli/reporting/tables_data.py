@@ -52,7 +52,7 @@ def counts(results: Results) -> str:
         "Unlabelled, dropped": "r",
     }
     caption = (
-        "Pairs in each split. The earlier report trained on a tenth of MultiNLI's "
+        "Pairs in each split. The original trained on a tenth of MultiNLI's "
         f"{integer(data['splits']['train'])} training pairs and had no tuning split."
     )
     return table(columns, rows, caption, "tbl-counts")
@@ -137,7 +137,7 @@ def genres(results: Results) -> str:
         for genre in names
     ]
     caption = (
-        "Pairs by genre. Genres of the matched split occur in training; those of the mismatched "
-        "split are new, as far as the source provides it so."
+        "Pairs by genre. In MultiNLI the genres of the mismatched split do not occur in training; the study's "
+        "generator keeps the genres and changes words and sentence frames."
     )
     return table(columns, rows, caption, "tbl-genres")

@@ -12,6 +12,7 @@ from nli.reporting.results import Results
 
 Rung = Mapping[str, Any]
 VERDICTS = ("supported", "refuted", "no evidence", "not tested")
+TALLY = {"no evidence": "without evidence"}
 FAMILY = "Holm over all experiments and ways of judging them"  # of the tests against chance and hypothesis-only
 LONGEST_VALUE = 40  # characters of a value that "what changed" shows
 
@@ -76,6 +77,8 @@ def outcome(scores: Mapping[str, Any] | None) -> str:
     """ "33.20%, with 3 of 3 labels (contradiction 52%)", or that there is nothing to judge."""
     if not scores or scores["accuracy"] is None:
         return "has no answers to judge"
+    if not scores["parsed"]:
+        return f"{percent(scores['accuracy'])}%: no answer names a label"
     return f"{percent(scores['accuracy'])}%, with {classes(scores).replace(' (', ' labels (')}"
 
 
@@ -133,6 +136,11 @@ def sentence(ladder: Mapping[str, Any], i: int) -> str:
         text += f"; its most frequent answer is {percent(scores['top_share'], 1)}% of all"
     if rung["expects"] in ("at_chance", "above_chance"):
         text += f"; it is {chance(rung)}"
+    if rung["expects"] == "at_chance" and rung["chance"]:
+        low, high = rung["chance"]["clustered_interval"]
+        text += f", a difference of {signed(low)} to {signed(high)} points from the best constant answer"
+    if rung["expects"] in ("at_chance", "no_difference"):
+        text += f" (margin: {100 * rung['margin']:g} points)"
     if rung["expects"] == "above_hypothesis_only":
         text += f"; it is {hypothesis_only(rung)}"
     return f"{claim} {text}. {judgement(rung['verdict'])}"
@@ -181,7 +189,15 @@ def chance(rung: Rung) -> str:
     if not test:
         return "not compared with chance"
     own = f" on its own {counted(test['n'], 'pair')}" if rung["scores"] and test["n"] != rung["scores"]["n"] else ""
-    return f"{stands(test)} chance{own} ({percent(test['accuracy'], 1)}%, always *{test['label']}*; {of_test(test)})"
+    return f"{stands(test)} chance{own} ({level_of(test)}; {of_test(test)})"
+
+
+def level_of(test: Mapping[str, Any]) -> str:
+    """What chance is in a comparison: the best constant answer and, where a method is no better, the worst too."""
+    best = f"{percent(test['accuracy'], 1)}%, always *{test['label']}*"
+    if test["standing"] == "above" or test["worst"] == test["accuracy"]:
+        return best
+    return f"{percent(test['worst'], 1)}% to {best}: the worst to the best constant answer"
 
 
 def hypothesis_only(rung: Rung) -> str:
@@ -212,10 +228,11 @@ def conclusion(ladder: Mapping[str, Any]) -> str:
     rungs = ladder["rungs"]
     done = [i for i, rung in enumerate(rungs) if rung["scores"] and rung["scores"]["accuracy"] is not None]
     tally = [(sum(rung["verdict"] == verdict for rung in rungs), verdict) for verdict in VERDICTS]
-    claims = f"Of {counted(sum(n for n, _ in tally), 'claim')}: {listing([f'{n} {word}' for n, word in tally if n])}."
+    said = listing([f"{n} {TALLY.get(word, word)}" for n, word in tally if n])
+    claims = f"Of {counted(sum(n for n, _ in tally), 'claim')}: {said}."
     if len(done) < 2:
         return f"No evidence: {len(done)} of {counted(len(rungs), 'rung')} ran. {claims}"
-    steps = [i for i in done if settled(rungs[i]["step"])]
+    steps = [i for i in done if settled(rungs[i]["step"]) and not rungs[i]["step"]["same_answers"]]
     if steps:
         i = max(steps, key=lambda place: abs(rungs[place]["step"]["difference"]))
         step = rungs[i]["step"]
@@ -224,9 +241,9 @@ def conclusion(ladder: Mapping[str, Any]) -> str:
             f"rung {step['from'] + 1}, at {percent(rungs[i]['scores']['accuracy'], 1)}%."
         )
     else:
-        text = "No evidence that any rung differs from the one it is compared with."
+        text = "No test shows that a rung differs from the one it is compared with."
     last = done[-1]
-    end = f"Rung {last + 1} ends at {percent(rungs[last]['scores']['accuracy'], 1)}%, {chance(rungs[last])}."
+    end = f"The last rung, {last + 1}, is at {percent(rungs[last]['scores']['accuracy'], 1)}%, {chance(rungs[last])}."
     return f"{text} {end} {claims}"
 
 
@@ -261,10 +278,10 @@ def measures(ladder: Mapping[str, Any], label: str) -> str:
     }
     caption = (
         f"{escape(ladder['title'])}: every rung on the {counted(ladder['n'], 'pair')} of the {ladder['split']} split "
-        f"that all of them answered. The difference is from the rung that @{label}-changes names. *p, rows*: "
-        "McNemar's mid-p as if rows were independent; *premises*: with the counts divided by the design effect, as in "
-        "the intervals; *Holm*: that one adjusted over this ladder, on which the claim is judged. "
-        "Intervals are not adjusted."
+        "that all of them were asked about; n is smaller where only parsed answers count. The difference is from the "
+        f"rung that @{label}-changes names. *p, rows*: McNemar's mid-p as if rows were independent; *premises*: with "
+        "the counts divided by the design effect, as in the intervals; *Holm*: that one adjusted over this ladder, on "
+        "which the claim is judged. Intervals are not adjusted."
     )
     return table(columns, rows, caption, label)
 
@@ -316,10 +333,11 @@ def reasons(ladder: Mapping[str, Any], label: str) -> str:
         "Gradient reaches": "l",
     }
     caption = (
-        f"{escape(ladder['title'])}: what each rung changes in the configuration of the rung it is compared with; the "
-        "labels that it answers; whether it is above or below the best constant answer and the hypothesis-only "
-        f"baseline (McNemar's mid-p by premise, {FAMILY}); and the parts of the model that train, with "
-        "the number of tensors that got a gradient where not all did."
+        f"{escape(ladder['title'])}: what each rung changes in the configuration of the rung it is compared with; how "
+        "many labels it answers, with the most frequent one and its share of the parsed answers; whether it is above "
+        "the best or below the worst constant answer, and above or below the hypothesis-only baseline (McNemar's mid-p by "
+        f"premise, {FAMILY}); and the parts of the model that train, with the number of tensors that got a gradient "
+        "where not all did."
     )
     return table(columns, rows, caption, label)
 
@@ -380,5 +398,5 @@ def pairs(results: Results) -> str:
     return (
         f"Of {counted(len(tests), 'pair')} of experiments, {apart} differ (McNemar's mid-p by premise, Holm over all "
         f"pairs); for {len(tests) - apart} there is no evidence of a difference. This is an exploration: with so many "
-        "tests only large differences stand out, and no claim of the study rests on it."
+        "tests only large differences stand out, and no claim of a ladder rests on it."
     )

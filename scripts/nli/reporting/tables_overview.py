@@ -70,7 +70,7 @@ def experiments(results: Results) -> str:
     caption = (
         "The experiments. *Reported*: in the original with figures. *Described*: named there without figures. "
         "*Repair*: ours, of an experiment that failed there, or a step towards it. *Ours*: not in the original. "
-        "*Baseline*: ours, what chance gives."
+        "*Baseline*: ours, for comparison."
     )
     return table(columns, rows, caption, "tbl-experiments")
 
@@ -111,8 +111,8 @@ def all_results(results: Results) -> str:
         "All experiments on the matched split. *All*: an answer that names no label is wrong. *Parsed only*: "
         "such answers are left out, as the original did for its prompts. *95% interval*: of independent rows, and of "
         "rows that share premises, whose number is divided by the design effect. *Chance*: the best constant answer on "
-        "the same pairs, and whether the experiment is above it, below it or not separable from it (McNemar's mid-p by "
-        f"premise, {FAMILY})."
+        f"the same pairs. *Above*: better than that (McNemar's mid-p by premise, {FAMILY}); *below*: worse even than "
+        "the worst constant answer; *not separable*: neither."
     )
     rows = by_family(results, len(columns), row)
     return table(columns, rows, explained(caption, rows), "tbl-all-results")

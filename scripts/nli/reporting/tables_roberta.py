@@ -28,7 +28,10 @@ LAYER_TITLES = {
 METHODS = {
     "full": "every weight",
     "lora": "low-rank updates of query and value, and the head",
-    "prompt_tuning": "virtual tokens before the input",
+    "prompt_tuning": "virtual tokens before the input, and the head",
+    "p_tuning": "a network that makes the virtual tokens, and the head",
+    "prefix_tuning": "keys and values before every layer, and the head",
+    "cloze": "every weight, asked at the mask",
     "top_layers": "the last layers and the head",
     "head_only": "the classifier head",
 }
@@ -49,6 +52,10 @@ def settings(results: Results) -> str:
         trains = METHODS.get(spec["method"], escape(spec["method"]))
         if spec.get("trainable") == "word_embeddings":
             trains = "the word-embedding table alone"
+        if len((spec.get("lora") or {}).get("target_modules") or []) > 2:
+            trains = "low-rank updates of every linear layer, and the head"
+        if (spec.get("cloze") or {}).get("trained") is False:
+            trains = "nothing: it is asked as it is"
         length = training.get("epochs") or training.get("max_steps")
         rows.append(
             [
