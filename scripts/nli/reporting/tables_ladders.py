@@ -335,8 +335,8 @@ def reasons(ladder: Mapping[str, Any], label: str) -> str:
     caption = (
         f"{escape(ladder['title'])}: what each rung changes in the configuration of the rung it is compared with; how "
         "many labels it answers, with the most frequent one and its share of the parsed answers; whether it is above "
-        "the best or below the worst constant answer, and above or below the hypothesis-only baseline (McNemar's mid-p by "
-        f"premise, {FAMILY}); and the parts of the model that train, with the number of tensors that got a gradient "
+        "the best or below the worst constant answer, and above or below the hypothesis-only baseline (McNemar's mid-p "
+        f"by premise, {FAMILY}); and the parts of the model that train, with the number of tensors that got a gradient "
         "where not all did."
     )
     return table(columns, rows, caption, label)
