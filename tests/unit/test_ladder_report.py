@@ -65,7 +65,7 @@ def test_the_ladder_of_the_readme_is_taken_as_it_stands_there(config):
     variant, ladder = (next(yaml.safe_load(text) for text in blocks if text.startswith(key)) for key in ("exp", "lad"))
     experiments = {**config["experiments"], **variant["experiments"]}
     study = load_study({**copy.deepcopy(config), "experiments": experiments, "ladders": ladder["ladders"]})
-    assert [rung.experiment for rung in study.ladders["lora"].rungs] == ["roberta/lora", "roberta/lora_rank32"]
+    assert [rung.experiment for rung in study.ladders["rank"].rungs] == ["roberta/lora", "roberta/lora_rank32"]
     assert study.experiments["roberta/lora_rank32"].lora.r == 32
 
 

@@ -25,6 +25,7 @@ CASES = {  # heading -> (lines to change at the profile's top, scale, number of 
 STAND_INS = {
     "sbatch": "#!{python}\nimport json, sys\njson.dump(sys.argv[1:], open({record!r}, 'w'))\nprint(1)\n",
     "sacctmgr": "#!/bin/sh\necho study\n",
+    "apptainer": "#!/bin/sh\necho apptainer version 1.4.5\n",
 }
 
 

@@ -1,12 +1,13 @@
 """What the SLURM profile asks of the cluster, without one; and how the workflow meets a cluster that is not there."""
 
+import os
 import re
 import shutil
 from pathlib import Path
 
 import pytest
 from workflow.conftest import snakemake
-from workflow.sbatch_lines import CASES, lines_of
+from workflow.sbatch_lines import CASES, STAND_INS, lines_of
 
 REVIEWED = Path(__file__).parent / "sbatch_lines.txt"
 
@@ -38,7 +39,12 @@ def test_profile_names_every_rule_that_asks_for_a_gpu(root):
 
 
 @pytest.mark.parametrize("option", ["--profile", "--workflow-profile"])
-def test_profile_is_understood_as_either_kind(option, tmp_path):
+def test_profile_is_understood_as_either_kind(option, tmp_path, monkeypatch):
+    program = tmp_path / "bin/apptainer"  # the profile's jobs run in containers; a dry run starts none
+    program.parent.mkdir()
+    program.write_text(STAND_INS["apptainer"])
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
     arguments = ["-n", "--quiet", "rules", "--config", f"results={tmp_path}"]
     if option == "--workflow-profile":
         done = snakemake(*arguments, profile="profiles/slurm")
