@@ -158,8 +158,8 @@ def icl_draws(results: Results) -> str:
     }
     caption = (
         "Several draws of the worked examples, on the matched split, every answer counted. Each draw shows other "
-        "training pairs and is asked about its own share of the evaluated ones, so that some spread is chance: p is "
-        "that of a chi-squared test that all draws are right equally often."
+        "training pairs and is asked about its own share of the evaluated ones, so that some spread comes from the "
+        "pairs alone: p is that of a chi-squared test that all draws are right equally often, for independent pairs."
     )
     return table(columns, rows, caption, "tbl-icl-draws") if rows else NO_DRAWS
 
