@@ -328,11 +328,11 @@ def test_every_rung_is_scheduled_from_its_rehearsal(config):
     jobs = jobs_of_rehearsal(predict_costs(study, rehearsals))
     assert jobs["answer roberta/cloze_zero_shot seed 1"].needs == ()  # it answers as it was pretrained
     assert "train roberta/cloze_zero_shot seed 1" not in jobs
-    for merge in ("", "_original", "_dequantized"):
+    for merge in ("", "_greedy", "_original", "_dequantized"):
         merged = f"qlora/attempt2_merged{merge} seed 1"
         assert jobs[f"merge {merged}"].needs == ("train qlora/attempt2 seed 1",)
         assert jobs[f"answer {merged}"].needs == (f"merge {merged}",)
-    assert sum(name.startswith("merge ") for name in jobs) == 3
+    assert sum(name.startswith("merge ") for name in jobs) == 4
     assert makespan(jobs, 1) == pytest.approx(sum(job.seconds for job in jobs.values()))
 
 
