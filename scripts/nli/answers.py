@@ -49,7 +49,10 @@ def common_pairs(frames: Any) -> pd.Index:
     """The pairs that every frame answers, in the first one's order."""
     common: pd.Index | None = None
     for frame in frames:
-        common = frame.index if common is None else common[common.isin(frame.index)]
+        if common is None:
+            common = frame.index
+        elif not common.equals(frame.index):  # most experiments answer the same pairs
+            common = common[common.isin(frame.index)]
     return pd.Index([]) if common is None else common
 
 

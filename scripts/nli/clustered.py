@@ -86,8 +86,9 @@ def compare(
         "clustered_p": mcnemar(lost / effect, gained / effect),
     }
     if intervals:
-        found["interval"] = difference_interval(gained, lost, n)
-        found["clustered_interval"] = difference_interval(gained / effect, lost / effect, n / effect)
+        found["interval"] = found["clustered_interval"] = difference_interval(gained, lost, n)
+        if effect != 1:
+            found["clustered_interval"] = difference_interval(gained / effect, lost / effect, n / effect)
     return found
 
 
