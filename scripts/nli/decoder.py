@@ -113,8 +113,9 @@ def add_adapter(model: PreTrainedModel, spec: dict[str, Any], task_type: TaskTyp
 def prepared_to_answer(model: PreTrainedModel, spec: dict[str, Any]) -> PreTrainedModel:
     """The model as the spec wants it for answering, before any adapter is put on.
 
-    The report prepared its quantized model for training first and prompted it then; its adapters and its merge
-    answered on the same one. A merge in 16 bits, which the report has not, stays as it is: all of it would be cast.
+    The original prepared its quantized model for training first and prompted it then; its adapters and its merge
+    answered on the same one. A merge in 16 bits, which the original does not have, stays as it is: preparing would cast
+    all of it.
     """
     if not (spec["prepared"] and getattr(model, "is_loaded_in_4bit", False)):
         return model

@@ -61,7 +61,7 @@ def training_dataset(encoded: EncodedTexts, spec: dict[str, Any], tokenizer: Pre
     With `loss_on` "label" only what follows the text up to the label is learned: the label and what ends it (a line
     break, an end token). Otherwise every token is.
 
-    The report tokenized for the Trainer itself, with the padding: all rows then have one length, and
+    The original tokenized for the Trainer itself, with the padding: all rows then have one length, and
     `group_by_length` groups nothing. SFTTrainer tokenizes without padding, so that its rows keep their lengths.
 
     Returns:
@@ -103,7 +103,7 @@ class PadTexts:
 
         Padding carries no loss, unless `loss_on` is "padded": then every position does, as with a collator that
         masks nothing. With `mask_end_token` every token equal to the padding token is left out of the loss, as the
-        report's `DataCollatorForLanguageModeling` does, so that an end token that doubles as padding is never learned.
+        original's `DataCollatorForLanguageModeling` does, so that an end token that doubles as padding is never learned.
         """
         collate = DataCollatorForSeq2Seq(self.tokenizer, **self.padding)
         keys = ("input_ids", "attention_mask", "labels")

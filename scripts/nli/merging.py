@@ -21,7 +21,7 @@ from nli.schema_experiments import UNQUANTIZED
 def merge_into_4bit(folder: Path, quantization: dict[str, Any], adapter: Path) -> PreTrainedModel:
     """The report's merge: dequantize, add, quantize again.
 
-    What the second quantization rounds away is of the size of the adapter itself. The report prepared the model first
+    What the second quantization rounds away is of the size of the adapter itself. The original prepared the model first
     (`prepared_to_answer`). That changes no packed weight, and would only save embeddings and head in twice the size:
     the merged model is prepared when it is loaded.
     """

@@ -128,11 +128,11 @@ def jobs_of_rehearsal(rehearsal: Mapping[str, Any]) -> dict[str, Job]:
 def jobs_of_report(
     reported: Mapping[str, Any], config: Mapping[str, Any], seeds: list[int] | None = None, rungs: str = "core"
 ) -> dict[str, Job]:
-    """The paper scale's trainings with the times that the earlier report printed; it printed none for answering.
+    """The paper scale's trainings with the times that the original printed; it printed none for answering.
 
     Args:
         reported: reported.yaml.
-        config: config.yaml; an experiment that the report did not run takes the time of what it extends, and an
+        config: config.yaml; an experiment that the original did not run takes the time of what it extends, and an
             encoder's method that extends nothing that of full fine-tuning, which is the longest.
         seeds: of every experiment; None: those that config.yaml states.
         rungs: "core" or "all", as config.yaml's key `rungs`: whether experiments marked `rung: true` are left out.
