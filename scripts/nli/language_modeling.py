@@ -103,7 +103,7 @@ class PadTexts:
 
         Padding carries no loss, unless `loss_on` is "padded": then every position does, as with a collator that
         masks nothing. With `mask_end_token` every token equal to the padding token is left out of the loss, as the
-        original's `DataCollatorForLanguageModeling` does, so that an end token that doubles as padding is never learned.
+        original's `DataCollatorForLanguageModeling` does, so an end token that doubles as padding is never learned.
         """
         collate = DataCollatorForSeq2Seq(self.tokenizer, **self.padding)
         keys = ("input_ids", "attention_mask", "labels")
