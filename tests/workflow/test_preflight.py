@@ -34,13 +34,15 @@ def red_lines(output: str) -> list[str]:
     return re.findall(r"^fail +(\w+)", output, flags=re.MULTILINE)
 
 
+def red_anywhere(output: str) -> set[str]:
+    """The red lines but for two that the tests' own machine decides: free disk, and torch's build (CPU or CUDA)."""
+    return set(red_lines(output)) - {"disk", "versions"}
+
+
 def test_paper_run_without_a_gpu_stops_before_any_job(machine, tmp_path):
     done = snakemake("--cores", "1", *machine, check=False)
     assert done.returncode == 1
-    assert red_lines(done.stdout)[:2] == [
-        "gpu",
-        "network",
-    ]  # and torch's build where the tests' environment has no CUDA
+    assert red_anywhere(done.stdout) == {"gpu", "network"}
     assert "none: nvidia-smi failed with exit status 6: No devices were found" in done.stdout
     assert f"error: preflight: {', '.join(red_lines(done.stdout))} failed; nothing was started" in done.stdout
     assert "Traceback" not in done.stdout
@@ -56,7 +58,8 @@ def test_by_itself_it_shows_the_lines_and_fails_where_one_is_red(machine, tmp_pa
     done = snakemake("--cores", "1", "preflight", *machine, check=False)
     assert done.returncode == 1
     assert done.stdout.count("fail     gpu") == 1
-    assert "error: preflight: gpu, network" in done.stdout
+    assert red_anywhere(done.stdout) == {"gpu", "network"}
+    assert f"error: preflight: {', '.join(red_lines(done.stdout))} failed" in done.stdout
     assert "Some jobs failed" not in done.stdout
     assert TOKEN not in done.stdout
     for name in files_below(tmp_path / "results"):
@@ -64,10 +67,10 @@ def test_by_itself_it_shows_the_lines_and_fails_where_one_is_red(machine, tmp_pa
 
 
 def test_jobs_sent_elsewhere_need_no_gpu_here(machine):
-    # One seed: three times every encoder's results would want more disk than a small machine has.
-    done = snakemake("--executor", "slurm", "--jobs", "1", *machine, "seeds=[42]", check=False)
+    done = snakemake("--executor", "slurm", "--jobs", "1", *machine, check=False)
     assert "skipped  gpu         checked on the node" in done.stdout
-    assert "error: preflight: network" in done.stdout
+    assert red_anywhere(done.stdout) == {"network"}
+    assert f"error: preflight: {', '.join(red_lines(done.stdout))} failed" in done.stdout
 
 
 def test_gpu_that_is_asked_for_by_gres_is_a_gpu(machine, tmp_path, decoder_folder):
@@ -134,4 +137,4 @@ def test_with_containers_it_looks_at_the_machine_and_needs_no_image(machine, tmp
     done = snakemake("--cores", "1", "--use-apptainer", "preflight", *machine, check=False)
     assert "ok       containers  apptainer version 1.3.4" in done.stdout
     assert "skipped  versions    the containers bring their own" in done.stdout
-    assert red_lines(done.stdout) == ["gpu", "network"]
+    assert red_anywhere(done.stdout) == {"gpu", "network"}
