@@ -7,10 +7,11 @@ SNAKEFILES := Snakefile $(wildcard rules/*.smk)
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help demo study containers test test-system bench cluster-demo cluster-stop lint format schema lock clean
+.PHONY: help demo demo-models study containers test test-system bench cluster-demo cluster-stop lint format schema lock clean
 
 help:
 	@echo "make demo     the whole study on a laptop: synthetic pairs, tiny models, minutes"
+	@echo "make demo-models  the tiny models that ship in models/, from nothing: an hour"
 	@echo "make study    the reported study at paper scale: one GPU of 16 GB, days"
 	@echo "make test     the linters and the test suite"
 	@echo "make test-system  the study in containers, with a real Apptainer (on Debian as root: it is installed)"
@@ -26,6 +27,11 @@ demo: .venv/installed
 	@snakemake --cores $(CORES)
 	@echo "results/demo/report.html"
 	@echo "results/demo/report.pdf"
+
+demo-models: .venv/installed
+	snakemake demo_models --cores $(CORES) --configfile docs/demo_models.yaml --config results=results-models
+	rm -rf models
+	cp -r results-models/demo/models/described models
 
 study: .venv/installed
 	snakemake --cores $(CORES) --config scale=paper

@@ -3,8 +3,14 @@
 
 
 localrules:
+    demo_models,
     fetch_model,
     link_model,
+
+
+rule demo_models:
+    input:
+        expand("<study>/models/described/{role}", role=["encoder", "decoder"]),
 
 
 rule fetch_model:
@@ -69,6 +75,33 @@ rule make_model:
         cpu_job("pretrain the tiny {wildcards.role}")
     shell:
         "python scripts/make_model.py --role {wildcards.role} --corpus {input.corpus} --spec {input.spec}"
+        " --seed {params.seed} --threads {threads} --output-dir {output.model} > {log} 2>&1"
+
+
+rule describe_model:
+    input:
+        model="<study>/models/made/{role}",
+        spec="<study>/specs/models/{role}.json",
+        matched="<study>/data/matched.parquet",
+        mismatched="<study>/data/mismatched.parquet",
+        image=STUDY_FILE,
+    output:
+        model=directory("<study>/models/described/{role}"),
+    log:
+        "<study>/logs/describe_model/{role}.log",
+    container:
+        STUDY_IMAGE
+    threads: JOB_THREADS
+    resources:
+        mem_mb=resource("mem_mb", "cpu"),
+        runtime=resource("runtime", "cpu"),
+    params:
+        seed=STUDY.data.seed,
+    message:
+        cpu_job("score and describe the tiny {wildcards.role}")
+    shell:
+        "python scripts/describe_model.py --role {wildcards.role} --model {input.model} --spec {input.spec}"
+        " --split matched={input.matched} --split mismatched={input.mismatched}"
         " --seed {params.seed} --threads {threads} --output-dir {output.model} > {log} 2>&1"
 
 

@@ -1,8 +1,8 @@
 """From config.yaml to the resolved study: the scale's differences, the command line, families and `extends`.
 
-Order of precedence, weakest first: the file's body, `scales: <scale>:`, `--config` on the command line. An
-experiment is its family's defaults, then what it extends, then what it states itself. `seeds` on the command line are
-those of every experiment, whatever seeds the file states for some.
+Order of precedence, weakest first: the file's body, `scales: <scale>:`, with data that are not synthetic that scale's
+`own_data:`, `--config` on the command line. An experiment is its family's defaults, then what it extends, then what it
+states itself. `seeds` on the command line are those of every experiment, whatever seeds the file states for some.
 """
 
 import copy
@@ -51,9 +51,12 @@ def load_study(config: Mapping[str, Any], overrides: Mapping[str, Any] | None = 
     scale = body.get("scale")
     if scale not in scales:
         raise StudyError(f"{FILE}: scale: {unknown(str(scale), scales)}")
-    overlay = expect_mapping(scales[scale] or {}, f"scales.{scale}")
+    overlay = dict(expect_mapping(scales[scale] or {}, f"scales.{scale}"))
+    own_data = expect_mapping(overlay.pop("own_data", None) or {}, f"scales.{scale}.own_data")
     overrides.pop("scales", None)
     resolved = deep_merge(body, overlay)
+    if source_of(deep_merge(resolved, overrides)) != "synthetic":
+        resolved = deep_merge(resolved, own_data)
     if "seeds" in overrides:
         drop_stated_seeds(resolved)
     resolved = deep_merge(resolved, overrides)
@@ -66,6 +69,11 @@ def load_study(config: Mapping[str, Any], overrides: Mapping[str, Any] | None = 
         return Study.model_validate(resolved).without_rungs()
     except ValidationError as error:
         raise StudyError("\n".join(describe(item) for item in own_errors(error.errors(), stated))) from None
+
+
+def source_of(resolved: Mapping[str, Any]) -> Any:
+    """Where the data come from; None if that is not stated."""
+    return expect_mapping(resolved.get("data") or {}, "data").get("source")
 
 
 def drop_stated_seeds(resolved: dict[str, Any]) -> None:

@@ -35,7 +35,13 @@ def file_schema() -> dict[str, Any]:
         "additionalProperties": False,
     }
     properties["families"] = {"type": "object", "properties": parts, "additionalProperties": False}
-    scale = {"type": "object", "properties": dict(properties), "additionalProperties": False}
+    own_data = {
+        "type": "object",
+        "description": "what this scale does differently with data that are not synthetic",
+        "properties": dict(properties),
+        "additionalProperties": False,
+    }
+    scale = {"type": "object", "properties": {**properties, "own_data": own_data}, "additionalProperties": False}
     definitions["Scale"] = scale
     properties["scales"] = {"type": "object", "additionalProperties": {"$ref": "#/$defs/Scale"}}
     return {

@@ -86,11 +86,18 @@ class EncoderRecipe(Recipe):
     hypothesis_mlm_probability: Probability = Field(description="in the hypothesis, where the connective is shown")
     connective: Connective
     connective_weight: NonNegativeFloat = Field(description="further weight of the connective in the loss")
+    position_shift: NonNegative = Field(description="a text starts up to so many positions late, as behind a prompt")
 
 
 class DecoderRecipe(Recipe):
     kv_heads: Positive = Field(description="key-value heads of grouped-query attention")
-    answer_weight: PositiveFloat = Field(description="weight of the verdict's token in the loss")
+    plain_steps: NonNegative = Field(description="first steps, from texts in one layout under the same names")
+    plain_share: Probability = Field(description="share of them in the steps that follow")
+    agreed_steps: NonNegative = Field(description="first steps, in which all annotators give the pair's label")
+    answer_weight: PositiveFloat = Field(description="weight of the first label's token in the loss")
+    vote_weight: PositiveFloat = Field(description="weight of the further annotators' labels")
+    agreement: Probability = Field(description="probability that an annotator gives the pair's label")
+    examples: Probability = Field(description="share of the texts that begin with another pair and its label")
     token_fraction: PositiveFloat = Field(le=1, description="share of the other tokens that carry the loss")
 
 

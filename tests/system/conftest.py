@@ -11,7 +11,17 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-LEFT_OUT = (".venv", ".snakemake", "results", "cache", "*.sif", "__pycache__", ".pytest_cache", ".ruff_cache")
+LEFT_OUT = (
+    ".venv",
+    ".snakemake",
+    "results",
+    "results-*",
+    "cache",
+    "*.sif",
+    "__pycache__",
+    ".pytest_cache",
+    ".ruff_cache",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

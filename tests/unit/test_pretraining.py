@@ -1,6 +1,7 @@
 """Pretraining of the demo's tiny models: tokenizers, masking, batches, determinism, and the saved layout."""
 
 import copy
+import hashlib
 import json
 
 import numpy as np
@@ -11,9 +12,11 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokeniz
 
 from nli import synthetic
 from nli.errors import StudyError
-from nli.pretraining.decoder import FORMATS, make_decoder
+from nli.pretraining.card import encoder_scores, model_files, read_card, write_card
+from nli.pretraining.decoder import make_decoder, staged_batches, weighted_sequences
 from nli.pretraining.encoder import encode_pairs, make_encoder, mask_tokens, masked_batch
 from nli.pretraining.loop import grouped_batches
+from nli.pretraining.texts import LAYOUTS, draw_texts, draw_votes, plain_texts
 from nli.pretraining.tokenizers import ANSWERS, CONNECTIVES, train_decoder_tokenizer, train_encoder_tokenizer
 
 SMALL = {"layers": 1, "hidden_size": 32, "vocab_size": 700, "steps": 4, "batch_size": 6}
@@ -57,12 +60,63 @@ def test_every_label_word_is_one_token(corpus, word):
         assert len(tokenizer(text, add_special_tokens=False)["input_ids"]) == 1
 
 
-def test_corpus_formats_are_not_the_studys_prompts_or_texts(demo_study):
-    texts = [prompt.text for prompt in demo_study.prompts.values()]
-    texts += [getattr(experiment, "text", "") for experiment in demo_study.experiments.values()]
-    for pattern in FORMATS:
-        frame = pattern.split("{hypothesis}")[0]
-        assert not any(frame in text for text in texts)
+def test_no_text_of_the_corpus_is_laid_out_and_named_as_one_of_the_studys(demo_study):
+    studys = [prompt.text for prompt in demo_study.prompts.values()]
+    studys += [getattr(experiment, "text", None) or "" for experiment in demo_study.experiments.values()]
+    corpus = pd.DataFrame({"premise": "{premise}", "hypothesis": "{hypothesis}", "label": [0, 1, 2] * 1000})
+    frames = {text.body for text in draw_texts(corpus, np.random.default_rng(0), 0.6, 0.0)}
+    assert len(frames) > 1000
+    assert not [frame for frame in frames if any(frame.split("{hypothesis}")[0] in text for text in studys)]
+
+
+def test_texts_have_every_layout_and_the_labels_of_their_pairs():
+    rows = [("A dog.", "An animal.", label) for label in (0, 1, 2) for _ in range(400)]
+    corpus = pd.DataFrame(rows, columns=["premise", "hypothesis", "label"])
+    texts = draw_texts(corpus, np.random.default_rng(0), agreement=1.0, examples=0.3)
+    positions = {word.lower(): i for words in ANSWERS for i, word in enumerate(words)}
+    for label, text in zip(corpus["label"], texts, strict=True):
+        assert {positions[answer.strip().lower()] for answer in text.answers} == {label}
+        assert text.body.count("A dog.") <= 2
+    assert {len(text.answers) for text in texts} == {1, 5}
+    with_example = [text for text in texts if text.body.count("A dog.") == 2]
+    assert len(with_example) / len(texts) == pytest.approx(0.3 * 7 / 9, abs=0.04)
+    assert any("[/" in text.body for text in texts)
+    assert len(LAYOUTS) == 8
+
+
+def test_plain_texts_come_first_alone_and_keep_their_share_afterwards(corpus, demo_study):
+    made = recipe(demo_study, "decoder", plain_steps=20, agreed_steps=220, plain_share=0.25)
+    batches = staged_batches(corpus, np.full(3 * len(corpus), 9), made, np.random.default_rng(0))
+    lists = np.array([np.unique(rows // len(corpus)).tolist() for rows, _ in zip(batches, range(420), strict=False)])
+    assert lists.shape == (420, 1)  # no batch takes from two lists
+    assert set(lists[:20, 0]) == {0}
+    assert set(lists[20:220, 0]) == {0, 1}
+    assert set(lists[220:, 0]) == {0, 2}
+    assert (lists[20:] == 0).mean() == pytest.approx(0.25, abs=0.08)
+    assert {text.body.split("\n")[-1] for text in plain_texts(corpus)} == {"Class:"}
+
+
+def test_annotators_agree_as_often_as_stated():
+    rng = np.random.default_rng(0)
+    votes = np.array([draw_votes(1, rng, 0.6) for _ in range(2000)])
+    assert votes.shape == (2000, 5)
+    assert [(votes == label).mean() for label in (0, 1, 2)] == pytest.approx([0.2, 0.6, 0.2], abs=0.02)
+
+
+def test_the_first_label_and_the_votes_weigh_as_stated(corpus, demo_study):
+    made = recipe(demo_study, "decoder", max_length=40, answer_weight=7, vote_weight=2)
+    tokenizer = train_decoder_tokenizer(corpus, 900, 64)
+    texts = draw_texts(corpus, np.random.default_rng(0), 0.6, 0.1)
+    sequences, weights = weighted_sequences(texts, tokenizer, made)
+    words = {f"{space}{word}" for group in ANSWERS for word in group for space in ("", " ")}
+    assert max(map(len, sequences)) <= 40
+    for ids, weight in zip(sequences, weights, strict=True):
+        assert len(ids) == len(weight)
+        assert (ids[0], ids[-1]) == (tokenizer.bos_token_id, tokenizer.eos_token_id)
+        first = weight.index(7)
+        assert tokenizer.decode(ids[first]) in words
+        assert weight[first + 1 : -1] in ([], [2] * 4)
+        assert weight[:first] == [1] * first
 
 
 def test_masking_touches_the_chosen_tokens_only():
@@ -141,3 +195,34 @@ def test_long_rows_are_cut_to_the_maximal_length(corpus, encoder_tokenizer):
     long = corpus.head(3).assign(premise="Anna works. " * 60, hypothesis="Tom works. " * 60)
     for premise, hypothesis in encode_pairs(encoder_tokenizer, long, 40):
         assert len(premise) + len(hypothesis) + 6 == 40
+
+
+@pytest.mark.parametrize(("role", "make"), [("encoder", make_encoder), ("decoder", make_decoder)])
+def test_card_holds_recipe_hashes_and_scores(corpus, tmp_path, demo_study, role, make):
+    made = recipe(demo_study, role)
+    make(corpus, tmp_path, made, 1)
+    rows = corpus.head(30)
+    write_card(tmp_path, role, {"source": "made", "recipe": made}, {"matched": rows, "mismatched": rows}, 1, "0123abc")
+    card = read_card(tmp_path)
+    assert card["made"] == {"commit": "0123abc", "seed": 1, "recipe": made}
+    assert sorted(card["files"]) == [path.name for path in model_files(tmp_path)]
+    for name, digest in card["files"].items():
+        assert digest == hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+    scores = [line for line in (tmp_path / "README.md").read_text().splitlines() if line.startswith("| ")][1:]
+    assert len(scores) == {"encoder": 1, "decoder": 8}[role]
+    for line in scores:
+        _, matched, mismatched = line.strip("| ").split(" | ")
+        assert matched == mismatched  # the same pairs
+        assert 0 <= float(matched) <= 100
+
+
+def test_card_scores_what_the_model_says(tmp_path, corpus, demo_study):
+    """An encoder whose output bias decides scores the share of the label that the bias names."""
+    make_encoder(corpus, tmp_path, recipe(demo_study, "encoder"), 1)
+    model = AutoModelForMaskedLM.from_pretrained(tmp_path)
+    word = AutoTokenizer.from_pretrained(tmp_path).convert_tokens_to_ids("Ġ" + CONNECTIVES[2])
+    with torch.no_grad():
+        model.lm_head.bias[word] = 1000
+    model.save_pretrained(tmp_path)
+    rows = corpus.head(50)
+    assert encoder_scores(tmp_path, rows) == {"masked connective": pytest.approx((rows["label"] == 2).mean())}

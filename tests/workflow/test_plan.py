@@ -54,11 +54,28 @@ def test_paper_scale_fetches_and_pretrains_nothing(plan):
     assert "make_model" not in jobs
 
 
+def test_demo_takes_the_models_that_ship_and_own_data_get_their_own(plan, tmp_path):
+    assert "make_model" not in plan()
+    for name in ("train", "validation_matched", "validation_mismatched"):
+        (tmp_path / f"{name}.jsonl").write_text('{"premise": "a", "hypothesis": "b", "label": "neutral"}\n')
+    data = f"data={{source: files, path: {tmp_path}}}"
+    own = plan(data)
+    assert own["make_model"] == 2
+    assert "link_model" not in own
+    assert plan(data, "models={encoder: {source: path}, decoder: {source: path}}")["link_model"] == 2
+
+
+def test_models_that_ship_are_made_from_nothing_by_their_own_command():
+    jobs = planned_jobs("demo_models", "--configfile", "docs/demo_models.yaml", "--config", "results=results-models")
+    assert (jobs["make_model"], jobs["describe_model"], jobs["sample_data"]) == (2, 2, 1)
+    assert "finetune_roberta" not in jobs
+
+
 def test_seeds_multiply_the_runs_but_not_the_models_or_specs(plan):
     one, three = plan(), plan("seeds=[1,2,3]")
     assert three["finetune_roberta"] == 3 * one["finetune_roberta"]
     assert three["write_spec"] == one["write_spec"]
-    assert three["make_model"] == one["make_model"]
+    assert three["link_model"] == one["link_model"] == 2
 
 
 def test_encoders_of_the_paper_scale_run_with_their_own_seeds_unless_told_otherwise(plan):
@@ -148,7 +165,7 @@ def test_checkpoints_belong_to_one_spec_one_base_model_and_one_draw_of_the_data(
     assert folder("finished_only=false") == same
     changed = [
         "experiments={roberta/lora: {lora: {r: 4}}}",
-        "models={encoder: {recipe: {steps: 7}}}",
+        "models={encoder: {source: made, recipe: {steps: 7}}}",
         "data={train_examples: 9}",
     ]
     assert len({same, *(folder(setting) for setting in changed)}) == 4

@@ -1,5 +1,7 @@
 """A tiny Llama with grouped-query attention: a causal language model that has read pairs with a verdict."""
 
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -9,28 +11,8 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from nli.pretraining.loop import grouped_batches, optimise, pad
-from nli.pretraining.tokenizers import ANSWERS, train_decoder_tokenizer
-
-# Formats of the decoder's corpus, two for each of the answer sets in turn. None is a prompt or a training text
-# of the study, though they are of their kind, as some that a large model has read are.
-FORMATS = (
-    "[Text]: {premise} [Claim]: {hypothesis} [/END]",
-    "### Fact: {premise}\n\n### Guess: {hypothesis}\n\n### Class:",
-    "text: {premise}\nclaim: {hypothesis}\nVerdict:",
-    'Text: "{premise}"\nClaim: "{hypothesis}"\nRelation:',
-    "Given: {premise}\nThen: {hypothesis}\nReply:",
-    "text: {premise}\nclaim: {hypothesis}\nDoes it follow?",
-)
-
-
-def decoder_texts(corpus: pd.DataFrame, rng: np.random.Generator) -> list[tuple[str, str]]:
-    """(text before the answer, answer) of every pair, in a random one of the formats."""
-    formats = rng.integers(len(FORMATS), size=len(corpus))
-    texts = []
-    for row, which in zip(corpus.itertuples(), formats, strict=True):
-        text = FORMATS[which].format(premise=row.premise, hypothesis=row.hypothesis)
-        texts.append((text, " " + ANSWERS[which // 2][row.label]))
-    return texts
+from nli.pretraining.texts import Text, draw_texts, plain_texts
+from nli.pretraining.tokenizers import train_decoder_tokenizer
 
 
 def tiny_llama(tokenizer: PreTrainedTokenizerFast, recipe: dict[str, Any]) -> LlamaForCausalLM:
@@ -60,43 +42,77 @@ def tiny_llama(tokenizer: PreTrainedTokenizerFast, recipe: dict[str, Any]) -> Ll
     return model
 
 
+def weighted_sequences(
+    texts: list[Text], tokenizer: PreTrainedTokenizerFast, recipe: dict[str, Any]
+) -> tuple[list[list[int]], list[list[int]]]:
+    """Token ids of every text and their weights in the loss.
+
+    A text that is longer than `max_length` loses tokens behind its begin token.
+    """
+    bodies = tokenizer([text.body for text in texts], add_special_tokens=False)["input_ids"]
+    sequences, weights = [], []
+    for body, text in zip(bodies, texts, strict=True):
+        first, *votes = tokenizer(text.answers, add_special_tokens=False)["input_ids"]
+        votes = [token for vote in votes for token in vote]
+        body = body[-(recipe["max_length"] - len(first) - len(votes) - 2) :]
+        sequences.append([tokenizer.bos_token_id, *body, *first, *votes, tokenizer.eos_token_id])
+        read = [1] * (len(body) + len(first))
+        weights.append([*read, recipe["answer_weight"], *([recipe["vote_weight"]] * len(votes)), 1])
+    return sequences, weights
+
+
+def staged_batches(
+    corpus: pd.DataFrame, lengths: np.ndarray, recipe: dict[str, Any], rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Batches of three lists of texts: the plain ones alone, then those of one mind, at last those of many.
+
+    From `plain_steps` on a share `plain_share` is still of plain texts; annotators agree up to `agreed_steps`.
+
+    Args:
+        lengths: of the texts of the three lists, one after the other, each with a text for every pair.
+    """
+    plain, agreed, divided = (
+        grouped_batches(corpus["premise"], part, recipe["batch_size"], rng) for part in np.split(lengths, 3)
+    )
+    for step in count():
+        if step < recipe["plain_steps"] or rng.random() < recipe["plain_share"]:
+            yield next(plain)
+        elif step < recipe["agreed_steps"]:
+            yield next(agreed) + len(corpus)
+        else:
+            yield next(divided) + 2 * len(corpus)
+
+
 def pretrain_decoder(
     corpus: pd.DataFrame, tokenizer: PreTrainedTokenizerFast, recipe: dict[str, Any], seed: int
 ) -> LlamaForCausalLM:
-    """A tiny Llama with grouped-query attention; the token of the answer weighs `answer_weight` in the loss."""
+    """A tiny Llama with grouped-query attention; the token of the first label weighs `answer_weight` in the loss.
+
+    It learns to compare two sentences from texts in one layout, which takes a fraction of the steps that it takes
+    in all of them at once, and reads the others from there; that annotators differ it learns last.
+    """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     model = tiny_llama(tokenizer, recipe)
-    texts = decoder_texts(corpus, rng)
-    bodies = tokenizer([body for body, _ in texts])["input_ids"]
-    answers = tokenizer([answer for _, answer in texts], add_special_tokens=False)["input_ids"]
-    room = recipe["max_length"] - max(map(len, answers)) - 1
-    bos = tokenizer.bos_token_id
-    bodies = [ids if len(ids) <= room else [bos, *ids[-room + 1 :]] for ids in bodies]
-    sequences = [[*body, *answer, tokenizer.eos_token_id] for body, answer in zip(bodies, answers, strict=True)]
-    lengths = np.array([len(ids) for ids in sequences])
+    texts = plain_texts(corpus)
+    for agreement in (1.0, recipe["agreement"]):
+        texts += draw_texts(corpus, rng, agreement, recipe["examples"])
+    sequences, weights = weighted_sequences(texts, tokenizer, recipe)
 
     def loss_of(rows: np.ndarray) -> tuple[torch.Tensor, dict[str, float]]:
-        ids = pad([sequences[row] for row in rows], -100)
-        weights = (ids != -100).float()
-        for i, row in enumerate(rows):
-            weights[i, len(bodies[row]) : len(bodies[row]) + len(answers[row])] = recipe["answer_weight"]
-        hidden = model.model(ids.clamp(min=0))[0][:, :-1]
-        targets, weights = ids[:, 1:], weights[:, 1:]
+        ids, weight = pad([sequences[row] for row in rows], -100), pad([weights[row] for row in rows], 0)
+        targets, weight = ids[:, 1:], weight[:, 1:].float()
         # The answers, and a random part of the other tokens: the vocabulary's logits cost most of a step.
-        kept = (targets != -100) & (torch.rand(targets.shape) < recipe["token_fraction"])
-        kept |= weights > 1
-        logits = model.lm_head(hidden[kept])
-        losses = torch.nn.functional.cross_entropy(logits, targets[kept], reduction="none")
-        weights = weights[kept]
-        figures = {
-            "token loss": losses.mean().item(),
-            "answer loss": losses[weights > 1].mean().item(),
-        }
-        return (losses * weights).sum() / weights.sum(), figures
+        kept = (weight > 1) | ((weight > 0) & (torch.rand(targets.shape) < recipe["token_fraction"]))
+        hidden = model.model(ids.clamp(min=0))[0][:, :-1]
+        losses = torch.nn.functional.cross_entropy(model.lm_head(hidden[kept]), targets[kept], reduction="none")
+        weight = weight[kept]
+        first = weight == recipe["answer_weight"]
+        figures = {"token loss": losses[weight == 1].mean().item(), "answer loss": losses[first].mean().item()}
+        return (losses * weight).sum() / weight.sum(), figures
 
-    batches = grouped_batches(corpus["premise"], lengths, recipe["batch_size"], rng)
-    optimise(model, batches, loss_of, recipe)
+    lengths = np.array([len(ids) for ids in sequences])
+    optimise(model, staged_batches(corpus, lengths, recipe, rng), loss_of, recipe)
     return model
 
 

@@ -129,7 +129,10 @@ def pretrain_encoder(
     def loss_of(rows: np.ndarray) -> tuple[torch.Tensor, dict[str, float]]:
         words = [connectives[labels[row]] for row in rows]
         batch = masked_batch([pairs[row] for row in rows], words, tokenizer, recipe)
-        hidden = model.roberta(batch.inputs, attention_mask=batch.attention_mask)[0]
+        # Positions start anywhere: a text that follows a prompt of virtual tokens is read as one that follows none.
+        starts = torch.randint(recipe["position_shift"] + 1, (len(rows), 1)) + model.config.pad_token_id + 1
+        positions = starts + torch.arange(batch.inputs.shape[1])
+        hidden = model.roberta(batch.inputs, attention_mask=batch.attention_mask, position_ids=positions)[0]
         logits = model.lm_head(hidden[batch.predicted])  # only where something is predicted
         targets = batch.targets[batch.predicted]
         losses = torch.nn.functional.cross_entropy(logits, targets, reduction="none")

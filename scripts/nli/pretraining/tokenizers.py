@@ -14,8 +14,24 @@ ANSWERS = (
     ("entailment", "neutral", "contradiction"),
     ("Yes", "Maybe", "No"),
 )
-# Words of the study's prompts, so that the tokenizer knows them; the model never sees them in a prompt's order.
-PROMPT_WORDS = "premise hypothesis Premise Hypothesis Label Answer Example Task INST Now classify following"
+# Names of premise, hypothesis and label in the decoder's corpus; the study's own stand last.
+PREMISES = ("Text", "Fact", "Given", "Passage", "Source", "Context", "First", "Known", "Report", "Premise")
+HYPOTHESES = ("Claim", "Guess", "Then", "Idea", "Target", "Second", "Thought", "Sentence", "Reading", "Hypothesis")
+CUES = (
+    "Class",
+    "Verdict",
+    "Relation",
+    "Reply",
+    "Judgement",
+    "Result",
+    "Outcome",
+    "Choice",
+    "Finding",
+    "Label",
+    "Answer",
+)
+# Further words of the study's prompts.
+PROMPT_WORDS = ("Example", "Task", "INST", "Now", "classify", "following")
 
 
 def _bpe(texts: Iterator[str], vocab_size: int, special_tokens: list[str]) -> Tokenizer:
@@ -34,8 +50,11 @@ def _bpe(texts: Iterator[str], vocab_size: int, special_tokens: list[str]) -> To
 
 
 def tokenizer_texts(corpus: pd.DataFrame) -> Iterator[str]:
-    """The corpus, and the words that must be single tokens: labels, answers, connectives, prompt words."""
-    words = [word for group in (CONNECTIVES, *ANSWERS) for word in group] + PROMPT_WORDS.split()
+    """The corpus, and the words that must be single tokens: connectives, labels, names in every case, prompt words."""
+    words = [word for group in (CONNECTIVES, *ANSWERS, PROMPT_WORDS) for word in group]
+    for name in (*PREMISES, *HYPOTHESES, *CUES):
+        words += [name, name.lower()]
+    words += [cue.upper() for cue in CUES]
     yield from corpus["premise"]
     yield from corpus["hypothesis"]
     for word in words:  # often enough to be merged before any rare piece of the corpus

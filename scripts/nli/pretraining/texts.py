@@ -1,0 +1,102 @@
+"""The texts that the tiny decoder reads: pairs with a verdict, in many layouts and under many names.
+
+None is a prompt or a training text of the study, though they are of their kind, as some that a large model has read
+are: a layout of the study appears under other names, and its names in other layouts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from nli.labels import LABELS
+from nli.pretraining.tokenizers import ANSWERS, CUES, HYPOTHESES, PREMISES
+
+LAYOUTS = {
+    "tags": "[{p}]: {premise} [{h}]: {hypothesis} [/{tag}]",  # five annotators' votes follow
+    "headings": "### {p}: {premise}\n\n### {h}: {hypothesis}\n\n### {c}:",
+    "lines": "{p}: {premise}\n{h}: {hypothesis}\n{c}:",
+    "quotes": '{p}: "{premise}"\n{h}: "{hypothesis}"\n{c}:',
+    "one line": "{p}: {premise} {h}: {hypothesis} {c}:",
+    "dashes": "{p} - {premise}\n{h} - {hypothesis}\n{c} -",
+    "options": "{p}: {premise}\n{h}: {hypothesis}\n{c} ({options}):",
+    "question": "{p}: {premise}\n{h}: {hypothesis}\n{question} {c}:",
+}
+QUESTIONS = (
+    "Is it so?",
+    "Is this true?",
+    "Can we say this?",
+    "Is it right? Yes, No or Maybe?",
+    "Is it certain, given the above?",
+    "Are they of one mind? Maybe, Yes or No?",
+)
+WITH_STUDY_NAMES = ("one line", "dashes")  # the study has neither layout
+QUIZZES = ("headings", "question")  # answered by yes, maybe or no
+VOTES = 5  # as MultiNLI's validation pairs have
+
+
+@dataclass(frozen=True)
+class Text:
+    """What is read, and the words that follow it: the first and the further votes of annotators."""
+
+    body: str
+    answers: list[str]
+
+
+def pick(rng: np.random.Generator, options):
+    return options[rng.integers(len(options))]
+
+
+def draw_names(layout: str, rng: np.random.Generator) -> tuple[str, str, str]:
+    """What a layout calls premise, hypothesis and label: the study's names only where the study lays out otherwise."""
+    if layout in WITH_STUDY_NAMES and rng.random() < 0.6:
+        names = PREMISES[-1], HYPOTHESES[-1], pick(rng, CUES[-2:])
+    else:
+        names = pick(rng, PREMISES[:-1]), pick(rng, HYPOTHESES[:-1]), pick(rng, CUES[:-2])
+    return tuple(name.lower() for name in names) if rng.random() < 0.4 else names
+
+
+def words_for(layout: str, names: tuple[str, str, str]) -> tuple[str, ...]:
+    """The words for the three labels: yes, maybe and no in a quiz; the others' capitals are the names'."""
+    return ANSWERS[2] if layout in QUIZZES else ANSWERS[0] if names[2][0].isupper() else ANSWERS[1]
+
+
+def draw_votes(label: int, rng: np.random.Generator, agreement: float) -> list[int]:
+    """Labels of five annotators, each with probability `agreement` the pair's and else one of the other two."""
+    others = [other for other in range(len(LABELS)) if other != label]
+    return [label if rng.random() < agreement else others[rng.integers(2)] for _ in range(VOTES)]
+
+
+def fill_layout(
+    layout: str, pair: tuple[str, str], names: tuple[str, str, str], options: Sequence[str], question: str
+) -> str:
+    """A layout's text up to the label."""
+    (premise, hypothesis), (p, h, c) = pair, names
+    words = {"premise": premise, "hypothesis": hypothesis, "p": p, "h": h, "c": c, "tag": c.upper()}
+    return LAYOUTS[layout].format(**words, options=", ".join(options), question=question)
+
+
+def plain_texts(corpus: pd.DataFrame) -> list[Text]:
+    """Every pair in the same layout, under the same names, with its label."""
+    names = PREMISES[0], HYPOTHESES[0], CUES[0]
+    pairs = zip(corpus["premise"], corpus["hypothesis"], corpus["label"], strict=True)
+    return [Text(fill_layout("lines", pair, names, (), ""), [f" {ANSWERS[0][label]}"]) for *pair, label in pairs]
+
+
+def draw_texts(corpus: pd.DataFrame, rng: np.random.Generator, agreement: float, examples: float) -> list[Text]:
+    """One text for every pair of the corpus; a share `examples` of them begin with another pair and its label."""
+    pairs = list(zip(corpus["premise"], corpus["hypothesis"], corpus["label"], strict=True))
+    texts = []
+    for *pair, label in pairs:
+        layout = pick(rng, (*LAYOUTS, "tags"))
+        names = draw_names(layout, rng)
+        words = words_for(layout, names)
+        frame = names, [words[i] for i in rng.permutation(len(LABELS))], pick(rng, QUESTIONS)
+        labels = draw_votes(label, rng, agreement) if layout == "tags" else [label]
+        body = fill_layout(layout, pair, *frame)
+        if layout != "tags" and rng.random() < examples:
+            *other, its_label = pick(rng, pairs)
+            body = f"{fill_layout(layout, other, *frame)} {words[its_label]}\n\n{body}"
+        texts.append(Text(body, [f" {words[label]}" for label in labels]))
+    return texts
