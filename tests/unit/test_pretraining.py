@@ -19,7 +19,7 @@ from nli.pretraining.loop import grouped_batches
 from nli.pretraining.texts import LAYOUTS, draw_texts, draw_votes, plain_texts
 from nli.pretraining.tokenizers import ANSWERS, CONNECTIVES, train_decoder_tokenizer, train_encoder_tokenizer
 
-SMALL = {"layers": 1, "hidden_size": 32, "vocab_size": 700, "steps": 4, "batch_size": 6}
+SMALL = {"layers": 1, "hidden_size": 32, "vocab_size": 1000, "steps": 4, "batch_size": 6}
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ QUESTIONS = (
     "Are they of one mind? Maybe, Yes or No?",
 )
 WITH_STUDY_NAMES = ("one line", "dashes")  # the study has neither layout
-QUIZZES = ("headings", "question")  # answered by yes, maybe or no
+QUIZZES = ("headings", "question", "one line")  # answered by yes, maybe or no, whatever the names
 VOTES = 5  # as MultiNLI's validation pairs have
 
 
