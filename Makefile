@@ -32,6 +32,7 @@ demo-models: .venv/installed
 	snakemake demo_models --cores $(CORES) --configfile docs/demo_models.yaml --config results=results-models
 	rm -rf models
 	cp -r results-models/demo/models/described models
+	rm -f models/*/.snakemake_timestamp
 
 study: .venv/installed
 	snakemake --cores $(CORES) --config scale=paper

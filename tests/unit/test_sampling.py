@@ -321,7 +321,7 @@ def test_demo_has_the_sizes_it_asks_for_and_no_premise_of_tune_elsewhere(config)
     sizes = config["scales"]["demo"]["data"]["synthetic"]
     raw = data.load_synthetic(sizes, seed=42)
     splits, warnings = draw(raw, train_fraction=1.0, tune_examples=1000)
-    assert [len(splits[name]) for name in ("train", "tune", "matched", "mismatched")] == [3000, 1000, 1500, 1500]
+    assert [len(splits[name]) for name in ("train", "tune", "matched", "mismatched")] == [4500, 1000, 3000, 1500]
     assert warnings == []
     for name in ("train", "matched", "mismatched"):
         assert not set(splits["tune"]["premise_id"]) & set(splits[name]["premise_id"]), name

@@ -113,7 +113,8 @@ def write_card(
 
 def model_files(folder: Path) -> list[Path]:
     """The files of a model's folder that its card holds the hashes of."""
-    return sorted(path for path in folder.iterdir() if path.is_file() and path.name not in (CARD, "source.json"))
+    files = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
+    return sorted(path for path in files if path.name not in (CARD, "source.json"))
 
 
 def read_card(folder: Path) -> dict[str, Any]:
