@@ -7,14 +7,13 @@ again. Prints a Markdown table, or puts it between the marks of TABLE (docs/demo
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
-
-from nli.files import read_json
 
 ROOT = Path(__file__).parents[1]
 SEEDS = range(1, 6)
@@ -32,7 +31,7 @@ def run_demo(folder: Path, seed: int, variables: dict[str, str]) -> dict[str, An
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, **variables}, capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(done.stdout[-3000:] + done.stderr[-3000:])
-    return read_json(ladders)
+    return json.loads(ladders.read_text())
 
 
 def claims_of(ladders: dict[str, Any]) -> dict[tuple[str, str, str], tuple[str, float]]:
