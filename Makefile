@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 help:
 	@echo "make demo     the whole study on a laptop: synthetic pairs, tiny models, minutes"
-	@echo "make demo-models  the tiny models that ship in models/, from nothing: an hour"
+	@echo "make demo-models  the tiny models that ship in models/, from nothing: half an hour"
 	@echo "make study    the reported study at paper scale: one GPU of 16 GB, days"
 	@echo "make test     the linters and the test suite"
 	@echo "make test-system  the study in containers, with a real Apptainer (on Debian as root: it is installed)"

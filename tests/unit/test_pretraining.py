@@ -12,9 +12,16 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokeniz
 
 from nli import synthetic
 from nli.errors import StudyError
-from nli.pretraining.card import encoder_scores, model_files, read_card, write_card
+from nli.pretraining.card import decoder_scores, encoder_scores, model_files, read_card, write_card
 from nli.pretraining.decoder import make_decoder, staged_batches, weighted_sequences
-from nli.pretraining.encoder import encode_pairs, make_encoder, mask_tokens, masked_batch
+from nli.pretraining.encoder import (
+    encode_pairs,
+    make_encoder,
+    mask_tokens,
+    masked_batch,
+    pretrain_encoder,
+    tiny_roberta,
+)
 from nli.pretraining.loop import grouped_batches
 from nli.pretraining.texts import LAYOUTS, draw_texts, draw_votes, plain_texts
 from nli.pretraining.tokenizers import ANSWERS, CONNECTIVES, train_decoder_tokenizer, train_encoder_tokenizer
@@ -226,3 +233,28 @@ def test_card_scores_what_the_model_says(tmp_path, corpus, demo_study):
     model.save_pretrained(tmp_path)
     rows = corpus.head(50)
     assert encoder_scores(tmp_path, rows) == {"masked connective": pytest.approx((rows["label"] == 2).mean())}
+
+
+def test_card_of_a_decoder_scores_every_layout(tmp_path, corpus, demo_study):
+    """Where no word is more probable than another the first is taken, entailment's, in every layout."""
+    make_decoder(corpus, tmp_path, recipe(demo_study, "decoder"), 1)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path)
+    with torch.no_grad():
+        model.lm_head.weight.zero_()
+    model.save_pretrained(tmp_path)
+    rows = corpus.head(50)
+    scores = decoder_scores(tmp_path, rows)
+    assert list(scores.values()) == pytest.approx([(rows["label"] == 0).mean()] * 8)
+
+
+@pytest.mark.parametrize(("shift", "moved"), [(0, False), (40, True)])
+def test_positions_behind_the_longest_text_are_trained_where_texts_start_late(
+    corpus, encoder_tokenizer, demo_study, shift, moved
+):
+    made = recipe(demo_study, "encoder", weight_decay=0.0, position_shift=shift, steps=6)
+    trained = pretrain_encoder(corpus, encoder_tokenizer, made, seed=1)
+    torch.manual_seed(1)
+    start = tiny_roberta(encoder_tokenizer, made)
+    first = made["max_length"] + 4  # texts are at most max_length long, and positions count from 2
+    rows = [model.roberta.embeddings.position_embeddings.weight[first:] for model in (start, trained)]
+    assert torch.equal(*rows) != moved
