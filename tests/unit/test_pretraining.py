@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -83,11 +84,19 @@ def test_texts_have_every_layout_and_the_labels_of_their_pairs():
     positions = {word.lower(): i for words in ANSWERS for i, word in enumerate(words)}
     for label, text in zip(corpus["label"], texts, strict=True):
         assert {positions[answer.strip().lower()] for answer in text.answers} == {label}
-        assert text.body.count("A dog.") <= 2
     assert {len(text.answers) for text in texts} == {1, 5}
-    with_example = [text for text in texts if text.body.count("A dog.") == 2]
+    with_example = [text for text in texts if any(f" {word}\n\n" in text.body.lower() for word in positions)]
     assert len(with_example) / len(texts) == pytest.approx(0.3 * 7 / 9, abs=0.04)
     assert any("[/" in text.body for text in texts)
+    with_headings = [text for text in texts if text.body.startswith("###")]
+    quizzes = [text for text in with_headings if text.answers[0].strip() in ANSWERS[2]]
+    assert len(quizzes) / len(with_headings) == pytest.approx(0.5, abs=0.12)
+    assert any("Can An animal. be said of A dog.?" in text.body for text in texts)
+    for cue, yes_or_no in (("Answer", True), ("Label", False)):  # as in the study's prompts
+        with_study_names = [
+            text for text in texts if re.search(f"Hypothesis(:| -) An animal.\\s{cue}(:| -)$", text.body)
+        ]
+        assert {text.answers[0].strip() in ANSWERS[2] for text in with_study_names} == {yes_or_no}
     assert len(LAYOUTS) == 8
 
 

@@ -49,7 +49,7 @@ def decoder_scores(folder: Path, rows: pd.DataFrame) -> dict[str, float]:
     scores = {}
     for layout in LAYOUTS:
         names = PREMISES[0], HYPOTHESES[0], CUES[0]
-        words = words_for(layout, names)
+        words = words_for(names, quiz=layout == "question")
         ids = [tokenizer(" " + word, add_special_tokens=False)["input_ids"][0] for word in words]
         pairs = zip(rows["premise"], rows["hypothesis"], strict=True)
         encoded = tokenizer([fill_layout(layout, pair, names, words, QUESTIONS[0]) for pair in pairs])["input_ids"]

@@ -30,9 +30,12 @@ QUESTIONS = (
     "Is it right? Yes, No or Maybe?",
     "Is it certain, given the above?",
     "Are they of one mind? Maybe, Yes or No?",
+    "Is it true that {hypothesis}?",
+    "If {premise} can we say {hypothesis}?",
+    "Can {hypothesis} be said of {premise}?",
 )
 WITH_STUDY_NAMES = ("one line", "dashes")  # the study has neither layout
-QUIZZES = ("headings", "question", "one line")  # answered by yes, maybe or no, whatever the names
+QUIZ_CUES = ("Reply", "Judgement", "Finding", "Answer")  # where the study's names stand, these ask for yes, maybe or no
 VOTES = 5  # as MultiNLI's validation pairs have
 
 
@@ -49,17 +52,29 @@ def pick(rng: np.random.Generator, options):
 
 
 def draw_names(layout: str, rng: np.random.Generator) -> tuple[str, str, str]:
-    """What a layout calls premise, hypothesis and label: the study's names only where the study lays out otherwise."""
+    """What a layout calls premise, hypothesis and label: the study's names only where the study lays out otherwise.
+
+    Headings have the study's name for the premise or the hypothesis, never for both.
+    """
+    names = pick(rng, PREMISES[:-1]), pick(rng, HYPOTHESES[:-1]), pick(rng, CUES[:-2])
     if layout in WITH_STUDY_NAMES and rng.random() < 0.6:
         names = PREMISES[-1], HYPOTHESES[-1], pick(rng, CUES[-2:])
-    else:
-        names = pick(rng, PREMISES[:-1]), pick(rng, HYPOTHESES[:-1]), pick(rng, CUES[:-2])
+    elif layout == "headings":
+        premise, hypothesis, cue = names
+        names = pick(rng, ((PREMISES[-1], hypothesis, cue), (premise, HYPOTHESES[-1], pick(rng, CUES[-2:]))))
     return tuple(name.lower() for name in names) if rng.random() < 0.4 else names
 
 
-def words_for(layout: str, names: tuple[str, str, str]) -> tuple[str, ...]:
+def draw_quiz(layout: str, names: tuple[str, str, str], rng: np.random.Generator) -> bool:
+    """Whether a text is answered by yes, maybe or no: a question is, every second one with headings, and by its cue."""
+    if layout == "headings":
+        return rng.random() < 0.5
+    return layout == "question" or (layout in WITH_STUDY_NAMES and names[2].capitalize() in QUIZ_CUES)
+
+
+def words_for(names: tuple[str, str, str], quiz: bool) -> tuple[str, ...]:
     """The words for the three labels: yes, maybe and no in a quiz; the others' capitals are the names'."""
-    return ANSWERS[2] if layout in QUIZZES else ANSWERS[0] if names[2][0].isupper() else ANSWERS[1]
+    return ANSWERS[2] if quiz else ANSWERS[0] if names[2][0].isupper() else ANSWERS[1]
 
 
 def draw_votes(label: int, rng: np.random.Generator, agreement: float) -> list[int]:
@@ -74,7 +89,7 @@ def fill_layout(
     """A layout's text up to the label."""
     (premise, hypothesis), (p, h, c) = pair, names
     words = {"premise": premise, "hypothesis": hypothesis, "p": p, "h": h, "c": c, "tag": c.upper()}
-    return LAYOUTS[layout].format(**words, options=", ".join(options), question=question)
+    return LAYOUTS[layout].format(**words, options=", ".join(options), question=question.format(**words))
 
 
 def plain_texts(corpus: pd.DataFrame) -> list[Text]:
@@ -91,7 +106,7 @@ def draw_texts(corpus: pd.DataFrame, rng: np.random.Generator, agreement: float,
     for *pair, label in pairs:
         layout = pick(rng, (*LAYOUTS, "tags"))
         names = draw_names(layout, rng)
-        words = words_for(layout, names)
+        words = words_for(names, draw_quiz(layout, names, rng))
         frame = names, [words[i] for i in rng.permutation(len(LABELS))], pick(rng, QUESTIONS)
         labels = draw_votes(label, rng, agreement) if layout == "tags" else [label]
         body = fill_layout(layout, pair, *frame)
