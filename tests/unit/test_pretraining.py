@@ -93,10 +93,11 @@ def test_texts_have_every_layout_and_the_labels_of_their_pairs():
     assert len(quizzes) / len(with_headings) == pytest.approx(0.5, abs=0.12)
     assert any("Can An animal. be said of A dog.?" in text.body for text in texts)
     for cue, yes_or_no in (("Answer", True), ("Label", False)):  # as in the study's prompts
-        with_study_names = [
-            text for text in texts if re.search(f"Hypothesis(:| -) An animal.\\s{cue}(:| -)$", text.body)
-        ]
-        assert {text.answers[0].strip() in ANSWERS[2] for text in with_study_names} == {yes_or_no}
+        ends = re.compile(rf"Hypothesis(:| -) An animal\.\s{cue}(:| -)$")
+        assert {text.answers[0].strip() in ANSWERS[2] for text in texts if ends.search(text.body)} == {yes_or_no}
+    with_premise = ["premise" in text.body.lower() for text in with_headings]
+    with_hypothesis = ["hypothesis" in text.body.lower() for text in with_headings]
+    assert set(zip(with_premise, with_hypothesis, strict=True)) == {(True, False), (False, True)}
     assert len(LAYOUTS) == 8
 
 

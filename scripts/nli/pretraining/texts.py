@@ -1,7 +1,7 @@
 """The texts that the tiny decoder reads: pairs with a verdict, in many layouts and under many names.
 
 None is a prompt or a training text of the study, though they are of their kind, as some that a large model has read
-are: a layout of the study appears under other names, and its names in other layouts.
+are: a layout of the study never appears under the study's names for both sentences.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ QUESTIONS = (
     "Can {hypothesis} be said of {premise}?",
 )
 WITH_STUDY_NAMES = ("one line", "dashes")  # the study has neither layout
-QUIZ_CUES = ("Reply", "Judgement", "Finding", "Answer")  # where the study's names stand, these ask for yes, maybe or no
+QUIZ_CUES = ("Reply", "Judgement", "Finding", "Answer")  # in these two layouts, they ask for yes, maybe or no
 VOTES = 5  # as MultiNLI's validation pairs have
 
 
@@ -66,7 +66,10 @@ def draw_names(layout: str, rng: np.random.Generator) -> tuple[str, str, str]:
 
 
 def draw_quiz(layout: str, names: tuple[str, str, str], rng: np.random.Generator) -> bool:
-    """Whether a text is answered by yes, maybe or no: a question is, every second one with headings, and by its cue."""
+    """Whether the answer is yes, maybe or no, and not a label.
+
+    It is after a question, in every second text with headings, and after some cues in layouts with the study's names.
+    """
     if layout == "headings":
         return rng.random() < 0.5
     return layout == "question" or (layout in WITH_STUDY_NAMES and names[2].capitalize() in QUIZ_CUES)
