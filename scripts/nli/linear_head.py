@@ -67,6 +67,10 @@ class LinearHeadClassifier(nn.Module):
         loss = None if labels is None else nn.functional.cross_entropy(logits, labels)
         return SequenceClassifierOutput(loss=loss, logits=logits)
 
+    def activation_checkpointing_enable(self, **kwargs: Any) -> None:
+        """Recompute the decoder's activations in the backward pass; Trainer asks the model that it trains for it."""
+        self.decoder.activation_checkpointing_enable(**kwargs)
+
     def hidden_states(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """The decoder's last hidden states, (batch, length, hidden_size), without the language-model head."""
         model = self.decoder.get_base_model() if isinstance(self.decoder, PeftModel) else self.decoder

@@ -138,6 +138,24 @@ def test_head_trains_at_its_own_rate_and_the_adapter_at_the_other(decoder_folder
     assert {rate for name, rate in rates.items() if "lora_" not in name} == {2e-2}
 
 
+@pytest.mark.parametrize("head", [{"head": "linear"}, {"head": "library", "position": "last", "head_dropout": 0.0}])
+def test_recomputed_activations_train_the_same_weights(decoder_folder, rows, tmp_path, head):
+    weights = []
+    for recomputed in (False, True):
+        runtime.start(0, threads=1)
+        training = {**HEAD["training"], "gradient_checkpointing": recomputed, "max_steps": 2}
+        spec = {**HEAD, **head, "position": "last", "training": training}
+        model = build_classifier(decoder_folder, spec)
+        tokenizer = load_tokenizer(decoder_folder)
+        trainer = make_trainer(model, tokenizer, tokenize_texts(rows, tokenizer, spec), training, tmp_path, seed=0)
+        trainer.train()
+        assert any(getattr(module, "gradient_checkpointing", False) for module in model.modules()) == recomputed
+        weights.append({name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad})
+    plain, recomputed = weights
+    assert plain.keys() == recomputed.keys()
+    assert max((plain[name] - recomputed[name]).abs().max().item() for name in plain) < 1e-6
+
+
 def test_run_with_the_librarys_head_is_saved_and_loads_again(decoder_folder, rows, tmp_path):
     runtime.start(1, threads=1)
     model = build_classifier(decoder_folder, LIBRARY)
