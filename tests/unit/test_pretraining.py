@@ -86,7 +86,7 @@ def test_texts_have_every_layout_and_the_labels_of_their_pairs():
         assert {positions[answer.strip().lower()] for answer in text.answers} == {label}
     assert {len(text.answers) for text in texts} == {1, 5}
     with_example = [text for text in texts if any(f" {word}\n\n" in text.body.lower() for word in positions)]
-    assert len(with_example) / len(texts) == pytest.approx(0.3 * 7 / 9, abs=0.04)
+    assert len(with_example) / len(texts) == pytest.approx(0.3 * 8 / 10, abs=0.04)
     assert any("[/" in text.body for text in texts)
     with_headings = [text for text in texts if text.body.startswith("###")]
     quizzes = [text for text in with_headings if text.answers[0].strip() in ANSWERS[2]]
@@ -98,7 +98,7 @@ def test_texts_have_every_layout_and_the_labels_of_their_pairs():
     with_premise = ["premise" in text.body.lower() for text in with_headings]
     with_hypothesis = ["hypothesis" in text.body.lower() for text in with_headings]
     assert set(zip(with_premise, with_hypothesis, strict=True)) == {(True, False), (False, True)}
-    assert len(LAYOUTS) == 8
+    assert len(LAYOUTS) == 9
 
 
 def test_plain_texts_come_first_alone_and_keep_their_share_afterwards(corpus, demo_study):
@@ -226,7 +226,7 @@ def test_card_holds_recipe_hashes_and_scores(corpus, tmp_path, demo_study, role,
     for name, digest in card["files"].items():
         assert digest == hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
     scores = [line for line in (tmp_path / "README.md").read_text().splitlines() if line.startswith("| ")][1:]
-    assert len(scores) == {"encoder": 1, "decoder": 8}[role]
+    assert len(scores) == {"encoder": 1, "decoder": len(LAYOUTS)}[role]
     for line in scores:
         _, matched, mismatched = line.strip("| ").split(" | ")
         assert matched == mismatched  # the same pairs
@@ -254,7 +254,7 @@ def test_card_of_a_decoder_scores_every_layout(tmp_path, corpus, demo_study):
     model.save_pretrained(tmp_path)
     rows = corpus.head(50)
     scores = decoder_scores(tmp_path, rows)
-    assert list(scores.values()) == pytest.approx([(rows["label"] == 0).mean()] * 8)
+    assert list(scores.values()) == pytest.approx([(rows["label"] == 0).mean()] * len(LAYOUTS))
 
 
 @pytest.mark.parametrize(("shift", "moved"), [(0, False), (40, True)])

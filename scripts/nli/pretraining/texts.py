@@ -22,6 +22,7 @@ LAYOUTS = {
     "dashes": "{p} - {premise}\n{h} - {hypothesis}\n{c} -",
     "options": "{p}: {premise}\n{h}: {hypothesis}\n{c} ({options}):",
     "question": "{p}: {premise}\n{h}: {hypothesis}\n{question} {c}:",
+    "question apart": "{p}: {premise}\n{h}: {hypothesis}\n{question}\n{c}:",
 }
 QUESTIONS = (
     "Is it so?",
@@ -54,25 +55,27 @@ def pick(rng: np.random.Generator, options):
 def draw_names(layout: str, rng: np.random.Generator) -> tuple[str, str, str]:
     """What a layout calls premise, hypothesis and label: the study's names only where the study lays out otherwise.
 
-    Headings have the study's name for the premise or the hypothesis, never for both.
+    Headings have the study's name for the premise or the hypothesis, never for both. The study's cues stand in every
+    layout but the tags.
     """
-    names = pick(rng, PREMISES[:-1]), pick(rng, HYPOTHESES[:-1]), pick(rng, CUES[:-2])
+    names = pick(rng, PREMISES[:-1]), pick(rng, HYPOTHESES[:-1]), pick(rng, CUES[:-2] if layout == "tags" else CUES)
     if layout in WITH_STUDY_NAMES and rng.random() < 0.6:
         names = PREMISES[-1], HYPOTHESES[-1], pick(rng, CUES[-2:])
     elif layout == "headings":
         premise, hypothesis, cue = names
-        names = pick(rng, ((PREMISES[-1], hypothesis, cue), (premise, HYPOTHESES[-1], pick(rng, CUES[-2:]))))
+        names = pick(rng, ((PREMISES[-1], hypothesis, cue), (premise, HYPOTHESES[-1], cue)))
     return tuple(name.lower() for name in names) if rng.random() < 0.4 else names
 
 
 def draw_quiz(layout: str, names: tuple[str, str, str], rng: np.random.Generator) -> bool:
     """Whether the answer is yes, maybe or no, and not a label.
 
-    It is after a question, in every second text with headings, and after some cues in layouts with the study's names.
+    It is after a question, in every second text with headings or with options, and after some cues in layouts with the
+    study's names.
     """
-    if layout == "headings":
+    if layout in ("headings", "options"):
         return rng.random() < 0.5
-    return layout == "question" or (layout in WITH_STUDY_NAMES and names[2].capitalize() in QUIZ_CUES)
+    return layout.startswith("question") or (layout in WITH_STUDY_NAMES and names[2].capitalize() in QUIZ_CUES)
 
 
 def words_for(names: tuple[str, str, str], quiz: bool) -> tuple[str, ...]:
