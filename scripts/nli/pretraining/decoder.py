@@ -92,7 +92,7 @@ def pretrain_decoder(
     in all of them at once, and reads the others from there; that annotators differ it learns last.
     """
     torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
+    rng, order = (np.random.default_rng([seed, stream]) for stream in range(2))
     model = tiny_llama(tokenizer, recipe)
     texts = plain_texts(corpus)
     for agreement in (1.0, recipe["agreement"]):
@@ -112,7 +112,7 @@ def pretrain_decoder(
         return (losses * weight).sum() / weight.sum(), figures
 
     lengths = np.array([len(ids) for ids in sequences])
-    optimise(model, staged_batches(corpus, lengths, recipe, rng), loss_of, recipe)
+    optimise(model, staged_batches(corpus, lengths, recipe, order), loss_of, recipe)
     return model
 
 

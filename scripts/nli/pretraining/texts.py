@@ -106,7 +106,10 @@ def plain_texts(corpus: pd.DataFrame) -> list[Text]:
 
 
 def draw_texts(corpus: pd.DataFrame, rng: np.random.Generator, agreement: float, examples: float) -> list[Text]:
-    """One text for every pair of the corpus; a share `examples` of them begin with another pair and its label."""
+    """One text for every pair of the corpus; a share `examples` of them begin with another pair and its label.
+
+    Where `agreement` is 1 one label stands for the votes: five equal ones would teach to copy the vote before.
+    """
     pairs = list(zip(corpus["premise"], corpus["hypothesis"], corpus["label"], strict=True))
     texts = []
     for *pair, label in pairs:
@@ -114,7 +117,7 @@ def draw_texts(corpus: pd.DataFrame, rng: np.random.Generator, agreement: float,
         names = draw_names(layout, rng)
         words = words_for(names, draw_quiz(layout, names, rng))
         frame = names, [words[i] for i in rng.permutation(len(LABELS))], pick(rng, QUESTIONS)
-        labels = draw_votes(label, rng, agreement) if layout == "tags" else [label]
+        labels = draw_votes(label, rng, agreement) if layout == "tags" and agreement < 1 else [label]
         body = fill_layout(layout, pair, *frame)
         if layout != "tags" and rng.random() < examples:
             *other, its_label = pick(rng, pairs)
