@@ -122,14 +122,7 @@ STUDY_FILE, REPORT_FILE = image_file(STUDY_IMAGE), image_file(REPORT_IMAGE)
 
 # ---------------------------------------------------------------------------------------------- resources
 
-# A class per kind of job, at the first attempt; a retry gets as much again. Memory in MB, run time in minutes.
-RESOURCES = {
-    "cpu": {"mem_mb": 4000, "runtime": 30, "gpu": 0},
-    "gpu_small": {"mem_mb": 16000, "runtime": 240, "gpu": 1},
-    "gpu_large": {"mem_mb": 32000, "runtime": 480, "gpu": 1},
-}
-NEEDS_GPU = STUDY.scale == "paper"
-JOB_THREADS = 4 if NEEDS_GPU else 1  # tiny models: two one-thread jobs beat one two-thread job
+JOB_THREADS = STUDY.machine.threads
 
 
 def cpu_job(message):
@@ -144,7 +137,7 @@ def gpu_job(message):
 
 def resource(kind, of):
     """The amount of resource `kind` for a job of class `of`, growing with the attempt (a GPU does not)."""
-    amount = RESOURCES[of if NEEDS_GPU else "cpu"][kind]
+    amount = getattr(STUDY.machine.jobs[of], kind)
     if kind == "gpu":
         return amount
 

@@ -28,16 +28,17 @@ def preflight_arguments(wildcards):
 
 
 def check_before_launch():
-    """Before the first job of a paper-scale run: every check of preflight, and no start if one fails.
+    """Before the first job that needs a GPU or the hub: every check of preflight, and no start if one fails.
 
     Snakemake calls this in its main process only, after planning, and not in a dry run or when nothing is to do.
     Jobs that need neither a GPU nor the hub (a report, the parameter counts) start anywhere, and so does a rehearsal.
     """
-    if STUDY.scale != "paper" or workflow.touch:
+    if workflow.touch:
         return
     pending = [job for job in workflow.dag.needrun_jobs() if job.rule.name != "rehearse_experiment"]
-    gpu_jobs = any(asks_for_gpu(job.resources) for job in pending)
-    fetches = any(job.rule.name.startswith("fetch_") for job in pending)
+    gpu_jobs = STUDY.machine.has_gpu and any(asks_for_gpu(job.resources) for job in pending)
+    generated = {"fetch_data"} if STUDY.data.source == "synthetic" else set()
+    fetches = any(job.rule.name in {"fetch_data", "fetch_model"} - generated for job in pending)
     if not gpu_jobs and not fetches:
         return
     from nli.preflight import Launch, preflight

@@ -3,7 +3,7 @@
 --   * a column called "reported", or a row so called behind an empty first cell, is set apart from ours;
 --   * a row with nothing but a bold first cell becomes a heading across the table;
 --   * table columns take the width their content needs;
---   * the boxes .demo-notice and .explain, and .contents, the table of contents in Typst.
+--   * the boxes .scale-notice and .explain, and .contents, the table of contents in Typst.
 
 local SEPARATOR = " › "
 local typst = FORMAT:match("typst") ~= nil
@@ -127,7 +127,7 @@ function Div(div)
   if not typst then
     return nil
   end
-  for class, name in pairs({ ["demo-notice"] = "notice-box", ["explain"] = "explain-box" }) do
+  for class, name in pairs({ ["scale-notice"] = "notice-box", ["explain"] = "explain-box" }) do
     if div.classes:includes(class) then
       div.content:insert(1, pandoc.RawBlock("typst", "#" .. name .. "["))
       div.content:insert(pandoc.RawBlock("typst", "]"))

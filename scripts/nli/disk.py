@@ -9,19 +9,7 @@ from nli.fetched import HubItem
 from nli.schema import Study
 from nli.schema_experiments import UNQUANTIZED, Experiment
 
-# Disk in GB that one run leaves in the results, and that its checkpoints take while it trains: save_total_limit is 1,
-# and the new checkpoint is whole before the old one goes, so twice a checkpoint (weights and two Adam moments).
-DISK = {
-    "roberta/full": (1.5, 8.6),
-    "roberta": (1.5, 3.5),  # no or few optimizer moments
-    "icl": (0.05, 0.0),
-    "qlora/answer": (0.05, 0.0),  # another's adapter
-    "qlora/merge": (6.0, 0.0),  # the 4-bit model whole
-    "qlora/merge16": (16.5, 0.0),  # the model in 16 bits
-    "qlora": (0.2, 0.5),  # 32.5M adapter parameters in float32, moments in 8 bits
-    "linear_head": (0.2, 0.5),
-}
-SMALL_DISK = 0.5  # data, tables, figures and report, and the whole of the demo
+SMALL_DISK = 0.5  # data, tables, figures and report, and the whole of a study whose runs leave next to nothing
 TEMPORARY_DISK = 2.0  # the data set while it is read, and the libraries' scratch files
 
 
@@ -36,9 +24,10 @@ def disk_needs(study: Study, missing: Sequence[HubItem], trains: bool, at_once: 
     results = Path(study.results, study.scale)
     fetches = sum(max(item.gb - fetched.partial_gb(study, item), 0.0) for item in missing)
     needs = [("results", results, SMALL_DISK), ("cache", Path(study.cache), fetches)]
-    if study.scale == "paper" and trains:
+    sizes = study.machine.run_disk
+    if sizes is not None and trains:
         runs = [
-            DISK.get(kind_of(experiment), DISK[experiment.family])
+            sizes.get(kind_of(experiment)) or sizes.get(experiment.family, [0.0, 0.0])
             for experiment in study.using_models()
             for seed in study.seeds_of(experiment)
             if not (results / experiment.key / f"seed{seed}" / "run.json").exists()
@@ -51,7 +40,7 @@ def disk_needs(study: Study, missing: Sequence[HubItem], trains: bool, at_once: 
 
 
 def kind_of(experiment: Experiment) -> str:
-    """The key of `DISK` that an experiment may have."""
+    """The key of `machine: run_disk:` that an experiment may have of its own."""
     kind = f"{experiment.family}/{getattr(experiment, 'method', '')}"
     return f"{kind}16" if getattr(experiment, "merge_into", None) in UNQUANTIZED else kind
 

@@ -32,22 +32,7 @@ from nli.schema_experiments import UNQUANTIZED
 Status = Literal["ok", "warn", "fail", "skipped"]
 COLOURS = {"ok": "32", "warn": "33", "fail": "31", "skipped": "2"}  # ANSI: green, yellow, red, dim
 
-# GPU memory that a family's largest experiment takes at paper scale, in GiB, and what takes it.
-GPU_MEMORY = {
-    # 355M float32 parameters with gradients and two Adam moments: 5.3; activations of 16 x 128 tokens: some 5
-    "roberta": 12,
-    # NF4 weights 3.7, embeddings and output layer cast to float32 3.9; keys, values and logits of 16 prompts: some 2
-    "icl": 10,
-    # NF4 weights 3.7, embeddings and output layer cast to float32 3.9, adapter and its optimizer 0.4; logits of 2,048
-    # tokens over 128,256 words in float32, with gradient and softmax 4; checkpointed activations 1, one layer's 1
-    "qlora": 15,
-    # as qlora without the logits over the vocabulary, but with twice the tokens in a batch
-    "linear_head": 15,
-}
 RESERVED_GIB = 0.5  # what driver, ECC or firmware keep of a nominal size: a 16 GB T4 reports 14.6 to 15.0 GiB
-MACHINE_MEMORY = {"paper": 12, "demo": 4}  # GiB: one shard of the decoder (5) in two copies and the libraries (2)
-MERGE_MEMORY = 20  # GiB at paper scale: the whole decoder in 16 bits (16), the adapter and the libraries
-CORES = {"paper": 4, "demo": 1}  # threads of a job
 
 MIN_RUNTIME = {"apptainer": Version("1.2"), "singularity-ce": Version("3.11"), "singularity": Version("3.8")}
 
@@ -86,10 +71,11 @@ def check_gpu(study: Study, launch: Launch, devices: Sequence[Gpu], problem: str
     """A GPU, and its memory against what the selected experiments need. `problem`: why `devices` is empty."""
     if launch.remote:
         return Check("gpu", "skipped", "checked on the node: the scheduler gives each GPU job its own")
-    if study.scale != "paper" or not launch.gpu_jobs:
-        why = "the demo needs none" if study.scale != "paper" else "no job of this run asks for one"
+    if not study.machine.has_gpu or not launch.gpu_jobs:
+        why = "no job of this run asks for one" if study.machine.has_gpu else f"{study.scale} scale needs none"
         return Check("gpu", "ok", f"{devices[0].name}, though {why}" if devices else why)
-    need, family = max((GPU_MEMORY[experiment.family], experiment.family) for experiment in study.using_models())
+    sizes = study.machine.gpu_memory
+    need, family = max((sizes[experiment.family], experiment.family) for experiment in study.using_models())
     if not devices:
         advice = f"start the study where there is an NVIDIA GPU with {need} GiB, or submit it to one (--executor slurm)"
         return Check("gpu", "fail", f"none: {problem}", advice)
@@ -131,15 +117,16 @@ def check_machine(study: Study, launch: Launch) -> Check:
     found = f"{cores} core{'s' if cores > 1 else ''}, {size}"
     if memory is not None and memory + RESERVED_GIB < need:
         return Check("machine", "fail", found, f"the selected experiments need {need} GiB at {study.scale} scale")
-    if cores < CORES[study.scale]:
-        return Check("machine", "warn", found, f"{CORES[study.scale]} cores keep the GPU busy; with fewer it waits")
+    wanted = study.machine.threads
+    if cores < wanted:
+        return Check("machine", "warn", found, f"a job takes {wanted} cores; with fewer it is slower")
     return Check("machine", "ok", found)
 
 
 def memory_need(study: Study) -> int:
     """GiB of the machine's memory that the selected experiments take."""
     merges = any(getattr(experiment, "merge_into", None) in UNQUANTIZED for experiment in study.selected())
-    return MERGE_MEMORY if merges and study.scale == "paper" else MACHINE_MEMORY[study.scale]
+    return study.machine.merge_memory if merges else study.machine.memory
 
 
 def available_cores() -> int:
@@ -297,7 +284,7 @@ def check_versions(study: Study, launch: Launch, locks: Sequence[Path]) -> Check
     if missing:
         return Check("versions", "fail", f"not installed: {some(missing)}", advice)
     torch = metadata.version("torch") if "torch" in pins else ""
-    if torch.endswith("+cpu") and study.scale == "paper" and launch.gpu_jobs:
+    if torch.endswith("+cpu") and study.machine.has_gpu and launch.gpu_jobs:
         found = f"torch {torch} is the build without CUDA, with which every job runs on the CPU"
         pinned = torch.removesuffix("+cpu")
         advice = f"install PyPI's, which has CUDA on Linux: pip install --force-reinstall torch=={pinned}"

@@ -26,6 +26,7 @@ from nli.schema_types import (
     CommandPath,
     LocalPath,
     NonNegative,
+    NonNegativeFloat,
     Positive,
     PositiveFloat,
     Split,
@@ -53,6 +54,50 @@ class Containers(Strict):
     torch: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="torch in a build: what pip's settings prefer, or the CPU or CUDA build"
     )
+
+
+class JobClass(Strict):
+    """What a job of a class asks for at its first attempt; a retry gets as much memory and time again."""
+
+    mem_mb: Positive = Field(description="memory, in MB")
+    runtime: Positive = Field(description="run time, in minutes")
+    gpu: NonNegative = Field(description="GPUs")
+
+
+class Machine(Strict):
+    """What a scale takes of a machine: the checks before a run read it, and the requests of the jobs."""
+
+    threads: Positive = Field(description="CPU threads of a job that trains or answers")
+    memory: Positive = Field(description="memory of such a job, in GiB")
+    merge_memory: Positive = Field(description="memory of a merge into weights in 16 bits, in GiB")
+    gpu_memory: dict[Literal["roberta", "icl", "qlora", "linear_head"], Positive] | None = Field(
+        description="GPU memory of each family's largest experiment, in GiB; null: no GPU is used"
+    )
+    run_disk: dict[str, Annotated[list[NonNegativeFloat], Field(min_length=2, max_length=2)]] | None = Field(
+        description="GB that a run of a family (or family/method) leaves, and that its checkpoints take while it "
+        "trains; null: next to nothing"
+    )
+    jobs: dict[Literal["cpu", "gpu_small", "gpu_large"], JobClass] = Field(description="the classes of jobs")
+
+    @property
+    def has_gpu(self) -> bool:
+        """Whether any job asks for a GPU."""
+        return any(job.gpu for job in self.jobs.values())
+
+    @model_validator(mode="after")
+    def _memory_of_the_gpu_is_known(self) -> "Machine":
+        if self.has_gpu and (self.gpu_memory is None or len(self.gpu_memory) < 4):
+            raise ValueError("gpu_memory: jobs ask for a GPU: state what each of the four families takes of it")
+        if len(self.jobs) < 3:
+            raise ValueError("jobs: state all of cpu, gpu_small and gpu_large")
+        return self
+
+
+class Notice(Strict):
+    """What the report says of its scale: `title` on every page, `detail` below it at the top."""
+
+    title: str = Field(min_length=1)
+    detail: str = Field(min_length=1)
 
 
 class RungName(Strict):
@@ -216,7 +261,7 @@ def _measured(rung: Rung | RungName) -> tuple[str, str | None, str]:
 class Study(Strict):
     """The whole study as resolved for one scale: what every rule of the workflow is computed from."""
 
-    scale: Literal["demo", "paper"] = Field(description="which of `scales:` is put over the file's body")
+    scale: Annotated[str, Field(pattern=r"^\w+$")] = Field(description="which of `scales:` is put over the file's body")
     results: CommandPath = Field(description="folder that everything is written to, by scale")
     cache: LocalPath = Field(min_length=1, description="folder for what is fetched from the hub, shared by all scales")
     seeds: list[NonNegative] = Field(
@@ -233,6 +278,8 @@ class Study(Strict):
     data: Data
     models: Models
     rehearsal: Rehearsal
+    machine: Machine
+    notice: Notice | None = Field(None, description="what the report says of this scale on every page; null: nothing")
     prompts: dict[str, Prompt]
     experiments: dict[
         str,

@@ -577,3 +577,18 @@ def test_answering_that_cannot_be_is_refused(config, changes_, message):
         base.pop("extends")
     with pytest.raises(StudyError, match=re.escape(message)):
         resolve(config, {"experiments": {"qlora/own": {**base, **changes_}}})
+
+
+def test_a_scale_is_an_entry_of_the_table(config):
+    mine = dict(config["scales"])
+    mine["mine"] = {"machine": {"threads": 2}, "notice": {"title": "A trial.", "detail": "Two threads."}}
+    study = resolve({**config, "scales": mine}, {"scale": "mine"})
+    assert (study.scale, study.machine.threads, study.notice.title) == ("mine", 2, "A trial.")
+    assert study.machine.jobs["gpu_small"].gpu == 1  # the body's
+    assert resolve(config, {"scale": "paper"}).notice is None
+    assert not resolve(config, {"scale": "demo"}).machine.has_gpu
+
+
+def test_a_scale_with_a_gpu_states_the_memory_that_it_takes(config):
+    with pytest.raises(StudyError, match="machine: gpu_memory: jobs ask for a GPU"):
+        resolve(config, {"scale": "paper", "machine": {"gpu_memory": None}})

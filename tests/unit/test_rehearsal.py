@@ -328,11 +328,12 @@ def test_every_rung_is_scheduled_from_its_rehearsal(config):
     jobs = jobs_of_rehearsal(predict_costs(study, rehearsals))
     assert jobs["answer roberta/cloze_zero_shot seed 1"].needs == ()  # it answers as it was pretrained
     assert "train roberta/cloze_zero_shot seed 1" not in jobs
-    for merge in ("", "_greedy", "_original", "_dequantized"):
-        merged = f"qlora/attempt2_merged{merge} seed 1"
-        assert jobs[f"merge {merged}"].needs == ("train qlora/attempt2 seed 1",)
+    merges = [e for e in study.using_models() if getattr(e, "merge_into", None)]
+    for experiment in merges:
+        merged = f"{experiment.key} seed 1"
+        assert jobs[f"merge {merged}"].needs == (f"train {experiment.adapter} seed 1",)
         assert jobs[f"answer {merged}"].needs == (f"merge {merged}",)
-    assert sum(name.startswith("merge ") for name in jobs) == 4
+    assert sum(name.startswith("merge ") for name in jobs) == len(merges) == 6
     assert makespan(jobs, 1) == pytest.approx(sum(job.seconds for job in jobs.values()))
 
 

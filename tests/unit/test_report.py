@@ -97,7 +97,7 @@ def test_no_shortcode_and_no_group_mark_is_left(demo):
 
 
 def test_the_demo_notice_stands_above_the_page_and_on_each_page_of_the_pdf(demo):
-    assert '<div class="demo-bar" role="note">Demo scale' in demo[0]
+    assert '<div class="scale-bar" role="note">Demo scale' in demo[0]
     typst = (demo[1].parent / "build" / "study.typ").read_text()
     assert "#let study-notice = [Demo scale" in typst
     assert demo[1].read_bytes().startswith(b"%PDF")
@@ -106,7 +106,7 @@ def test_the_demo_notice_stands_above_the_page_and_on_each_page_of_the_pdf(demo)
 def test_a_paper_report_has_no_demo_notice(tmp_path):
     text, _ = build(make_results(tmp_path, scale="paper", n=40))
     assert "Demo scale" not in text
-    assert 'class="demo-bar"' not in text
+    assert 'class="scale-bar"' not in text
 
 
 def test_a_report_is_made_when_nothing_ran(demo, tmp_path):

@@ -489,10 +489,10 @@ def test_a_collapsed_experiment_is_called_so(results):
 
 def test_demo_reports_carry_the_notice_and_paper_reports_do_not(results, folder, tmp_path):
     assert "not the study's results" in prose.notice(results)
-    assert "demo-bar" in prose.notice_html(results)
+    assert "scale-bar" in prose.notice_html(results)
     assert prose.notice_typst(results).startswith("#let study-notice = [Demo scale")
     study = json.loads((folder / "study.json").read_text())
-    (tmp_path / "study.json").write_text(json.dumps({**study, "scale": "paper"}))
+    (tmp_path / "study.json").write_text(json.dumps({**study, "notice": None}))
     paper = load(tmp_path)
     assert prose.notice(paper) == prose.notice_html(paper) == ""
     assert prose.notice_typst(paper) == "#let study-notice = none\n"

@@ -33,7 +33,7 @@ def test_whole_demo_is_planned(demo_study, plan):
     assert jobs["prompt_llama"] == families.count("icl")
     assert jobs["finetune_llama"] == families.count("qlora") - borrowing  # the rest use another's adapter
     assert jobs["answer_llama"] == families.count("qlora")
-    assert jobs["merge_adapter"] == merges == 4
+    assert jobs["merge_adapter"] == merges == 6
     assert jobs["predict_baseline"] == families.count("baseline") == 2
     assert jobs["score"] == len(families)
     assert jobs["make_ladders"] == 1
@@ -44,7 +44,7 @@ def test_core_is_planned_without_the_rungs(demo_study, plan):
     jobs = plan()
     core = [experiment for experiment in demo_study.experiments.values() if not experiment.rung]
     assert jobs["score"] == len(core)
-    assert jobs["merge_adapter"] == 2
+    assert jobs["merge_adapter"] == 3
     assert jobs["finetune_roberta"] == sum(experiment.family == "roberta" for experiment in core)
 
 

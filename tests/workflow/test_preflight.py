@@ -126,7 +126,7 @@ def test_demo_is_not_checked_by_itself_and_is_green_when_asked(machine, tmp_path
     snakemake("--cores", "1", f"{tmp_path}/results/demo/study.json", *demo)
     assert files_below(tmp_path / "results/demo") == ["logs/write_study.log", "study.json"]
     done = snakemake("--cores", "1", "preflight", *demo)
-    assert "ok       gpu         the demo needs none" in done.stdout
+    assert "ok       gpu         demo scale needs none" in done.stdout
     assert json.loads((tmp_path / "results/demo/preflight.json").read_text())["verdict"] == "ok"
 
 

@@ -15,30 +15,24 @@ from nli.reporting.tables_ladders import level_of, p_equation, points, signed, s
 
 LEAST_PARSED = 0.5  # share of a prompt's answers: below it, an accuracy among the parsed ones says too little
 ROUNDING = 1e-6  # share of the mean square; half precision rounds each entry by some 5e-4 of it, squared 2.5e-7
-DEMO_NOTICE = "Demo scale: this report shows the machinery and the mechanisms, not the study's results."
-DEMO_DETAIL = (
-    "Every step below ran the same code as the full study, on far smaller models. Compare our figures with the "
-    "reported ones for *patterns* (what learns, what collapses, what cannot be parsed), never for levels."
-)
 
 
 def notice(results: Results) -> str:
-    """The box at the top of a report of demo runs; nothing at paper scale."""
-    if results.scale != "demo":
-        return ""
-    return f"::: {{.demo-notice}}\n**{DEMO_NOTICE}**\n\n{DEMO_DETAIL}\n:::\n"
+    """The box at the top of the report with what the scale's `notice:` says; nothing without one."""
+    stated = results.study.get("notice")
+    return f"::: {{.scale-notice}}\n**{stated['title']}**\n\n{stated['detail']}\n:::\n" if stated else ""
 
 
 def notice_html(results: Results) -> str:
-    """The bar that stays above the HTML page; nothing at paper scale."""
-    if results.scale != "demo":
-        return ""
-    return f'<div class="demo-bar" role="note">{html.escape(DEMO_NOTICE, quote=False)}</div>\n'
+    """The bar that stays above the HTML page; nothing without a notice."""
+    stated = results.study.get("notice")
+    return f'<div class="scale-bar" role="note">{html.escape(stated["title"], quote=False)}</div>\n' if stated else ""
 
 
 def notice_typst(results: Results) -> str:
-    """The line in the header of every PDF page, as a Typst variable; `none` at paper scale."""
-    value = f"[{DEMO_NOTICE}]" if results.scale == "demo" else "none"
+    """The line in the header of every PDF page, as a Typst variable; `none` without a notice."""
+    stated = results.study.get("notice")
+    value = f"[{stated['title']}]" if stated else "none"
     return f"#let study-notice = {value}\n"
 
 
