@@ -1,4 +1,4 @@
-# What the rules share: the checked study, paths, specs and resource classes. Imports no torch.
+# What the rules share: the checked study, paths, specs and resource classes.
 
 import json
 import os
@@ -9,10 +9,12 @@ from snakemake.settings.types import DeploymentMethod
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from nli import containers
-from nli.config import (
+from nli.base.errors import StudyError
+from nli.hub.model_files import broken_links, require_shipped, shipped_architecture, user_files
+from nli.launch import containers
+from nli.study.resolve import load_study
+from nli.study.specs import (
     fetch_spec,
-    load_study,
     model_spec,
     prediction_spec,
     rehearsal_spec,
@@ -21,8 +23,6 @@ from nli.config import (
     training_spec,
     trains,
 )
-from nli.errors import StudyError
-from nli.model_files import broken_links, require_shipped, shipped_architecture, user_files
 
 
 def resolve_study():
@@ -35,7 +35,7 @@ def resolve_study():
         check_models(study)
         if study.data.source != "files":
             return study, []
-        from nli.data import input_files
+        from nli.data.raw import input_files
 
         return study, input_files(study.data.path)
     except StudyError as error:

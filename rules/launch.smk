@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from nli.cluster import asks_for_gpu, check_cluster
-from nli.errors import StudyError
+from nli.base.errors import StudyError
+from nli.launch.cluster import asks_for_gpu, check_cluster
 
 LOCKS = [f"containers/{name}.lock" for name in ("workflow", "study", "report")]
 
@@ -41,7 +41,7 @@ def check_before_launch():
     fetches = any(job.rule.name in {"fetch_data", "fetch_model"} - generated for job in pending)
     if not gpu_jobs and not fetches:
         return
-    from nli.preflight import Launch, preflight
+    from nli.launch.preflight import Launch, preflight
 
     launch = Launch(jobs_run_remotely(), USES_CONTAINERS, gpu_jobs, fetches)
     try:

@@ -7,9 +7,9 @@ By hand, in the repository:
 import argparse
 from pathlib import Path
 
-from nli.containers import IMAGES
-from nli.errors import StudyError, run_main
-from nli.image_build import append, build_image
+from nli.base.errors import StudyError, run_main
+from nli.launch.containers import IMAGES
+from nli.launch.image_build import append, build_image
 
 
 def main() -> None:

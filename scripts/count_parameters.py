@@ -11,10 +11,10 @@ from pathlib import Path
 import yaml
 
 from nli import runtime  # noqa: F401  (first: it sets the environment that transformers reads)
-from nli.atomic import write_json, write_text
-from nli.errors import run_main
-from nli.parameters import count_study, parameters_table
-from nli.schema import Study
+from nli.base.atomic import write_json, write_text
+from nli.base.errors import run_main
+from nli.forecast.parameters import count_study, parameters_table
+from nli.study.schema import Study
 
 
 def main() -> None:

@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from nli.atomic import write_json, write_text
-from nli.errors import run_main
-from nli.reference import file_schema, reference_table
+from nli.base.atomic import write_json, write_text
+from nli.base.errors import run_main
+from nli.study.reference import file_schema, reference_table
 
 
 def main() -> None:

@@ -10,11 +10,11 @@ import shutil
 from pathlib import Path
 
 from nli import runtime
-from nli.data import read_split
-from nli.errors import run_main
-from nli.files import read_json
+from nli.base.errors import run_main
+from nli.base.files import read_json
+from nli.data.splits import read_split
 from nli.pretraining.card import SCORES, model_files, write_card
-from nli.revision import git_commit
+from nli.provenance import git_commit
 
 
 def named_file(text: str) -> tuple[str, Path]:

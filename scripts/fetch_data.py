@@ -7,8 +7,8 @@ import argparse
 import json
 from pathlib import Path
 
-from nli import data
-from nli.errors import run_main
+from nli.base.errors import run_main
+from nli.data.raw import load_files, load_hub, load_synthetic, save_raw
 
 
 def main() -> None:
@@ -33,12 +33,12 @@ def main() -> None:
         if getattr(arguments, option) is None:
             parser.error(f"--source {arguments.source} needs --{option}")
     if arguments.source == "hub":
-        raw = data.load_hub(arguments.name, arguments.revision, arguments.cache, arguments.rows)
+        raw = load_hub(arguments.name, arguments.revision, arguments.cache, arguments.rows)
     elif arguments.source == "files":
-        raw = data.load_files(arguments.path)
+        raw = load_files(arguments.path)
     else:
-        raw = data.load_synthetic(arguments.sizes, arguments.seed)
-    data.save_raw(raw, arguments.output_dir)
+        raw = load_synthetic(arguments.sizes, arguments.seed)
+    save_raw(raw, arguments.output_dir)
     for split, frame in raw.frames.items():
         print(f"{split}: {len(frame)} rows, {raw.dropped.get(split, 0)} unlabelled rows dropped")
 

@@ -6,11 +6,11 @@ By hand: python scripts/fetch_model.py --role encoder --name FacebookAI/roberta-
 import argparse
 from pathlib import Path
 
-from nli.errors import run_main
-from nli.files import source_record
-from nli.hub import fetch
-from nli.hub_errors import Repository
-from nli.model_files import check_shards, choose_files, fill_folder
+from nli.base.errors import run_main
+from nli.base.files import source_record
+from nli.hub.cache import fetch
+from nli.hub.errors import Repository
+from nli.hub.model_files import check_shards, choose_files, fill_folder
 
 
 def main() -> None:

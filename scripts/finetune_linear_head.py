@@ -1,15 +1,15 @@
 """Train a linear head on one hidden state of the 4-bit decoder, together with a QLoRA adapter."""
 
 from nli import runtime
-from nli.compatibility import check_decoder
-from nli.data import read_split
-from nli.decoder import load_tokenizer
-from nli.errors import run_main
-from nli.files import read_json
-from nli.jobs import finish_training, training_parser
-from nli.linear_head import build_classifier, make_trainer, tokenize_texts
-from nli.sessions import Sessions
-from nli.training import run_training, save_trained
+from nli.base.errors import run_main
+from nli.base.files import read_json
+from nli.data.splits import read_split
+from nli.jobs.outline import finish_training, training_parser
+from nli.models.compatibility import check_decoder
+from nli.models.decoder import load_tokenizer
+from nli.models.linear_head import build_classifier, make_trainer, tokenize_texts
+from nli.models.sessions import Sessions
+from nli.models.training import run_training, save_trained
 
 
 def main() -> None:

@@ -7,17 +7,18 @@ pair, what the model answered to it before and after.
 from pathlib import Path
 
 from nli import runtime
-from nli.atomic import write_json
-from nli.compatibility import check_decoder
-from nli.data import read_split
-from nli.decoder import add_adapter, load_decoder, load_tokenizer, prepared_to_answer
-from nli.errors import run_main
-from nli.files import read_json
-from nli.jobs import finish_training, training_parser
-from nli.language_modeling import count_lost_labels, encode_texts, training_dataset
-from nli.qlora import answer_sample, closing_losses, make_trainer
-from nli.sessions import Sessions
-from nli.training import run_training
+from nli.answering.pairs import answer_sample
+from nli.base.atomic import write_json
+from nli.base.errors import run_main
+from nli.base.files import read_json
+from nli.data.splits import read_split
+from nli.jobs.outline import finish_training, training_parser
+from nli.models.compatibility import check_decoder
+from nli.models.decoder import add_adapter, load_decoder, load_tokenizer, prepared_to_answer
+from nli.models.qlora import closing_losses, make_trainer
+from nli.models.sessions import Sessions
+from nli.models.training import run_training
+from nli.models.training_texts import count_lost_labels, encode_texts, training_dataset
 
 
 def main() -> None:

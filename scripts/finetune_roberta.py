@@ -6,14 +6,14 @@ Writes the tensors that training changed, the history of the losses and the reco
 from pathlib import Path
 
 from nli import runtime
-from nli.compatibility import check_encoder
-from nli.data import read_split
-from nli.encoder import build_encoder, load_tokenizer, make_trainer, tokenize_pairs
-from nli.errors import run_main
-from nli.files import read_json
-from nli.jobs import finish_training, training_parser
-from nli.sessions import Sessions
-from nli.training import run_training, save_trained
+from nli.base.errors import run_main
+from nli.base.files import read_json
+from nli.data.splits import read_split
+from nli.jobs.outline import finish_training, training_parser
+from nli.models.compatibility import check_encoder
+from nli.models.encoder import build_encoder, load_tokenizer, make_trainer, tokenize_pairs
+from nli.models.sessions import Sessions
+from nli.models.training import run_training, save_trained
 
 
 def main() -> None:

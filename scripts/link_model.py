@@ -6,8 +6,8 @@ By hand: python scripts/link_model.py --folder FOLDER --output-dir DIR
 import argparse
 from pathlib import Path
 
-from nli.errors import run_main
-from nli.model_files import link_user_model
+from nli.base.errors import run_main
+from nli.hub.model_files import link_user_model
 
 
 def main() -> None:

@@ -9,8 +9,8 @@ By hand, at the demo scale:
 
 import argparse
 
-from nli.errors import run_main
-from nli.reporting.figures import make_figures
+from nli.base.errors import run_main
+from nli.reporting.figures.registry import make_figures
 from nli.reporting.results import add_fragment_arguments, load_results
 
 

@@ -9,8 +9,8 @@ By hand, at the demo scale:
 import argparse
 from pathlib import Path
 
-from nli.atomic import write_json
-from nli.errors import run_main
+from nli.base.atomic import write_json
+from nli.base.errors import run_main
 from nli.reporting.results import add_results_arguments, load_results, measure_results
 
 

@@ -8,10 +8,10 @@ import argparse
 from pathlib import Path
 
 from nli import runtime
-from nli.atomic import write_json
-from nli.data import read_split
-from nli.errors import run_main
-from nli.files import model_source, read_json
+from nli.base.atomic import write_json
+from nli.base.errors import run_main
+from nli.base.files import model_source, read_json
+from nli.data.splits import read_split
 from nli.pretraining.decoder import make_decoder
 from nli.pretraining.encoder import make_encoder
 

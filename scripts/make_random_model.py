@@ -1,7 +1,7 @@
 """Make a model of a published architecture with random weights, and a tokenizer from the corpus: nothing is fetched.
 
 By hand:
-    python scripts/make_random_model.py --role encoder --architecture scripts/nli/architectures/OWNER/NAME.json \
+    python scripts/make_random_model.py --role encoder --architecture scripts/nli/hub/architectures/OWNER/NAME.json \
         --corpus corpus.parquet --seed 42 --output-dir DIR
 """
 
@@ -9,11 +9,12 @@ import argparse
 from pathlib import Path
 
 from nli import runtime
-from nli.atomic import write_json
-from nli.data import read_split
-from nli.errors import run_main
-from nli.files import model_source
-from nli.random_models import read_architecture, save_random_model
+from nli.base.atomic import write_json
+from nli.base.errors import run_main
+from nli.base.files import model_source
+from nli.data.splits import read_split
+from nli.models.weightless import read_architecture
+from nli.pretraining.untrained import save_random_model
 
 
 def main() -> None:

@@ -9,9 +9,9 @@ By hand, at the demo scale:
 
 import argparse
 
-from nli.errors import run_main
+from nli.base.errors import run_main
 from nli.reporting.results import add_fragment_arguments, load_results
-from nli.reporting.tables import make_tables
+from nli.reporting.tables.registry import make_tables
 
 
 def main() -> None:

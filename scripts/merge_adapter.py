@@ -10,13 +10,13 @@ import tempfile
 from pathlib import Path
 
 from nli import runtime
-from nli.answering import question_of
-from nli.atomic import write_json
-from nli.decoder import load_tokenizer, load_with_adapter
-from nli.errors import run_main
-from nli.evaluation import parse_splits, read_sample
-from nli.files import read_json
-from nli.merging import MERGES, MergeError, free_memory, load_merged
+from nli.answering.pairs import question_of
+from nli.answering.rows import parse_splits, read_sample
+from nli.base.atomic import write_json
+from nli.base.errors import run_main
+from nli.base.files import read_json
+from nli.models.decoder import load_tokenizer, load_with_adapter
+from nli.models.merging import MERGES, MergeError, free_memory, load_merged
 
 
 def main() -> None:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from nli.atomic import write_json
-from nli.baselines import baseline_record, fit_baseline, log_probabilities
-from nli.data import read_split
-from nli.errors import run_main
-from nli.evaluation import parse_splits, read_sample, scored_rows
-from nli.files import read_json
-from nli.predictions import write_predictions
+from nli.answering.baselines import baseline_record, fit_baseline, log_probabilities
+from nli.answering.rows import parse_splits, read_sample, scored_rows
+from nli.base.atomic import write_json
+from nli.base.errors import run_main
+from nli.base.files import read_json
+from nli.data.predictions import write_predictions
+from nli.data.splits import read_split
 
 
 def main() -> None:

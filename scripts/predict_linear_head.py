@@ -7,15 +7,15 @@ import pandas as pd
 from transformers import DataCollatorWithPadding
 
 from nli import runtime
-from nli.classification import classify
-from nli.compatibility import check_decoder
-from nli.decoder import load_tokenizer
-from nli.errors import run_main
-from nli.evaluation import scored_rows
-from nli.files import read_json
-from nli.jobs import answer_splits, prediction_parser
-from nli.linear_head import LinearHeadClassifier, StatesRead, build_classifier, tokenize_texts
-from nli.training import load_trained
+from nli.answering.classify import classify
+from nli.answering.rows import scored_rows
+from nli.base.errors import run_main
+from nli.base.files import read_json
+from nli.jobs.outline import answer_splits, prediction_parser
+from nli.models.compatibility import check_decoder
+from nli.models.decoder import load_tokenizer
+from nli.models.linear_head import LinearHeadClassifier, StatesRead, build_classifier, tokenize_texts
+from nli.models.training import load_trained
 
 
 def main() -> None:

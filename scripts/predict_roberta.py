@@ -6,14 +6,14 @@ import pandas as pd
 from transformers import DataCollatorWithPadding
 
 from nli import runtime
-from nli.classification import classify
-from nli.compatibility import check_encoder
-from nli.encoder import build_encoder, load_tokenizer, tokenize_pairs
-from nli.errors import run_main
-from nli.evaluation import scored_rows
-from nli.files import read_json
-from nli.jobs import answer_splits, prediction_parser
-from nli.training import load_trained
+from nli.answering.classify import classify
+from nli.answering.rows import scored_rows
+from nli.base.errors import run_main
+from nli.base.files import read_json
+from nli.jobs.outline import answer_splits, prediction_parser
+from nli.models.compatibility import check_encoder
+from nli.models.encoder import build_encoder, load_tokenizer, tokenize_pairs
+from nli.models.training import load_trained
 
 
 def main() -> None:

@@ -6,10 +6,10 @@ By hand: python scripts/preflight.py --study results/paper/study.json
 import argparse
 from pathlib import Path
 
-from nli.errors import run_main
-from nli.files import read_json
-from nli.preflight import Launch, preflight
-from nli.schema import Study
+from nli.base.errors import run_main
+from nli.base.files import read_json
+from nli.launch.preflight import Launch, preflight
+from nli.study.schema import Study
 
 
 def main() -> None:

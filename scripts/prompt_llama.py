@@ -5,13 +5,13 @@ from pathlib import Path
 import pandas as pd
 
 from nli import runtime
-from nli.answering import answer_pairs, generation_details
-from nli.compatibility import check_decoder
-from nli.data import read_split
-from nli.decoder import load_decoder, load_tokenizer, prepared_to_answer
-from nli.errors import run_main
-from nli.files import read_json
-from nli.jobs import answer_splits, prediction_parser
+from nli.answering.pairs import answer_pairs, generation_details
+from nli.base.errors import run_main
+from nli.base.files import read_json
+from nli.data.splits import read_split
+from nli.jobs.outline import answer_splits, prediction_parser
+from nli.models.compatibility import check_decoder
+from nli.models.decoder import load_decoder, load_tokenizer, prepared_to_answer
 
 
 def main() -> None:

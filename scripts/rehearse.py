@@ -1,7 +1,7 @@
 """Rehearse one experiment: some measured steps at its true size with random weights; needs no weights and no data.
 
 By hand:
-    python scripts/rehearse.py --spec rehearse.json --architecture scripts/nli/architectures/OWNER/NAME.json \
+    python scripts/rehearse.py --spec rehearse.json --architecture scripts/nli/hub/architectures/OWNER/NAME.json \
         --seed 42 --threads 4 --output rehearsal.json
 """
 
@@ -11,10 +11,10 @@ from pathlib import Path
 
 import torch
 
-from nli.atomic import write_json
-from nli.errors import run_main
-from nli.files import read_json
-from nli.gpus import first_visible
+from nli.base.atomic import write_json
+from nli.base.errors import run_main
+from nli.base.files import read_json
+from nli.machine.gpus import first_visible
 
 NO_GPU = {
     "status": "not measured",
@@ -38,8 +38,8 @@ def main() -> None:
         write_json(args.output, NO_GPU)
         return
     from nli import runtime  # seconds that the answer "no GPU" does not need
-    from nli.random_models import read_architecture
-    from nli.rehearsal import rehearse_where_it_fits
+    from nli.forecast.rehearsal import rehearse_where_it_fits
+    from nli.models.weightless import read_architecture
 
     runtime.start(args.seed, args.threads)
     config = read_architecture(args.architecture)

@@ -8,7 +8,7 @@ By hand, at the demo scale:
 import argparse
 from pathlib import Path
 
-from nli.errors import run_main
+from nli.base.errors import run_main
 from nli.reporting.render import ENGINES, assemble, render
 
 

@@ -8,9 +8,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from nli import data, sampling
-from nli.atomic import write_json
-from nli.errors import run_main
+from nli.base.atomic import write_json
+from nli.base.errors import run_main
+from nli.data.raw import load_raw
+from nli.data.sampling import describe_study, draw_splits
+from nli.data.splits import write_split
 
 
 def main() -> None:
@@ -25,13 +27,13 @@ def main() -> None:
     arguments = parser.parse_args()
 
     request = vars(arguments)
-    raw, output_dir = data.load_raw(request.pop("raw_dir")), request.pop("output_dir")
-    splits, warnings = sampling.draw_splits(raw, **request)
+    raw, output_dir = load_raw(request.pop("raw_dir")), request.pop("output_dir")
+    splits, warnings = draw_splits(raw, **request)
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
     for split, frame in splits.items():
-        data.write_split(frame, output_dir / f"{split}.parquet")
-    description = sampling.describe_study(raw, splits, request, warnings)
+        write_split(frame, output_dir / f"{split}.parquet")
+    description = describe_study(raw, splits, request, warnings)
     write_json(output_dir / "description.json", description)
 
 

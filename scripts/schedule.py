@@ -10,9 +10,9 @@ from pathlib import Path
 
 import yaml
 
-from nli.errors import run_main
-from nli.files import read_json
-from nli.schedule import jobs_of_rehearsal, jobs_of_report, schedule_table
+from nli.base.errors import run_main
+from nli.base.files import read_json
+from nli.forecast.schedule import jobs_of_rehearsal, jobs_of_report, schedule_table
 
 
 def main() -> None:

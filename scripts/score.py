@@ -9,11 +9,11 @@ import argparse
 import json
 from pathlib import Path
 
-from nli.atomic import write_json
-from nli.draws import score_draws
-from nli.errors import StudyError, run_main
-from nli.metrics import score_predictions
-from nli.predictions import read_predictions
+from nli.base.atomic import write_json
+from nli.base.errors import StudyError, run_main
+from nli.data.predictions import read_predictions
+from nli.measure.draws import score_draws
+from nli.measure.metrics import score_predictions
 
 
 def main() -> None:

@@ -8,11 +8,11 @@ By hand:
 import argparse
 from pathlib import Path
 
-from nli.atomic import write_json, write_text
-from nli.costs import predict_costs, rehearsal_table
-from nli.errors import run_main
-from nli.files import read_json
-from nli.schema import Study
+from nli.base.atomic import write_json, write_text
+from nli.base.errors import run_main
+from nli.base.files import read_json
+from nli.forecast.costs import predict_costs, rehearsal_table
+from nli.study.schema import Study
 
 
 def main() -> None:

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from nli.atomic import write_json
-from nli.data import premise_id
-from nli.files import model_source
+from nli.base.atomic import write_json
+from nli.base.files import model_source
+from nli.data.splits import premise_id
 
 ROOT = Path(__file__).parents[1]
 PAIRS = [
@@ -144,7 +144,7 @@ def train_tokenizer(specials: list[str], single: str, pair: str, roles: dict[str
 @pytest.fixture(scope="session")
 def demo_study(config):
     """The study as resolved for the demo scale, with every rung."""
-    from nli.config import load_study
+    from nli.study.resolve import load_study
 
     return load_study({**config, "scale": "demo", "rungs": "all"})
 
@@ -152,7 +152,7 @@ def demo_study(config):
 @pytest.fixture(scope="session")
 def paper_study(config):
     """The study as resolved for the paper scale."""
-    from nli.config import load_study
+    from nli.study.resolve import load_study
 
     return load_study({**config, "scale": "paper"})
 

@@ -1,22 +1,17 @@
-"""What a run's record says of code, data and machine, for every run with or without a neural model: no torch here."""
+"""What made a result: the commit of the code, the versions of its libraries, and the data."""
 
-import resource
+import os
+import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from nli.files import read_json, sha256
+from nli.base.files import read_json, sha256
 
+COMMIT_VARIABLE = "NLI_GIT_COMMIT"  # how the workflow tells a container, which has no git
 PACKAGES = ("torch", "transformers", "datasets", "peft", "bitsandbytes", "trl", "accelerate", "tokenizers")
 PACKAGES += ("scikit-learn",)
-GIB = 2**30
-
-
-def resident_memory() -> float:
-    """Peak resident memory of this process, in GiB."""
-    scale = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB elsewhere
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / GIB
 
 
 def versions() -> dict[str, str]:
@@ -35,3 +30,22 @@ def data_identity(splits: dict[str, Path]) -> dict[str, Any]:
         "revision": description.get("revision"),
         "sha256": {name: sha256(path) for name, path in splits.items()},
     }
+
+
+def git_commit() -> str | None:
+    """The commit of the code, with "+" for local changes; None outside a git checkout."""
+    if os.environ.get(COMMIT_VARIABLE):
+        return os.environ[COMMIT_VARIABLE]
+    here = Path(__file__).parent
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, timeout=10)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    commit = git("rev-parse", "HEAD")
+    if commit is None:
+        return None
+    return commit + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")

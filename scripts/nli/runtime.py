@@ -6,7 +6,7 @@ Import this before torch and transformers: they read the environment when they a
 import gc
 import os
 
-from nli.gpus import first_visible
+from nli.machine.gpus import first_visible
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # only the fetch rules may use the network
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # threads are Snakemake's to give

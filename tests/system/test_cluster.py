@@ -173,7 +173,7 @@ def prepared(cluster, shared_folder):
     study = Study.copied(shared_folder / "prepared", cluster, config, [*SMOKE, *NO_CONTAINERS])
     study.run("results/demo/models/made/encoder", "results/demo/data/matched.parquet")
     study.edit(
-        "scripts/nli/training.py",
+        "scripts/nli/models/training.py",
         "        if state.global_step >= self.steps:\n            return\n",
         "        import time; time.sleep(0.5)\n        if state.global_step >= self.steps:\n            return\n",
     )

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from nli.config import load_study
+from nli.study.resolve import load_study
 
 SMOKE = "--configfile tests/workflow/smoke.yaml --config"
 IMAGES = ("study", "report")

@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from nli.atomic import write_json
-from nli.config import load_study
-from nli.draws import score_draws
-from nli.labels import LABELS
-from nli.metrics import score_predictions
-from nli.predictions import write_predictions
+from nli.base.atomic import write_json
+from nli.base.labels import LABELS
+from nli.data.predictions import write_predictions
+from nli.measure.draws import score_draws
+from nli.measure.metrics import score_predictions
 from nli.reporting.results import load_results, measure_results
+from nli.study.resolve import load_study
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,7 +6,7 @@ import pytest
 from conftest import ROOT
 from workflow.conftest import snakemake
 
-from nli.files import sha256
+from nli.base.files import sha256
 from nli.pretraining.card import model_files, read_card
 
 ROLES = ("encoder", "decoder")

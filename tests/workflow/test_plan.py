@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 from workflow.conftest import planned_jobs, snakemake
 
-from nli.config import trains
+from nli.study.specs import trains
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pytest
 from conftest import ROOT
 from workflow.conftest import SMOKE, planned_jobs, snakemake
 
-from nli.config import load_study
-from nli.data import read_split
-from nli.predictions import read_predictions
+from nli.data.predictions import read_predictions
+from nli.data.splits import read_split
+from nli.study.resolve import load_study
 
 REAL = Path(os.environ.get("NLI_SHARED_DATA", ROOT.parent / "shared/data")) / "multinli"
 

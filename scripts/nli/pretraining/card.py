@@ -10,7 +10,7 @@ import torch
 import yaml
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
 
-from nli.files import sha256
+from nli.base.files import sha256
 from nli.pretraining.loop import pad
 from nli.pretraining.texts import LAYOUTS, QUESTIONS, fill_layout, words_for
 from nli.pretraining.tokenizers import CONNECTIVES, CUES, HYPOTHESES, PREMISES
@@ -99,9 +99,9 @@ def write_card(
         "",
         DESCRIPTIONS[role],
         "It stands in for the study's large model in the demo, and is of no use for anything else: all that it has",
-        "read are synthetic pairs of the study's own generator (`scripts/nli/synthetic.py`), and none of the pairs of",
-        f"train, tune and validation that seed {seed} draws. Recipe, seed, commit and every file's hash stand above.",
-        "`make demo-models` makes it from nothing; on another processor the weights differ in rounding.",
+        "read are synthetic pairs of the study's own generator (`scripts/nli/data/synthetic.py`), and none of the",
+        f"pairs of train, tune and validation that seed {seed} draws. Recipe, seed, commit and every file's hash stand",
+        "above. `make demo-models` makes it from nothing; on another processor the weights differ in rounding.",
         "",
         "Without any fine-tuning, of validation pairs that it has never read:",
         "",

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from nli.errors import StudyError
+from nli.base.errors import StudyError
 
 
 def grouped_batches(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from nli.labels import LABELS
+from nli.base.labels import LABELS
 from nli.pretraining.tokenizers import ANSWERS, CUES, HYPOTHESES, PREMISES
 
 LAYOUTS = {

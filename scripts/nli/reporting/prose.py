@@ -7,11 +7,11 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nli.labels import LABELS
-from nli.paired import LEVEL
+from nli.base.labels import LABELS
+from nli.measure.paired import LEVEL
 from nli.reporting.markup import counted, decimal, escape, integer, interval, listing, percent, scientific
 from nli.reporting.results import Arm, Results, chance_test, unmerged
-from nli.reporting.tables_ladders import level_of, p_equation, points, signed, stands
+from nli.reporting.tables.ladders import level_of, p_equation, points, signed, stands
 
 LEAST_PARSED = 0.5  # share of a prompt's answers: below it, an accuracy among the parsed ones says too little
 ROUNDING = 1e-6  # share of the mean square; half precision rounds each entry by some 5e-4 of it, squared 2.5e-7

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import yaml
 
-from nli.atomic import whole_file
-from nli.errors import StudyError
+from nli.base.atomic import whole_file
+from nli.base.errors import StudyError
 
 ENGINES = ("auto", "quarto", "embedded")
 INCLUDE = re.compile(r"^\{\{<\s*include\s+(\S+)\s*>\}\}[ \t]*$", re.MULTILINE)

@@ -14,11 +14,11 @@ from typing import Any
 
 import yaml
 
-from nli.answers import Answers
-from nli.errors import StudyError
-from nli.ladders import measure_ladders
-from nli.predictions import read_predictions
-from nli.schema_experiments import FAMILIES
+from nli.base.errors import StudyError
+from nli.data.predictions import read_predictions
+from nli.measure.answers import Answers
+from nli.measure.ladders import measure_ladders
+from nli.study.experiments import FAMILIES
 
 FAMILY_TITLES = {
     "baseline": "Baselines",

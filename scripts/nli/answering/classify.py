@@ -1,0 +1,36 @@
+"""Scoring a data set with any model that returns class logits."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from datasets import Dataset
+from torch import nn
+
+from nli.base.labels import LABELS
+
+
+@torch.no_grad()
+def classify(model: nn.Module, dataset: Dataset, collate: Callable, batch_size: int) -> np.ndarray:
+    """Log-probabilities of the classes for every example.
+
+    Examples go through the model by length, so that little is padding; the order of the result is the data set's.
+
+    Args:
+        model: takes the collated batch (without labels), returns `.logits`, (batch, 3).
+        dataset: tokenized examples.
+        collate: pads a list of examples to tensors.
+
+    Returns:
+        (examples, 3), float64.
+    """
+    model.eval()
+    target = next(model.parameters()).device
+    order = np.argsort([len(ids) for ids in dataset["input_ids"]], kind="stable")
+    scores = np.empty((len(dataset), len(LABELS)))
+    for start in range(0, len(order), batch_size):
+        chosen = order[start : start + batch_size]
+        batch = collate([dataset[int(index)] for index in chosen]).to(target)
+        batch.pop("labels", None)
+        scores[chosen] = torch.log_softmax(model(**batch).logits.double(), dim=-1).cpu().numpy()
+    return scores

@@ -1,0 +1,145 @@
+"""What the decoder writes, drawn from its probabilities greedily or by a sampler that sees one row at a time."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import (
+    LogitsProcessor,
+    LogitsProcessorList,
+    PreTrainedTokenizerBase,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from nli.base.errors import StudyError
+from nli.models.architecture import max_positions
+
+MODEL = "the model's generation_config"
+
+
+def effective_generation(model: nn.Module, generation: dict[str, Any]) -> dict[str, Any]:
+    """What `model.generate` would make of a spec's `generation` section: the values that answers are drawn with.
+
+    What the section leaves open the model's generation_config decides, and what that leaves open transformers'
+    default (no sampling; with sampling temperature 1.0, the 50 most probable tokens, all of their probability).
+
+    Returns:
+        do_sample; temperature, top_k (0: all tokens) and top_p, each None when greedy; max_new_tokens; and `source`,
+        who decided.
+    """
+    config, defaults = model.generation_config, model.generation_config._get_default_generation_params()
+    own = {key: defaults[key] if getattr(config, key) is None else getattr(config, key) for key in defaults}
+    asked = generation["temperature"]
+    do_sample = bool(own["do_sample"]) if asked is None else asked > 0
+    values = {"temperature": asked, "top_k": generation.get("top_k"), "top_p": generation.get("top_p")}
+    left_open = [key for key, value in values.items() if value is None] if do_sample else []
+    values = {key: (own[key] if value is None else value) if do_sample else None for key, value in values.items()}
+    source = MODEL if asked is None else "the study"
+    if asked is not None and left_open:
+        source += f"; {' and '.join(left_open)}: {MODEL}"
+    return {"do_sample": do_sample, **values, "max_new_tokens": generation["max_new_tokens"], "source": source}
+
+
+def sampler(values: dict[str, Any], seed: int, names: Sequence[str]) -> LogitsProcessorList:
+    """The processors that turn greedy decoding of a batch into sampling; none where `values` are greedy.
+
+    Args:
+        values: of `effective_generation`.
+        names: of the batch's rows, in its order.
+    """
+    if not values["do_sample"]:
+        return LogitsProcessorList()
+    processors: list[LogitsProcessor] = []  # in the order of `generate`
+    if values["temperature"] != 1.0:
+        processors.append(TemperatureLogitsWarper(float(values["temperature"])))
+    if values["top_k"]:
+        processors.append(TopKLogitsWarper(values["top_k"]))
+    if values["top_p"] < 1.0:
+        processors.append(TopPLogitsWarper(values["top_p"]))
+    return LogitsProcessorList([*processors, GumbelNoise(seed, names)])
+
+
+class GumbelNoise(LogitsProcessor):
+    """Adds Gumbel noise to the logits, after which the largest is an exact draw from their softmax.
+
+    Each row has a generator of its own, seeded by the run's seed and the row's name. So what a row draws depends
+    neither on the batch that it is in nor on the rows before it, and two experiments draw with the same noise.
+    """
+
+    def __init__(self, seed: int, names: Sequence[str]) -> None:
+        self.generators = [np.random.default_rng([seed, *name.encode()]) for name in names]
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        """The scores (rows, vocabulary) with noise for this step."""
+        uniform = torch.from_numpy(np.stack([generator.random(scores.shape[1]) for generator in self.generators]))
+        uniform = uniform.to(scores.device).clamp_min(torch.finfo(torch.float64).tiny)  # 0 has no logarithm
+        return scores - torch.log(-torch.log(uniform)).to(scores.dtype)
+
+
+@torch.no_grad()
+def generate_answers(
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str],
+    generation: dict[str, Any],
+    batch_size: int,
+    seed: int,
+    names: Sequence[str] | None = None,
+) -> list[str]:
+    """What the model writes after each prompt, in the prompts' order.
+
+    Args:
+        generation: a spec's section, as `effective_generation` reads it.
+        seed: of the sampler.
+        names: of the rows, which with `seed` decide what each draws; by default the prompts themselves.
+
+    Batches are made of prompts of like length, padded at the left; neither they nor the order change an answer.
+
+    Raises:
+        StudyError: a prompt and its answer have more tokens than the model has positions.
+    """
+    check_prompts(model, tokenizer, prompts, generation["max_new_tokens"])
+    model.eval()
+    values, names = effective_generation(model, generation), names or prompts
+    side, tokenizer.padding_side = tokenizer.padding_side, "left"
+    greedy = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}  # the sampler's noise draws
+    order = np.argsort([len(prompt) for prompt in prompts], kind="stable")
+    answers = [""] * len(prompts)
+    for start in range(0, len(order), batch_size):
+        chosen = order[start : start + batch_size]
+        batch = tokenizer(
+            [prompts[index] for index in chosen],
+            return_tensors="pt",
+            padding=True,
+        ).to(next(model.parameters()).device)
+        batch.pop("token_type_ids", None)
+        output = model.generate(
+            **batch,
+            **greedy,
+            logits_processor=sampler(values, seed, [names[index] for index in chosen]),
+            max_new_tokens=values["max_new_tokens"],
+            pad_token_id=tokenizer.pad_token_id,
+        )
+        new = output[:, batch["input_ids"].shape[1] :]
+        for index, text in zip(chosen, tokenizer.batch_decode(new, skip_special_tokens=True), strict=True):
+            answers[index] = text
+        print(f"{min(start + batch_size, len(order))} of {len(order)} answered", flush=True)
+    tokenizer.padding_side = side
+    return answers
+
+
+def check_prompts(
+    model: nn.Module, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], max_new_tokens: int
+) -> None:
+    """Raise StudyError if the longest prompt leaves no room for its answer."""
+    limit = max_positions(model)
+    longest = max((len(ids) for ids in tokenizer(list(prompts))["input_ids"]), default=0)
+    if limit is not None and longest + max_new_tokens > limit:
+        raise StudyError(
+            f"models.decoder.name: the longest prompt has {longest} tokens, generation.max_new_tokens is "
+            f"{max_new_tokens}, and the model has {limit} positions only; choose a model with more"
+        )

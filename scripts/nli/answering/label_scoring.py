@@ -1,0 +1,159 @@
+"""Label scoring: how probable each label word is after a prompt, instead of what the model writes there."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import takewhile
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
+from nli.base.labels import LABELS
+from nli.models.compatibility import word_tokens
+from nli.models.next_token import next_token_logits
+
+CONTENT_FREE = ("N/A", "", "[MASK]")  # stand for premise and hypothesis alike, and say nothing (Zhao et al. 2021)
+
+
+def with_spellings(
+    tokenizer: PreTrainedTokenizerBase, prompt: str, lead: str, words: Mapping[str, str]
+) -> dict[str, str]:
+    """The label words as stated, and in lower case and capitalised: reading ignores case, so scoring counts each.
+
+    A spelling is left out if its tokens are another's (an uncased tokenizer), if one of them is unknown, or if it
+    begins as a word of another class does. `compatibility.check_label_words` has made sure of the stated ones.
+
+    Args:
+        prompt: what stands before `lead`, for the tokens that the words have there.
+        lead: what stands between prompt and word.
+        words: word -> class.
+
+    Returns:
+        spelling -> class.
+    """
+    tokens = {word: word_tokens(tokenizer, prompt, f"{prompt}{lead}{word}") for word in words}
+    spelled = dict(words)
+    for word, label in words.items():
+        for other in (word.lower(), word[:1].upper() + word[1:]):
+            own = word_tokens(tokenizer, prompt, f"{prompt}{lead}{other}")
+            if not own or own in tokens.values() or tokenizer.unk_token_id in own:
+                continue
+            if not any(spelled[known] != label and ids[0] == own[0] for known, ids in tokens.items()):
+                spelled[other], tokens[other] = label, own
+    return spelled
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """A prompt with one word behind it: token ids, where the word's own begin, and the class it stands for."""
+
+    row: int
+    label: str
+    ids: list[int]
+    start: int
+
+
+@dataclass
+class Pass:
+    """A text that the model reads once, and the continuations whose tokens it predicts."""
+
+    ids: list[int]
+    scored: list[Continuation] = field(default_factory=list)
+
+    @property
+    def start(self) -> int:
+        """The first position whose next token is scored."""
+        return min(text.start for text in self.scored) - 1
+
+
+def continuations(
+    tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], lead: str, words: Mapping[str, str]
+) -> list[Continuation]:
+    """Every prompt with every word, encoded as one text, as it would stand in a training text.
+
+    Args:
+        lead: what stands between prompt and word, as a rule a space; it belongs to the word's token.
+        words: word -> class.
+    """
+    found = []
+    for row, prompt in enumerate(prompts):
+        before = tokenizer(prompt)["input_ids"]
+        for word, label in words.items():
+            ids = tokenizer(f"{prompt}{lead}{word}")["input_ids"]
+            shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(before, ids, strict=False)))
+            found.append(Continuation(row, label, ids, shared))
+    return found
+
+
+def shared_passes(texts: Sequence[Continuation]) -> list[Pass]:
+    """The fewest texts that predict every token that is scored.
+
+    A word's last token is predicted by what stands before it. Words of one token after the same prompt so share one
+    pass, the prompt's, and it is part of the pass of a word of several.
+    """
+    passes: dict[int, list[Pass]] = {}
+    for text in sorted(texts, key=lambda text: -len(text.ids)):
+        before, of_row = text.ids[:-1], passes.setdefault(text.row, [])
+        found = next((known for known in of_row if known.ids[: len(before)] == before), None)
+        if found is None:
+            found = Pass(before)
+            of_row.append(found)
+        found.scored.append(text)
+    return [known for of_row in passes.values() for known in of_row]
+
+
+def label_log_probabilities(
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str],
+    lead: str,
+    words: Mapping[str, str],
+    batch_size: int,
+) -> np.ndarray:
+    """Log-probability of each class after each prompt: of its word, summed over the word's tokens.
+
+    A class with several words has the sum of their probabilities.
+
+    Returns:
+        (prompts, 3), float64, in the order of `LABELS`; not normalised over the classes.
+    """
+    passes = shared_passes(continuations(tokenizer, prompts, lead, words))
+    scores = np.full((len(prompts), len(LABELS)), -np.inf)
+    texts, starts = [one.ids for one in passes], [one.start for one in passes]
+    for index, logits in next_token_logits(model, texts, starts, tokenizer.pad_token_id, batch_size):
+        values = torch.log_softmax(logits.float(), dim=-1)
+        for text in passes[index].scored:
+            own = torch.tensor(text.ids[text.start :], device=values.device)
+            first = text.start - 1 - starts[index]
+            value = float(values[first : first + len(own)].gather(1, own[:, None]).double().sum())
+            place = text.row, LABELS.index(text.label)
+            scores[place] = np.logaddexp(scores[place], value)
+    return scores
+
+
+def as_scored(scores: np.ndarray, content_free: np.ndarray) -> np.ndarray:
+    """The log-probabilities as they are."""
+    return scores
+
+
+def calibrate(scores: np.ndarray, content_free: np.ndarray) -> np.ndarray:
+    """Contextual calibration (Zhao et al. 2021): each class's probability divided by its mean after the content-free
+    prompts, normalised over the classes; in logarithms.
+
+    As in the paper's code the mean is of the probabilities, not of their logarithms, and is taken before any
+    normalisation: a content-free prompt counts by how much of its probability the label words get.
+
+    Args:
+        scores: (rows, 3).
+        content_free: (prompts, 3), or (rows, prompts, 3) where rows have different ones.
+    """
+    prompts = content_free.shape[-2]
+    ratios = scores - (np.logaddexp.reduce(content_free, axis=-2) - np.log(prompts))
+    return ratios - np.logaddexp.reduce(ratios, axis=1, keepdims=True)
+
+
+LABEL_SCORERS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "label_logp": as_scored,
+    "calibrated_logp": calibrate,
+}

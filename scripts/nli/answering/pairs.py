@@ -1,0 +1,114 @@
+"""How the decoder answers the pairs of a split: in text, by label scores, or both; prompted or fine-tuned."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
+from nli.answering.demonstrations import demonstrations
+from nli.answering.generate import effective_generation, generate_answers
+from nli.answering.label_scoring import CONTENT_FREE, LABEL_SCORERS, label_log_probabilities, with_spellings
+from nli.answering.reading import SCORERS
+from nli.answering.rows import answer_rows, scored_rows
+from nli.data.draws import assign_draws
+from nli.models.training_texts import evaluation_prompts
+from nli.texts import asked_template, fill, label_lead, lead_after, prompt_text
+
+
+@dataclass(frozen=True)
+class Question:
+    """How a pair is asked about: (premise, hypothesis) -> prompt, what stands before the answer, and word -> class."""
+
+    ask: Callable[[str, str], str]
+    lead: str
+    words: Mapping[str, str]
+
+
+def question_of(
+    spec: Mapping[str, Any], examples: pd.DataFrame | None = None, seed: int = 0, draw: int = 0
+) -> Question:
+    """The question of an experiment: its prompt's, or the text that its fine-tuned model is asked with.
+
+    Args:
+        examples: rows that a prompt with drawn examples draws from, with `seed`.
+        draw: number of the draw of examples.
+    """
+    if spec["family"] == "icl":
+        prompt = spec["prompt"]
+        shown = demonstrations(prompt, examples, spec["order"], seed, draw)
+        return Question(lambda p, h: shown + prompt_text(prompt, p, h), lead_after(prompt["text"]), prompt["answers"])
+    template = asked_template(spec)
+    words = {word: label for label, word in spec["label_words"].items()}
+    return Question(lambda p, h: fill(template, {"premise": p, "hypothesis": h}), label_lead(spec), words)
+
+
+def generation_details(model: nn.Module, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """How the answers are drawn, as an entry of run.json; none where no scorer reads what the model writes."""
+    reads = any(scorer in SCORERS for scorer in spec["scorers"])
+    return {"generation": effective_generation(model, spec["generation"])} if reads else {}
+
+
+def answer_pairs(
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: pd.DataFrame,
+    split: str,
+    spec: Mapping[str, Any],
+    seed: int,
+    examples: pd.DataFrame | None = None,
+) -> list[pd.DataFrame]:
+    """Predictions for `rows`, one frame for each of the spec's scorers.
+
+    Args:
+        seed: of the sampler and of the draw of worked examples.
+        examples: rows that worked examples are drawn from.
+
+    With several `draws` of examples each pair is asked after one of them (`nli.data.draws`):
+    several cost what one does.
+    Text is generated only if a scorer reads text, and labels are scored only if a scorer asks for that.
+    """
+    draws = spec.get("draws", 1)
+    questions = [question_of(spec, examples, seed, draw) for draw in range(draws)]
+    question, batch_size = questions[0], spec["evaluation"]["batch_size"]
+    drawn = assign_draws(len(rows), draws, seed)
+    prompts = [questions[d].ask(row.premise, row.hypothesis) for d, row in zip(drawn, rows.itertuples(), strict=True)]
+    frames = []
+    reading = [scorer for scorer in spec["scorers"] if scorer in SCORERS]
+    scoring = [scorer for scorer in spec["scorers"] if scorer in LABEL_SCORERS]
+    if reading:
+        names = list(rows["pair_id"])
+        answers = generate_answers(model, tokenizer, prompts, spec["generation"], batch_size, seed, names)
+        frames += [answer_rows(rows, split, answers, question.words, scorer) for scorer in reading]
+    if scoring:
+        words = scored_words(tokenizer, question, spec)
+        blanks = [asked.ask(text, text) for asked in questions for text in CONTENT_FREE]
+        scores = label_log_probabilities(model, tokenizer, [*prompts, *blanks], question.lead, words, batch_size)
+        content_free = scores[len(rows) :].reshape(draws, len(CONTENT_FREE), -1)[drawn]
+        own = scores[: len(rows)]
+        frames += [scored_rows(rows, split, LABEL_SCORERS[name](own, content_free), name) for name in scoring]
+    return frames
+
+
+def scored_words(tokenizer: PreTrainedTokenizerBase, question: Question, spec: Mapping[str, Any]) -> Mapping[str, str]:
+    """The words whose probabilities are added up, with the class of each.
+
+    A prompt may show its words in another case than `answers` states them (prompts 1 and 4 do), and a model that was
+    only pretrained answers in either. A fine-tuned one has learned the one spelling of its training texts.
+    """
+    if spec["family"] != "icl":
+        return question.words
+    return with_spellings(tokenizer, question.ask("", ""), question.lead, question.words)
+
+
+def answer_sample(
+    model: nn.Module, tokenizer: PreTrainedTokenizerBase, spec: dict[str, Any], seed: int
+) -> dict[str, str | None]:
+    """The prompt of the experiment's sample pair and what the model writes after it; nulls without a sample."""
+    if not spec["sample"]:
+        return {"prompt": None, "answer": None}
+    prompts = evaluation_prompts(pd.DataFrame([spec["sample"]]), spec)
+    answers = generate_answers(model, tokenizer, prompts, spec["generation"], 1, seed)
+    return {"prompt": prompts[0], "answer": answers[0]}

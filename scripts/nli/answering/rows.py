@@ -1,0 +1,75 @@
+"""From a model's answers to the rows of predictions.parquet, for every family."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from nli.answering.reading import SCORERS
+from nli.base.errors import StudyError
+from nli.base.labels import LABELS
+from nli.data.predictions import LOGP_COLUMNS
+from nli.data.sampling import draw_premises
+from nli.data.splits import read_split
+
+
+def parse_splits(arguments: Sequence[str]) -> dict[str, Path]:
+    """`matched=path` arguments of a command line as a mapping; StudyError for anything else."""
+    splits = {}
+    for argument in arguments:
+        name, separator, path = argument.partition("=")
+        if not separator:
+            raise StudyError(f"--split {argument}: write NAME=FILE, e.g. matched=results/demo/data/matched.parquet")
+        splits[name] = Path(path)
+    return splits
+
+
+def read_sample(path: Path, examples: int | None, seed: int) -> pd.DataFrame:
+    """The rows of a split that are answered: all, or a sample that is the same for every experiment.
+
+    Whole premises are drawn (`sampling.draw_premises`). A smaller sample lies within a larger one, and methods are
+    compared on the same pairs.
+    """
+    return draw_premises(read_split(path), examples, seed, "answered")
+
+
+def scored_rows(
+    rows: pd.DataFrame, split: str, log_probabilities: np.ndarray, scorer: str = "classifier"
+) -> pd.DataFrame:
+    """Predictions of a classifier or of label scoring: the most probable class, with log-probabilities (rows, 3)."""
+    frame = _frame(rows, split, scorer)
+    frame["pred"] = [LABELS[index] for index in log_probabilities.argmax(axis=1)]
+    frame["answer"] = None
+    frame[list(LOGP_COLUMNS)] = log_probabilities
+    return frame
+
+
+def answer_rows(
+    rows: pd.DataFrame, split: str, answers: Sequence[str], words: Mapping[str, str], scorer: str
+) -> pd.DataFrame:
+    """Predictions read from raw answers by one scorer; null where no label can be read.
+
+    Args:
+        words: answer word -> class.
+        scorer: a key of `reading.SCORERS`.
+    """
+    frame = _frame(rows, split, scorer)
+    frame["pred"] = [SCORERS[scorer](answer, words) for answer in answers]
+    frame["answer"] = list(answers)
+    frame[list(LOGP_COLUMNS)] = np.nan
+    return frame
+
+
+def _frame(rows: pd.DataFrame, split: str, scorer: str) -> pd.DataFrame:
+    """The columns that every prediction takes from the data."""
+    return pd.DataFrame(
+        {
+            "split": split,
+            "scorer": scorer,
+            "pair_id": rows["pair_id"],
+            "genre": rows["genre"],
+            "premise_id": rows["premise_id"],
+            "gold": [LABELS[label] for label in rows["label"]],
+        }
+    )

@@ -1,0 +1,139 @@
+"""predictions.parquet: the one contract between the experiments and everything that measures them.
+
+One row per example and scorer, in the order of the data:
+
+=================  ========  ==============================================================
+column             type      meaning
+=================  ========  ==============================================================
+split              string    "matched", "mismatched" or "tune"
+scorer             string    how an answer became a label: "classifier", "parsed", ...
+pair_id            string    the example, unique within its split and scorer
+genre              string    "" where the source has none
+premise_id         string    the premise's hash: rows that share it are not independent
+gold               string    the right label
+pred               string    the label answered; null: no label could be read in the answer
+answer             string    the raw text a language model wrote; null for classifiers
+logp_entailment    double    log-probability of the label; null where it was not computed
+logp_neutral       double
+logp_contradiction double
+=================  ========  ==============================================================
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nli.base.atomic import whole_file
+from nli.base.errors import StudyError
+from nli.base.labels import LABELS
+
+SPLITS = ("matched", "mismatched", "tune")
+LOGP_COLUMNS = tuple(f"logp_{label}" for label in LABELS)
+SCHEMA = pa.schema(
+    [
+        pa.field("split", pa.string()),
+        pa.field("scorer", pa.string()),
+        pa.field("pair_id", pa.string()),
+        pa.field("genre", pa.string()),
+        pa.field("premise_id", pa.string()),
+        pa.field("gold", pa.string()),
+        pa.field("pred", pa.string()),
+        pa.field("answer", pa.string()),
+        *(pa.field(name, pa.float64()) for name in LOGP_COLUMNS),
+    ]
+)
+COLUMNS = tuple(SCHEMA.names)
+
+
+def write_predictions(frame: pd.DataFrame, path: Path | str) -> None:
+    """Check `frame` and write it as Parquet: the same rows give the same bytes.
+
+    Columns may come in any order and with any string or float type. Raises StudyError if the
+    frame breaks the contract, and then writes nothing.
+    """
+    _check_columns(frame, path)
+    frame = frame[list(COLUMNS)]
+    try:
+        table = pa.Table.from_pandas(frame, schema=SCHEMA, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise StudyError(f"predictions for {path}: a column has the wrong type: {error}") from error
+    # pandas' own metadata names library versions, so it would make equal rows unequal files.
+    table = table.replace_schema_metadata(None)
+    check_predictions(table.to_pandas(), path)
+    with whole_file(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def read_predictions(path: Path | str) -> pd.DataFrame:
+    """Read and check a predictions file; columns in the contract's order, missing values as NaN."""
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError as error:
+        raise StudyError(f"predictions {path}: no such file; run the experiment first") from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise StudyError(f"predictions {path}: not a readable Parquet file ({error})") from error
+    if tuple(table.column_names) != COLUMNS:
+        raise StudyError(
+            f"predictions {path}: columns are {', '.join(table.column_names)}; "
+            f"expected {', '.join(COLUMNS)}; make the file again with write_predictions"
+        )
+    try:
+        table = table.cast(SCHEMA)
+    except (pa.ArrowInvalid, ValueError) as error:
+        raise StudyError(f"predictions {path}: a column has the wrong type: {error}") from error
+    frame = table.to_pandas()
+    check_predictions(frame, path)
+    return frame
+
+
+def check_predictions(frame: pd.DataFrame, path: Path | str) -> None:
+    """Raise StudyError, naming the first offending row, where the values break the contract."""
+    _check_columns(frame, path)
+    if frame.empty:
+        raise StudyError(f"predictions {path}: no rows; the experiment answered no example")
+    _refuse(frame, ~frame["split"].isin(SPLITS), "split", f"one of {', '.join(SPLITS)}", path)
+    _refuse(frame, frame["scorer"].isna() | (frame["scorer"] == ""), "scorer", "a name", path)
+    _refuse(frame, frame["pair_id"].isna() | (frame["pair_id"] == ""), "pair_id", "an id", path)
+    _refuse(frame, frame["genre"].isna(), "genre", 'a name, or "" for none', path)
+    _refuse(frame, frame["premise_id"].isna() | (frame["premise_id"] == ""), "premise_id", "a hash", path)
+    _refuse(frame, ~frame["gold"].isin(LABELS), "gold", f"one of {', '.join(LABELS)}", path)
+    unknown = frame["pred"].notna() & ~frame["pred"].isin(LABELS)
+    _refuse(frame, unknown, "pred", f"null or one of {', '.join(LABELS)}", path)
+    _check_log_probabilities(frame, path)
+    twice = frame.duplicated(["split", "scorer", "pair_id"])
+    _refuse(frame, twice, "pair_id", "unique within its split and scorer", path)
+
+
+def _check_log_probabilities(frame: pd.DataFrame, path: Path | str) -> None:
+    """All three or none in a row; finite; none above zero (a little rounding is forgiven)."""
+    values = frame[list(LOGP_COLUMNS)].to_numpy(dtype=float, na_value=np.nan)
+    known = (~np.isnan(values)).sum(axis=1)
+    partial = pd.Series((known > 0) & (known < len(LABELS)), index=frame.index)
+    _refuse(frame, partial, LOGP_COLUMNS[0], "given for all three labels or for none", path)
+    absurd = pd.Series(((values > 1e-6) | np.isinf(values)).any(axis=1), index=frame.index)
+    _refuse(frame, absurd, LOGP_COLUMNS[0], "finite and, like its neighbours, at most 0", path)
+
+
+def _check_columns(frame: pd.DataFrame, path: Path | str) -> None:
+    missing = [name for name in COLUMNS if name not in frame.columns]
+    extra = [str(name) for name in frame.columns if name not in COLUMNS]
+    if missing or extra:
+        raise StudyError(
+            f"predictions for {path}: missing columns: {', '.join(missing) or 'none'}; "
+            f"unknown columns: {', '.join(extra) or 'none'}; the contract is {', '.join(COLUMNS)}"
+        )
+
+
+def _refuse(frame: pd.DataFrame, wrong: pd.Series, column: str, wanted: str, path: Path | str) -> None:
+    """Raise StudyError for the first row where `wrong` holds."""
+    positions = np.flatnonzero(wrong.to_numpy(dtype=bool))
+    if len(positions):
+        first = int(positions[0])
+        value = frame[column].iloc[first]
+        raise StudyError(
+            f"predictions {path}: {column} is {value!r} in row {first} "
+            f"({len(positions)} such rows); it must be {wanted}"
+        )

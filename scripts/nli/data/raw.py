@@ -1,0 +1,205 @@
+"""MultiNLI in one shape, whichever of the three sources it is from.
+
+A source (`load_files`, `load_hub`, `load_synthetic`) gives a `RawData`, which `save_raw` and `load_raw` take to disk
+and back. What the study draws from it is the matter of `nli.data.sampling`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nli.base.atomic import write_json
+from nli.base.errors import StudyError
+from nli.base.files import read_json, sha256
+from nli.base.labels import LABELS
+from nli.data import readers, synthetic
+from nli.data.splits import SCHEMA, premise_id, read_split, write_split
+from nli.hub.cache import fetch
+from nli.hub.errors import Repository
+
+# The names that a column goes by in the files we read; the first three are required.
+COLUMN_NAMES = {
+    "premise": ("premise", "sentence1"),
+    "hypothesis": ("hypothesis", "sentence2"),
+    "label": ("label", "gold_label"),
+    "pair_id": ("pair_id", "pairID"),
+    "genre": ("genre",),
+}
+REQUIRED = ("premise", "hypothesis", "label")
+
+UNLABELLED = -1
+LABEL_IDS = {
+    **{spelling: i for i, name in enumerate(LABELS) for spelling in (name, i, str(i))},
+    **dict.fromkeys(("-", -1, "-1"), UNLABELLED),
+}
+
+
+@dataclass(frozen=True)
+class RawData:
+    """A source's labelled rows by split, and where they are from; `sha256` is by file name."""
+
+    source: str
+    frames: dict[str, pd.DataFrame] = field(default_factory=dict)
+    revision: str | None = None
+    dropped: dict[str, int] = field(default_factory=dict)
+    sha256: dict[str, str] = field(default_factory=dict)
+
+
+def input_files(folder: Path | str) -> list[Path]:
+    """The source files in a folder, cheaply: a workflow's inputs. StudyError if one is missing."""
+    return list(readers.input_files(folder).values())
+
+
+def load_files(folder: Path | str) -> RawData:
+    """Read a folder of MultiNLI files (names and formats: `nli.data.readers`)."""
+    paths = readers.input_files(folder)
+    raw = RawData("files", sha256={path.name: sha256(path) for path in paths.values()})
+    for split, path in paths.items():
+        raw.frames[split], raw.dropped[split] = normalise(readers.read_rows(path), split, path, readers.row_unit(path))
+    return raw
+
+
+def load_hub(name: str, revision: str, cache: Path, rows: dict[str, int] | None = None) -> RawData:
+    """Fetch a data set's files from the hub at a pinned commit into the cache, and read them; no code is run.
+
+    A published row with an empty sentence is kept: dropping it would change the counts that everyone reports.
+
+    Args:
+        rows: split -> labelled rows that it must have; a StudyError if it has others.
+    """
+    repository = Repository("dataset", name, revision, "data")
+
+    def choose(names: Iterable[str]) -> list[str]:
+        return [file for files in readers.choose_splits(names, str(repository)).values() for file in files]
+
+    snapshot = fetch(repository, cache, choose)
+    raw = RawData(f"hub {name}", revision=revision)
+    raw.sha256.update({file: snapshot.files[file]["sha256"] for file in sorted(snapshot.files)})
+    for split, files in readers.choose_splits(snapshot.files, str(repository)).items():
+        read = chain.from_iterable(readers.read_rows(snapshot.folder / file) for file in files)
+        numbered = enumerate((row for _, row in read), start=1)
+        raw.frames[split], raw.dropped[split] = normalise(numbered, split, f"{name} {split}", "row", keep_empty=True)
+    check_rows(raw, rows or {}, str(repository))
+    return raw
+
+
+def check_rows(raw: RawData, rows: dict[str, int], where: str) -> None:
+    """StudyError unless each split named in `rows` has that many labelled rows."""
+    for split, expected in rows.items():
+        found = len(raw.frames[split])
+        if found != expected:
+            raise StudyError(
+                f"{where}: {split} has {found:,} labelled rows, data.rows says {expected:,}: "
+                "mend data.rows for another data set, or data.revision for MultiNLI"
+            )
+
+
+def load_synthetic(sizes: dict[str, int], seed: int) -> RawData:
+    """Generate data; `sizes` gives the rows of train, tune, matched, mismatched and corpus."""
+    frames = synthetic.generate(**{f"n_{split}": n for split, n in sizes.items()}, seed=seed)
+    raw_names = {"matched": "validation_matched", "mismatched": "validation_mismatched"}
+    return RawData(
+        "synthetic",
+        frames={raw_names.get(split, split): frame for split, frame in frames.items()},
+        dropped=dict.fromkeys(readers.STEMS, 0),
+    )
+
+
+def normalise(
+    rows: readers.Rows, split: str, source: Path | str, unit: str, keep_empty: bool = False
+) -> tuple[pd.DataFrame, int]:
+    """Bring rows into SCHEMA and drop the unlabelled: the labelled rows, and how many were dropped.
+
+    Text stays as it is, white space included. A row without an identifier is named by its split
+    and its place in the file, from 0. Raises StudyError, naming the `source` and the line or row
+    (`unit`), for a missing column, an unknown label, an empty text (unless `keep_empty`), or no labelled row at all.
+    """
+    columns: dict[str, str | None] = {}
+    values: dict[str, list] = {name: [] for name in SCHEMA.names}
+    place = -1
+    for place, (number, row) in enumerate(rows):
+        columns = columns or _find_columns(row, source)
+        where = (source, unit, number)
+        label = _label_id(row.get(columns["label"]), where)
+        if label == UNLABELLED:
+            continue
+        pair_id, genre = (row.get(columns[name]) for name in ("pair_id", "genre"))
+        values["pair_id"].append(f"{split}-{place}" if pair_id is None else str(pair_id))
+        values["genre"].append("" if genre is None else str(genre))
+        values["premise"].append(_text(row, columns["premise"], where, keep_empty))
+        values["premise_id"].append(premise_id(values["premise"][-1]))
+        values["hypothesis"].append(_text(row, columns["hypothesis"], where, keep_empty))
+        values["label"].append(label)
+    kept, dropped = len(values["label"]), place + 1 - len(values["label"])
+    if not kept:
+        raise StudyError(
+            f"{source}: the split {split} is empty ({dropped} unlabelled rows, none labelled); "
+            "give a file with labelled rows"
+        )
+    return pd.DataFrame(values).astype({"label": "int8"}), dropped
+
+
+def _find_columns(row: dict[str, Any], source: Path | str) -> dict[str, str | None]:
+    found = {
+        name: next((spelling for spelling in spellings if spelling in row), None)
+        for name, spellings in COLUMN_NAMES.items()
+    }
+    missing = [" or ".join(COLUMN_NAMES[name]) for name in REQUIRED if found[name] is None]
+    if missing:
+        raise StudyError(
+            f"{source}: no column {', no column '.join(missing)}; rename or add it (found {', '.join(map(str, row))})"
+        )
+    return found
+
+
+def _label_id(value: Any, where: tuple) -> int:
+    known = isinstance(value, str | int | float) and not isinstance(value, bool)
+    label = LABEL_IDS.get(value.strip() if isinstance(value, str) else value) if known else None
+    if label is None:
+        raise StudyError(
+            f"{_place(where)}: unknown label {value!r}; use {', '.join(LABELS)} or 0, 1, 2 (- or -1 for unlabelled)"
+        )
+    return label
+
+
+def _text(row: dict[str, Any], column: str, where: tuple, keep_empty: bool) -> str:
+    text = row.get(column)
+    if not isinstance(text, str) or not (keep_empty or text.strip()):
+        raise StudyError(f"{_place(where)}: no text in {column} ({text!r}); fill it in or remove the row")
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise StudyError(f"{_place(where)}: half a surrogate pair in {column}; mend the text")
+    return text
+
+
+def _place(where: tuple) -> str:
+    source, unit, number = where
+    return f"{source}: {unit} {number}"
+
+
+def save_raw(raw: RawData, folder: Path) -> None:
+    """Write each split as Parquet, then source.json: where it is from, and which splits there are.
+
+    A source without files of its own is recorded by the hashes of what is written here.
+    """
+    for split, frame in raw.frames.items():
+        write_split(frame, folder / f"{split}.parquet")
+    written = [folder / f"{split}.parquet" for split in raw.frames]
+    record = {
+        "source": raw.source,
+        "revision": raw.revision,
+        "sha256": raw.sha256 or {path.name: sha256(path) for path in written},
+        "dropped": raw.dropped,
+        "splits": list(raw.frames),
+    }
+    write_json(folder / "source.json", record)
+
+
+def load_raw(folder: Path) -> RawData:
+    """Read what `save_raw` wrote: the splits that source.json names, whatever else lies there."""
+    record = read_json(folder / "source.json")
+    frames = {split: read_split(folder / f"{split}.parquet") for split in record.pop("splits")}
+    return RawData(frames=frames, **record)

@@ -1,0 +1,188 @@
+"""A folder of MultiNLI files: which file holds a split, and its rows with their numbers.
+
+Every format becomes the same stream of `(number, row)`, where `row` maps the file's own column
+names to values, so a message can point at the line that is wrong. Files are streamed, not loaded.
+"""
+
+import csv
+import gzip
+import io
+import json
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nli.base.errors import StudyError
+
+Rows = Iterator[tuple[int, dict[str, Any]]]
+
+HUB_ENDINGS = (".parquet", ".jsonl", ".csv", ".tsv")  # the first that has every split is read
+
+# A split's file names without their endings: plain, GLUE's, the MultiNLI archive's, the hub's.
+STEMS = {
+    "train": ("train", "multinli_1.0_train", "train-00000-of-00001"),
+    "validation_matched": (
+        "validation_matched",
+        "dev_matched",
+        "multinli_1.0_dev_matched",
+        "validation_matched-00000-of-00001",
+    ),
+    "validation_mismatched": (
+        "validation_mismatched",
+        "dev_mismatched",
+        "multinli_1.0_dev_mismatched",
+        "validation_mismatched-00000-of-00001",
+    ),
+}
+
+
+def input_files(folder: Path | str) -> dict[str, Path]:
+    """The file of each split, found by name; StudyError if there is none or more than one."""
+    folder = Path(folder).expanduser()
+    if not folder.is_dir():
+        raise StudyError(f"{folder}: no such folder; give the folder with MultiNLI's files")
+    return {split: _find_split(folder, split) for split in STEMS}
+
+
+def _find_split(folder: Path, split: str) -> Path:
+    endings = [ending + gz for ending in READERS for gz in ("", ".gz")]
+    names = [stem + ending for stem in STEMS[split] for ending in endings]
+    found = [folder / name for name in names if (folder / name).is_file()]
+    if not found:
+        raise StudyError(
+            f"{folder}: no file for the split {split}; expected one of {', '.join(STEMS[split])} "
+            f"ending in {', '.join(READERS)}, plain or .gz"
+        )
+    if len(found) > 1:
+        raise StudyError(
+            f"{folder}: several files for the split {split}: {', '.join(path.name for path in found)}; keep one"
+        )
+    return found[0]
+
+
+def choose_splits(names: Iterable[str], where: str) -> dict[str, list[str]]:
+    """The files of each split in a listing of the hub, in order: one or several, in one folder and one format.
+
+    Args:
+        names: a repository's files, such as data/train-00000-of-00001.parquet.
+        where: what the message calls it.
+
+    Raises:
+        StudyError: no folder, or more than one, has a file of every split.
+    """
+    names = sorted(names)
+    for ending in HUB_ENDINGS:
+        folders: dict[str, dict[str, list[str]]] = {}
+        for name in names:
+            folder, _, file = name.rpartition("/")
+            stem = re.fullmatch(rf"(.+?)(-\d{{5}}-of-\d{{5}})?{re.escape(ending)}(\.gz)?", file)
+            split = stem and next((split for split, stems in STEMS.items() if stem[1] in stems), None)
+            if split:
+                folders.setdefault(folder, {}).setdefault(split, []).append(name)
+        whole = {folder: splits for folder, splits in folders.items() if splits.keys() == STEMS.keys()}
+        if len(whole) > 1:
+            raise StudyError(f"{where}: several folders with MultiNLI's splits ({', '.join(whole)}); name another")
+        if whole:
+            (splits,) = whole.values()
+            return {split: splits[split] for split in STEMS}
+    raise StudyError(
+        f"{where}: no folder with the splits {', '.join(STEMS)} ({', '.join(HUB_ENDINGS)}); "
+        "name a data set with MultiNLI's splits"
+    )
+
+
+def row_unit(path: Path) -> str:
+    """What the numbers of `read_rows` count, from 1: lines of a text file, rows of Parquet."""
+    return "row" if _format(path) == ".parquet" else "line"
+
+
+def read_rows(path: Path) -> Rows:
+    """Yield `(number, row)` of a file. If it is broken: StudyError, with the line if it has one."""
+    opener = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opener(path, "rb") as stream:
+            yield from READERS[_format(path)](stream)
+    except (ValueError, OSError, EOFError, zlib.error) as error:
+        raise StudyError(f"{path}: {first_line(error)}; mend or replace the file") from error
+
+
+def first_line(error: BaseException) -> str:
+    """An error's first line, or its kind if it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def arrow_rows(table: pa.Table | pq.ParquetFile) -> Rows:
+    """Yield `(number, row)` of an Arrow table or an open Parquet file, from 1, batch by batch."""
+    in_batches = table.to_batches if isinstance(table, pa.Table) else table.iter_batches
+    yield from enumerate((row for batch in in_batches(10_000) for row in batch.to_pylist()), start=1)
+
+
+def _format(path: Path) -> str:
+    return (path.with_suffix("") if path.suffix == ".gz" else path).suffix
+
+
+def _lines(stream: BinaryIO) -> Iterator[tuple[int, str]]:
+    """Numbered lines, ended by line feeds alone: texts may hold other separators."""
+    for number, line in enumerate(stream, start=1):
+        try:
+            yield number, line.decode().rstrip("\r\n").removeprefix("\ufeff")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"line {number}: not UTF-8 ({error.reason})") from error
+
+
+def _read_jsonl(stream: BinaryIO) -> Rows:
+    for number, line in _lines(stream):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            reason = f"{error.msg} at column {error.colno}"
+            raise ValueError(f"line {number}: broken JSON ({reason})") from error
+        if not isinstance(row, dict):
+            raise ValueError(f"line {number}: not a JSON object")
+        yield number, row
+
+
+def _read_tsv(stream: BinaryIO) -> Rows:
+    """GLUE's TSV: tabs separate, newlines end, and quotation marks are text."""
+    return _under_header((number, line.split("\t")) for number, line in _lines(stream))
+
+
+def _read_csv(stream: BinaryIO) -> Rows:
+    return _under_header(_csv_fields(stream))
+
+
+def _csv_fields(stream: BinaryIO) -> Iterator[tuple[int, list[str]]]:
+    text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+    reader = csv.reader(text, strict=True)
+    try:
+        for fields in reader:
+            yield reader.line_num, fields
+    except csv.Error as error:
+        raise ValueError(f"line {reader.line_num}: broken CSV ({error})") from error
+
+
+def _under_header(lines: Iterator[tuple[int, list[str]]]) -> Rows:
+    _, header = next(lines, (0, []))
+    for number, fields in lines:
+        if fields in ([], [""]):
+            continue
+        if len(fields) != len(header):
+            raise ValueError(f"line {number}: {len(fields)} fields, but {len(header)} in the header")
+        yield number, dict(zip(header, fields, strict=True))
+
+
+def _read_parquet(stream: BinaryIO) -> Rows:
+    try:
+        yield from arrow_rows(pq.ParquetFile(stream))
+    except pa.ArrowException as error:
+        raise ValueError(f"not a readable Parquet file ({error})") from error
+
+
+READERS = {".jsonl": _read_jsonl, ".tsv": _read_tsv, ".csv": _read_csv, ".parquet": _read_parquet}

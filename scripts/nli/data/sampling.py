@@ -1,0 +1,185 @@
+"""Draw the study's splits from the source's rows, and describe them.
+
+A draw ranks the rows by the raw 64-bit outputs of PCG64, seeded with the seed and the split. NumPy
+promises that stream across versions and platforms (NEP 19: bit generators are stable, the methods
+of `Generator` are not), so a seed means the same rows everywhere. Drawn rows keep the data's order.
+
+MultiNLI has three hypotheses to a premise, and rows that share a premise are not independent. Train is drawn row by
+row, as the original drew it. What is held out is drawn by whole premises, and train has none of tune's.
+"""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+
+from nli.base.errors import StudyError
+from nli.base.labels import LABELS
+from nli.data.raw import RawData
+
+EVALUATION_SPLITS = {"matched": "validation_matched", "mismatched": "validation_mismatched"}
+STREAMS = {"train": 0, "tune": 1, "matched": 2, "mismatched": 3, "answered": 4}
+TUNE_SHARE = 5  # tune takes at most one training row in five
+
+
+def shuffled(n: int, seed: int, stream: str) -> np.ndarray:
+    """A permutation of range(n), int64 (n,), fixed by n, seed and stream; a draw is its prefix."""
+    return np.argsort(_ranks(n, seed, stream), kind="stable")
+
+
+def _ranks(n: int, seed: int, stream: str) -> np.ndarray:
+    return np.random.PCG64([seed, STREAMS[stream]]).random_raw(n)
+
+
+def draw_premises(frame: pd.DataFrame, n: int | None, seed: int, stream: str) -> pd.DataFrame:
+    """n rows of whole premises, in the data's order; all rows where n is None or more than there are.
+
+    Premises come in a permutation fixed by the data, the seed and the stream, each with all its rows; the last is cut,
+    so that there are exactly n. A smaller draw lies within a larger one.
+    """
+    if n is None or n >= len(frame):
+        return frame
+    codes, premises = pd.factorize(frame["premise_id"])
+    order = np.argsort(_ranks(len(premises), seed, stream)[codes], kind="stable")
+    return _take(frame, order[:n])
+
+
+def fraction_of(n: int, fraction: float) -> int:
+    """floor(fraction * n), exact for the decimal as written: 0.29 of 100 is 29, not 28."""
+    if not 0 < fraction <= 1:
+        raise StudyError(f"train_fraction is {fraction}; it takes a number above 0 and up to 1")
+    return math.floor(Fraction(str(fraction)) * n)
+
+
+def tune_rows(n_pool: int, tune_examples: int) -> int:
+    """How many of `n_pool` training rows tune takes: those asked for, at most a fifth, and one of fewer than five."""
+    return min(tune_examples, max(1, n_pool // TUNE_SHARE))
+
+
+def draw_splits(
+    raw: RawData,
+    *,
+    train_fraction: float,
+    tune_examples: int,
+    seed: int,
+    train_examples: int | None = None,
+    evaluation_examples: int | None = None,
+) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """Draw train, tune, matched, mismatched and corpus; return them with the warnings for a person.
+
+    train: `train_fraction` of the labelled training rows, at most `train_examples`.
+    tune: `tune_examples` of the source's own tune split, or of the training rows: then it is drawn before train, at
+        most a fifth of them. Train has no row of a premise of tune, and is smaller where that leaves too few.
+    matched, mismatched: all, or `evaluation_examples` of each.
+    corpus: the source's own, or all training rows; without any pair of the three above.
+    """
+    _check_limit("tune_examples", tune_examples, least=0)
+    _check_limit("train_examples", train_examples, least=1)
+    _check_limit("evaluation_examples", evaluation_examples, least=1)
+    pool = raw.frames["train"]
+    n_train = fraction_of(len(pool), train_fraction)
+    n_train = n_train if train_examples is None else min(n_train, train_examples)
+    if n_train < 1:
+        raise StudyError(f"train_fraction {train_fraction} of {len(pool)} training rows is no row; raise it")
+    own_tune = raw.frames.get("tune")
+    if own_tune is None:
+        tune = draw_premises(pool, tune_rows(len(pool), tune_examples), seed, "tune")
+    else:
+        tune = draw_premises(own_tune, tune_examples, seed, "tune")
+    order = shuffled(len(pool), seed, "train")
+    order = order[~pool["premise_id"].isin(tune["premise_id"]).to_numpy()[order]]
+    if not len(order):
+        raise StudyError(
+            f"tune holds a row of every premise of the {len(pool)} training rows, which leaves none for train: "
+            "set data.tune_examples to 0, or give more training rows"
+        )
+    splits = {"train": _take(pool, order[:n_train]), "tune": tune}
+    for split, raw_split in EVALUATION_SPLITS.items():
+        splits[split] = draw_premises(raw.frames[raw_split], evaluation_examples, seed, split)
+    most = "it takes at most a fifth of the training rows" if own_tune is None else "the source has no more"
+    warnings = _warn_of_few("tune", tune, tune_examples, most)
+    warnings += _warn_of_few("train", splits["train"], n_train, "the premises of the others stand in tune")
+    for split in EVALUATION_SPLITS:
+        warnings += _warn_of_overlap(split, splits[split], splits["train"], pool)
+    held_out = [splits["tune"], *(raw.frames[name] for name in EVALUATION_SPLITS.values())]
+    splits["corpus"] = _without(raw.frames.get("corpus", pool), held_out)
+    return splits, warnings
+
+
+def _check_limit(name: str, value: int | None, least: int) -> None:
+    if value is not None and value < least:
+        raise StudyError(f"{name} is {value}; it takes a whole number from {least}")
+
+
+def _take(frame: pd.DataFrame, positions: np.ndarray) -> pd.DataFrame:
+    return frame.iloc[np.sort(positions)].reset_index(drop=True)
+
+
+def _pairs(frame: pd.DataFrame) -> pd.Series:
+    return frame["premise"].str.strip() + "\x1f" + frame["hypothesis"].str.strip()
+
+
+def _without(frame: pd.DataFrame, others: list[pd.DataFrame]) -> pd.DataFrame:
+    taken = pd.concat([_pairs(other) for other in others])
+    return frame[~_pairs(frame).isin(taken)].reset_index(drop=True)
+
+
+def _warn_of_few(split: str, frame: pd.DataFrame, wanted: int, reason: str) -> list[str]:
+    if len(frame) >= wanted:
+        return []
+    return [f"{split} has {len(frame)} of the {wanted} rows asked for: {reason}"]
+
+
+def _warn_of_overlap(split: str, frame: pd.DataFrame, train: pd.DataFrame, pool: pd.DataFrame) -> list[str]:
+    pairs = _pairs(frame)
+    known, drawn = (int(pairs.isin(_pairs(rows)).sum()) for rows in (pool, train))
+    if not known:
+        return []
+    return [
+        f"{split}: {known} of {len(frame)} pairs also stand in the training data, {drawn} of them "
+        "in the rows drawn for train; all rows are kept"
+    ]
+
+
+def describe_study(raw: RawData, splits: dict[str, pd.DataFrame], request: dict, warnings: list[str]) -> dict:
+    """The content of description.json: the source, what was asked for, and a table of each split.
+
+    `available` counts the labelled rows that a split was drawn from.
+    """
+    origin = {"train": "train", **EVALUATION_SPLITS}
+    return {
+        "source": raw.source,
+        "revision": raw.revision,
+        "sha256": raw.sha256,
+        "dropped": {split: raw.dropped[name] for split, name in origin.items()},
+        "warnings": warnings,
+        "sampling": request,
+        "available": {split: len(raw.frames[name]) for split, name in origin.items()},
+        "splits": {split: describe(splits[split]) for split in splits if split != "corpus"},
+    }
+
+
+def describe(frame: pd.DataFrame) -> dict:
+    """Count a split's rows, premises, labels, genres, and words: split at white space, null if no row."""
+    labels, genres = (frame[column].value_counts().sort_index() for column in ("label", "genre"))
+    return {
+        "n": len(frame),
+        "premises": int(frame["premise_id"].nunique()),
+        "labels": {name: int(labels.get(i, 0)) for i, name in enumerate(LABELS)},
+        "premise_words": _word_lengths(frame["premise"]),
+        "hypothesis_words": _word_lengths(frame["hypothesis"]),
+        "genres": {genre: int(n) for genre, n in genres.items()},
+    }
+
+
+def _word_lengths(texts: pd.Series) -> dict[str, float | None]:
+    words = np.array([len(text.split()) for text in texts])
+    if not len(words):
+        return dict.fromkeys(("mean", "median", "p95", "max"))
+    return {
+        "mean": float(words.mean()),
+        "median": float(np.median(words)),
+        "p95": float(np.percentile(words, 95, method="inverted_cdf")),
+        "max": int(words.max()),
+    }

@@ -1,0 +1,60 @@
+"""The files of a split: their columns, and the name of a premise."""
+
+import hashlib
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nli.base.atomic import whole_file
+from nli.base.errors import StudyError
+from nli.base.labels import LABELS
+from nli.data import readers
+
+SCHEMA = pa.schema(
+    [
+        ("pair_id", pa.string()),
+        ("genre", pa.string()),
+        ("premise_id", pa.string()),
+        ("premise", pa.string()),
+        ("hypothesis", pa.string()),
+        ("label", pa.int8()),
+    ]
+)
+
+
+def premise_id(premise: str) -> str:
+    """Sixteen hexadecimal digits that name a premise: a hash of its text without the white space around it.
+
+    The rows of one premise are not independent of each other. The name is the same in every source and split.
+    """
+    return hashlib.sha256(premise.strip().encode()).hexdigest()[:16]
+
+
+def write_split(frame: pd.DataFrame, path: Path) -> None:
+    """Write a split as Parquet in SCHEMA, whole or not at all; equal frames give equal bytes."""
+    table = pa.Table.from_pandas(frame, schema=SCHEMA, preserve_index=False)
+    with whole_file(path) as temporary:
+        pq.write_table(table.replace_schema_metadata(None), temporary, compression="zstd")
+
+
+def read_split(path: Path | str) -> pd.DataFrame:
+    """Read a split: pair_id, genre, premise_id, premise, hypothesis (str), label (int8, see nli.base.labels).
+
+    May have no row (tune). Raises StudyError if the file is missing, unreadable or not in SCHEMA.
+    """
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise StudyError(
+            f"{path}: cannot be read as Parquet ({readers.first_line(error)}); "
+            "run scripts/fetch_data.py and scripts/sample_data.py"
+        ) from error
+    if not table.schema.equals(SCHEMA):
+        found = ", ".join(f"{column.name} {column.type}" for column in table.schema)
+        raise StudyError(f"{path}: not a split of the study ({found}); make it anew")
+    frame = table.to_pandas()
+    if frame.isna().any(axis=None) or not frame["label"].isin(range(len(LABELS))).all():
+        raise StudyError(f"{path}: empty cell or unknown label; make it anew")
+    return frame

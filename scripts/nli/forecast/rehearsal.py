@@ -1,0 +1,376 @@
+"""A rehearsal: some measured steps of an experiment at its true size, with random weights and no data.
+
+The model has the published architecture, the texts have MultiNLI's lengths, and the trainer is the one that the
+experiment trains with, so speed and memory are those of the real run. What the model answers means nothing.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from torch import nn
+from transformers import (
+    DataCollatorWithPadding,
+    PretrainedConfig,
+    PreTrainedTokenizerFast,
+    Trainer,
+    TrainerCallback,
+)
+
+from nli.answering.classify import classify
+from nli.answering.pairs import answer_pairs, question_of
+from nli.base.labels import LABELS
+from nli.jobs.records import device_name
+from nli.machine.memory import GIB, available_memory
+from nli.machine.power import PowerMeter
+from nli.models import encoder, linear_head, qlora
+from nli.models.decoder import add_adapter, prepared_to_answer
+from nli.models.merging import MergeError, free_memory
+from nli.models.sessions import peak_memory
+from nli.models.training_texts import encode_texts, training_dataset
+from nli.models.weightless import random_decoder, random_encoder, skeleton_decoder, skeleton_encoder
+from nli.study.experiments import UNQUANTIZED
+
+# Words and punctuation marks of MultiNLI's sentences, at the 5th, 15th, ... 95th percentile of its training set
+# (Williams et al. 2018; counted over 39,270 rows).
+PREMISE_LENGTHS = (6, 9, 12, 15, 19, 22, 26, 30, 37, 51)
+HYPOTHESIS_LENGTHS = (5, 7, 8, 9, 10, 11, 13, 14, 16, 20)
+VOCABULARY = [f"w{i}" for i in range(200)]
+LABEL_WORDS = {label: f"{VOCABULARY[2 * i]} {VOCABULARY[2 * i + 1]}" for i, label in enumerate(LABELS)}
+CAPITALISED = [word.split()[0].capitalize() for word in LABEL_WORDS.values()]
+
+
+@dataclass
+class Measurement:
+    """Seconds of each measured part, in order, and the mean power in watts (None where it cannot be read)."""
+
+    seconds: list[float] = field(default_factory=list)
+    watts: float | None = None
+
+    @property
+    def typical(self) -> float:
+        """The median: one slow part (a first kernel, a page fault) does not count."""
+        return float(np.median(self.seconds))
+
+
+class StepTimer(TrainerCallback):
+    """Wall seconds of each optimizer step, with the device's queue emptied before each reading of the clock."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def on_step_begin(self, args, state, control, **kwargs) -> None:
+        """Start the clock."""
+        self.started = clock()
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        """Stop it."""
+        self.seconds.append(clock() - self.started)
+
+
+def clock() -> float:
+    """Seconds, once the GPU has done all that it was given."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def typical_pairs(n: int, seed: int) -> pd.DataFrame:
+    """n pairs of meaningless words with MultiNLI's lengths, each word one token; columns of a split."""
+    rng = np.random.default_rng(seed)
+
+    def text(length: int) -> str:
+        return " ".join(rng.choice(VOCABULARY, size=length))
+
+    return pd.DataFrame(
+        {
+            "pair_id": [str(i) for i in range(n)],
+            "genre": "rehearsal",
+            "premise_id": [str(i) for i in range(n)],
+            "premise": [text(rng.choice(PREMISE_LENGTHS)) for _ in range(n)],
+            "hypothesis": [text(rng.choice(HYPOTHESIS_LENGTHS)) for _ in range(n)],
+            "label": np.arange(n, dtype="int8") % len(LABELS),
+        }
+    )
+
+
+def word_tokenizer(role: str, words: Iterable[str] = ()) -> PreTrainedTokenizerFast:
+    """A tokenizer that needs no download: one token a word or mark, in the layout of RoBERTa or of Llama.
+
+    Args:
+        words: further words that it knows.
+    """
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    vocabulary = {word: index for index, word in enumerate([*special, *VOCABULARY, *CAPITALISED, *words])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    ends = [("<s>", vocabulary["<s>"]), ("</s>", vocabulary["</s>"])]
+    layout = {"encoder": ("<s> $A </s>", "<s> $A </s> </s> $B </s>"), "decoder": ("<s> $A", "<s> $A $B")}[role]
+    tokenizer.post_processor = processors.TemplateProcessing(single=layout[0], pair=layout[1], special_tokens=ends)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        mask_token="<mask>",
+        model_input_names=["input_ids", "attention_mask"],
+    )
+
+
+def rehearse_where_it_fits(
+    spec: dict[str, Any], config: PretrainedConfig, device: torch.device, seed: int
+) -> dict[str, Any]:
+    """`rehearse`, or why not: not enough memory.
+
+    Returns:
+        {"status": "measured" | "does not fit" | "not measured", "reason", "device", "memory": which of the peaks
+        counts, "training", "merging", "answering"}.
+    """
+    on_gpu = device.type == "cuda"
+    result = {
+        "device": device_name(),
+        "memory": "reserved" if on_gpu else "process",
+        "training": None,
+        "merging": None,
+        "answering": None,
+    }
+    if not on_gpu:
+        needed, free = least_memory(spec, config), available_memory()
+        if needed > free:
+            return {**result, "status": "does not fit", "reason": f"no: {needed:.1f} GiB at least, {free:.1f} are free"}
+    try:
+        return {**result, "status": "measured", "reason": "", **rehearse(spec, config, device, seed)}
+    except torch.OutOfMemoryError:
+        return {**result, **out_of_memory(spec)}
+
+
+def out_of_memory(spec: dict[str, Any]) -> dict[str, str]:
+    """Status and reason where the GPU is too small; a 16-bit merge runs even so, spread by `load_unquantized`."""
+    size = f"the {torch.cuda.get_device_properties(0).total_memory / GIB:.1f} GiB of this GPU"
+    if merged_into_16_bits(spec["predict"]):
+        reason = f"a merge in 16 bits takes more than {size}; its run spreads it over the machine's memory, slower"
+        return {"status": "not measured", "reason": reason}
+    return {"status": "does not fit", "reason": f"no: more than {size}"}
+
+
+def least_memory(spec: dict[str, Any], config: PretrainedConfig) -> float:
+    """GiB that weights, gradients and the optimizer's states take; activations come on top.
+
+    AdamW keeps two float32 states a trainable parameter, its 8-bit form two bytes.
+    """
+    family = spec["predict"]["family"]
+    if family == "roberta":
+        own = spec["train"] or spec["predict"]  # a zero-shot cloze has no training
+        model = encoder.prepare_encoder(skeleton_encoder(config, encoder.encoder_class(own)), own)
+    else:
+        model = skeleton_decoder(config, quantization_of(spec["predict"]), linear_head.decoder_class(spec["predict"]))
+        if spec["train"]:
+            model = (linear_head.add_head if family == "linear_head" else add_adapter)(model, spec["train"])
+    total = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    if spec["train"]:
+        states = 2 if spec["train"]["training"]["optimizer"] == "paged_adamw_8bit" else 8
+        total += sum(p.numel() * (p.element_size() + states) for p in model.parameters() if p.requires_grad)
+    return total / GIB
+
+
+def rehearse(spec: dict[str, Any], config: PretrainedConfig, device: torch.device, seed: int) -> dict[str, Any]:
+    """Measure an experiment's training steps, what a merge's error takes, and its answering.
+
+    Args:
+        spec: a rehearsal spec (`nli.study.specs.rehearsal_spec`).
+        config: the architecture.
+        device: where to run.
+
+    Returns:
+        {"training": {"seconds_per_step", "watts", "peak_memory_gib"} or None, "merging": {"examples_per_second",
+        "watts", "peak_memory_gib"} or None, "answering": the same}, with `rehearsal_peak`'s keys.
+
+    Raises:
+        torch.OutOfMemoryError, or RuntimeError on a CPU: it does not fit.
+    """
+    family, training, merging = spec["predict"]["family"], None, None
+    cloze = spec["predict"].get("cloze") or {"words": {}}
+    words = [word.strip() for word in cloze["words"].values()]
+    tokenizer = word_tokenizer("encoder" if family == "roberta" else "decoder", words)
+    batch = spec["predict"]["evaluation"]["batch_size"]
+    rows = typical_pairs(spec["steps"]["answering_batches"] * batch, seed + 1)
+    if spec["predict"].get("merge_into"):
+        measured = rehearse_merge_error(tokenizer, spec["predict"], config, device, rows)
+        merging = {**rate(rows, measured), "peak_memory_gib": rehearsal_peak()}
+        forget_peak()
+    model = base_model(family, spec["predict"], config, device)
+    model.config.pad_token_id = tokenizer.pad_token_id
+    if spec["train"]:
+        model, measured = rehearse_training(family, model, tokenizer, spec["train"], spec["steps"], seed)
+        training = {
+            "seconds_per_step": measured.typical,
+            "watts": measured.watts,
+            "peak_memory_gib": rehearsal_peak(),
+        }
+        forget_peak()
+    else:
+        model = untrained_model(family, model, tokenizer, spec["predict"])
+    measured = rehearse_answering(family, model, tokenizer, spec["predict"], rows, seed)
+    answering = {**rate(rows, measured), "peak_memory_gib": rehearsal_peak()}
+    return {"training": training, "merging": merging, "answering": answering}
+
+
+def rate(rows: pd.DataFrame, measured: Measurement) -> dict[str, float | None]:
+    """Rows a second over all measured parts, and their power."""
+    return {"examples_per_second": len(rows) / sum(measured.seconds), "watts": measured.watts}
+
+
+def untrained_model(family: str, model: nn.Module, tokenizer: Any, spec: dict[str, Any]) -> nn.Module:
+    """The base model as an experiment without a training of its own answers with it."""
+    if family == "roberta":
+        return encoder.prepare_encoder(model, spec, tokenizer)  # a cloze that nobody trains
+    if spec.get("method") == "answer":
+        return add_adapter(model, spec)
+    return prepared_to_answer(model, spec)
+
+
+def base_model(family: str, spec: dict[str, Any], config: PretrainedConfig, device: torch.device) -> nn.Module:
+    """The family's base model with random weights."""
+    if family == "roberta":
+        return random_encoder(config, spec["dtype"], device, encoder.encoder_class(spec))
+    return random_decoder(config, quantization_of(spec), device, linear_head.decoder_class(spec))
+
+
+def merged_into_16_bits(spec: dict[str, Any]) -> bool:
+    """Whether a prediction spec answers with a merge that is not quantized again."""
+    return spec.get("merge_into") in UNQUANTIZED
+
+
+def quantization_of(spec: dict[str, Any]) -> dict[str, Any]:
+    """The `quantization` section with which the model that answers is loaded, as `merging.load_merged` does."""
+    return {**spec["quantization"], "load_in_4bit": False} if merged_into_16_bits(spec) else spec["quantization"]
+
+
+def rehearse_training(
+    family: str, model: nn.Module, tokenizer: PreTrainedTokenizerFast, spec: dict[str, Any], steps: dict, seed: int
+) -> tuple[nn.Module, Measurement]:
+    """Train for the warm-up and the measured steps; the trained model and the seconds of the measured ones."""
+    n_steps = steps["warmup"] + steps["measured"]
+    training = {**spec["training"], "max_steps": n_steps, "epochs": None, "checkpoint_steps": n_steps + 1}
+    spec = {**spec, "training": training}
+    rows = typical_pairs(n_steps * training["batch_size"] * training["gradient_accumulation"], seed)
+    with tempfile.TemporaryDirectory(prefix="rehearsal-") as folder:
+        model, trainer = TRAINERS[family](model, tokenizer, rows, spec, Path(folder), seed)
+        timer = StepTimer()
+        trainer.add_callback(timer)
+        with PowerMeter() as meter:
+            trainer.train()
+    return model, Measurement(timer.seconds[steps["warmup"] :], meter.watts)
+
+
+def encoder_trainer(model: nn.Module, tokenizer: Any, rows: pd.DataFrame, spec: dict, folder: Path, seed: int):
+    """RoBERTa prepared for the method, and its trainer."""
+    model = encoder.prepare_encoder(model, spec, tokenizer)
+    dataset = encoder.tokenize_pairs(rows, tokenizer, spec["tokenization"], spec["cloze"])
+    return model, encoder.make_trainer(model, tokenizer, dataset, None, spec["training"], folder, seed)
+
+
+def qlora_trainer(model: nn.Module, tokenizer: Any, rows: pd.DataFrame, spec: dict, folder: Path, seed: int):
+    """The decoder with its adapter, and its trainer."""
+    model = add_adapter(model, spec)
+    encoded = encode_texts(rows, tokenizer, spec)
+    dataset = training_dataset(encoded, spec, tokenizer)
+    return model, qlora.make_trainer(model, tokenizer, dataset, spec, folder, seed)
+
+
+def linear_head_trainer(model: nn.Module, tokenizer: Any, rows: pd.DataFrame, spec: dict, folder: Path, seed: int):
+    """The decoder with its adapter and head, and its trainer."""
+    model = linear_head.add_head(model, spec)
+    dataset = linear_head.tokenize_texts(rows, tokenizer, spec)
+    return model, linear_head.make_trainer(model, tokenizer, dataset, spec["training"], folder, seed)
+
+
+TRAINERS: dict[str, Callable[..., tuple[nn.Module, Trainer]]] = {
+    "roberta": encoder_trainer,
+    "qlora": qlora_trainer,
+    "linear_head": linear_head_trainer,
+}
+
+
+def rehearse_answering(
+    family: str, model: nn.Module, tokenizer: Any, spec: dict[str, Any], rows: pd.DataFrame, seed: int
+) -> Measurement:
+    """Answer the rows as the experiment answers its validation rows."""
+    batch_size = spec["evaluation"]["batch_size"]
+    with PowerMeter() as meter:
+        started = clock()
+        if family in ("roberta", "linear_head"):
+            if family == "roberta":
+                dataset = encoder.tokenize_pairs(rows, tokenizer, spec["tokenization"], spec["cloze"])
+            else:
+                dataset = linear_head.tokenize_texts(rows, tokenizer, spec)
+            classify(model, dataset, DataCollatorWithPadding(tokenizer), batch_size)
+        else:
+            examples = typical_pairs(12 * spec.get("draws", 1), seed + 2)
+            answer_pairs(model, tokenizer, rows, "matched", with_long_words(spec), seed, examples)
+        seconds = clock() - started
+    return Measurement([seconds], meter.watts)
+
+
+def rehearse_merge_error(
+    tokenizer: Any, spec: dict[str, Any], config: PretrainedConfig, device: torch.device, rows: pd.DataFrame
+) -> Measurement:
+    """Measure a merge's error as merge_adapter.py does: three passes, of the adapter, its base and the merged model.
+
+    Each model is made when its turn comes, since a small GPU has no room for two. The seconds are those of the passes:
+    making the models, which stands for loading and merging, is not counted. The power is the mean over both parts.
+    """
+    question = question_of(spec)
+    prompts = [question.ask(row.premise, row.hypothesis) for row in rows.itertuples()]
+    parts = []
+    with tempfile.TemporaryDirectory(prefix="rehearsal-") as folder:
+        error = MergeError(tokenizer, prompts, spec["evaluation"]["batch_size"], Path(folder))
+        with_adapter = {**spec, "method": "answer", "merge_into": None}
+        for measure, own in ((error.measure_adapter, with_adapter), (error.measure_merged, spec)):
+            model = untrained_model("qlora", base_model("qlora", own, config, device), tokenizer, own)
+            with PowerMeter() as meter:
+                started = clock()
+                measure(model)
+                parts.append((clock() - started, meter))
+            del model
+            free_memory()
+    seconds = [part for part, _ in parts]
+    known = all(meter.watts is not None for _, meter in parts)
+    return Measurement(seconds, sum(s * meter.watts for s, meter in parts) / sum(seconds) if known else None)
+
+
+def with_long_words(spec: dict[str, Any]) -> dict[str, Any]:
+    """A decoder's prediction spec with label words of two tokens each, none shared.
+
+    A real tokenizer cuts up words like *Entailment*, and begins *entailment* with another token. Each spelling of such
+    a word takes a pass: three a prompt for a fine-tuned model, six for a prompted one, which is scored in two spellings
+    (`pairs.scored_words`). Words of one token, such as *Yes*, share a pass: for them the rehearsal is an upper
+    bound.
+    """
+    if spec["family"] == "icl":
+        return {**spec, "prompt": {**spec["prompt"], "answers": {word: label for label, word in LABEL_WORDS.items()}}}
+    return {**spec, "label_words": LABEL_WORDS}
+
+
+def rehearsal_peak() -> dict[str, float | None]:
+    """`peak_memory`, and as "reserved" what the device's allocator held at most, in GiB.
+
+    Allocated blocks lie in larger reserved ones, with gaps that nothing else can use: a card must hold the latter.
+    """
+    reserved = torch.cuda.max_memory_reserved() / GIB if torch.cuda.is_available() else None
+    return {**peak_memory(), "reserved": reserved}
+
+
+def forget_peak() -> None:
+    """Start the device's peak of memory anew."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()

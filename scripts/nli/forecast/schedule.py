@@ -1,0 +1,154 @@
+"""How long the study's jobs take on n GPUs: list scheduling, the rule that a cluster's queue follows.
+
+Whenever a GPU is free it takes the ready job with the longest chain of work behind it (Graham 1969, "Bounds on
+multiprocessing timing anomalies", with critical-path priorities). Real queues add waiting for other users' jobs.
+"""
+
+import heapq
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nli.base.errors import StudyError
+from nli.reporting.results import reported_training
+from nli.study.resolve import load_study
+from nli.study.specs import trains
+
+HOUR = 3600.0  # seconds
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a plan.
+
+    Attributes:
+        seconds: run time.
+        needs: names of the jobs that must end first.
+        gpu: whether it holds a GPU while it runs; other jobs are limited by their dependencies alone.
+    """
+
+    seconds: float
+    needs: tuple[str, ...] = ()
+    gpu: bool = True
+
+
+def topological_order(jobs: Mapping[str, Job]) -> list[str]:
+    """Names of the jobs, each after all that it needs.
+
+    Raises:
+        StudyError: a job needs one that is not in the plan, or jobs need each other in a circle.
+    """
+    order, waiting = [], dict(jobs)
+    for name, job in jobs.items():
+        if missing := [need for need in job.needs if need not in jobs]:
+            raise StudyError(f"job {name}: needs {missing[0]}, which is not in the plan")
+    while waiting:
+        ready = [name for name, job in waiting.items() if not any(need in waiting for need in job.needs)]
+        if not ready:
+            raise StudyError(f"jobs need each other in a circle: {', '.join(sorted(waiting))}")
+        order += ready
+        for name in ready:
+            del waiting[name]
+    return order
+
+
+def tails(jobs: Mapping[str, Job]) -> dict[str, float]:
+    """Job -> seconds from its start to the end of the longest chain of jobs that begins with it."""
+    behind = dict.fromkeys(jobs, 0.0)
+    for name in reversed(topological_order(jobs)):
+        behind[name] += jobs[name].seconds
+        for need in jobs[name].needs:
+            behind[need] = max(behind[need], behind[name])
+    return behind
+
+
+def makespan(jobs: Mapping[str, Job], gpus: int) -> float:
+    """Seconds until the last of `jobs` ends on `gpus` GPUs.
+
+    Raises:
+        StudyError: there is no GPU for jobs that need one, or see `topological_order`.
+    """
+    if gpus < 1 and any(job.gpu for job in jobs.values()):
+        raise StudyError(f"{gpus} GPUs: jobs of this plan need at least one")
+    priority = tails(jobs)
+    open_needs = {name: set(job.needs) for name, job in jobs.items()}
+    ready = [name for name, needs in open_needs.items() if not needs]
+    running: list[tuple[float, str]] = []
+    now, free = 0.0, gpus
+    while ready or running:
+        for name in sorted(ready, key=lambda job: (-priority[job], job)):
+            if jobs[name].gpu and not free:
+                continue
+            free -= jobs[name].gpu
+            ready.remove(name)
+            heapq.heappush(running, (now + jobs[name].seconds, name))
+        now, ended = heapq.heappop(running)
+        free += jobs[ended].gpu
+        for name, needs in open_needs.items():
+            if ended in needs:
+                needs.remove(ended)
+                if not needs:
+                    ready.append(name)
+    return now
+
+
+def gpu_seconds(jobs: Mapping[str, Job]) -> float:
+    """Seconds of GPU that the jobs hold together."""
+    return sum(job.seconds for job in jobs.values() if job.gpu)
+
+
+def schedule_table(jobs: Mapping[str, Job], gpus: list[int]) -> str:
+    """A Markdown table of wall time by number of GPUs, with the share of the GPUs' time that is used."""
+    total = gpu_seconds(jobs)
+    lines = ["| GPUs | wall time | GPU-hours | GPUs busy |", "|---:|---:|---:|---:|"]
+    for count in gpus:
+        wall = makespan(jobs, count)
+        busy = total / (wall * count) if wall else 0.0
+        lines.append(f"| {count} | {wall / HOUR:.1f} h | {total / HOUR:.1f} | {busy:.0%} |")
+    return "\n".join(lines)
+
+
+def jobs_of_rehearsal(rehearsal: Mapping[str, Any]) -> dict[str, Job]:
+    """The GPU jobs that rehearsal.json predicts: `jobs: [{name, hours, needs}]`.
+
+    Raises:
+        StudyError: there are none, or one has no time because its experiment was not measured.
+    """
+    planned = rehearsal.get("jobs") or []
+    if not planned:
+        raise StudyError("the rehearsal predicts no job; run it for the whole study")
+    for job in planned:
+        if job["hours"] is None:
+            raise StudyError(
+                f"job {job['name']}: the rehearsal has no time for it; rehearsal.md says why. Rehearse where it can be"
+                " measured, or leave it out with only=[...]"
+            )
+    return {job["name"]: Job(HOUR * job["hours"], tuple(job["needs"])) for job in planned}
+
+
+def jobs_of_report(
+    reported: Mapping[str, Any], config: Mapping[str, Any], seeds: list[int] | None = None, rungs: str = "core"
+) -> dict[str, Job]:
+    """The paper scale's trainings with the times that the original printed; it printed none for answering.
+
+    Args:
+        reported: reported.yaml.
+        config: config.yaml; an experiment that the original did not run takes the time of what it extends, and an
+            encoder's method that extends nothing that of full fine-tuning, which is the longest.
+        seeds: of every experiment; None: those that config.yaml states.
+        rungs: "core" or "all", as config.yaml's key `rungs`: whether experiments marked `rung: true` are left out.
+    """
+    study = load_study(config, {"scale": "paper", "rungs": rungs, **({"seeds": seeds} if seeds else {})})
+    jobs = {}
+    for key, experiment in study.experiments.items():
+        if not trains(experiment):
+            continue
+        source = key
+        while source and "seconds" not in reported_training(reported, source):
+            source = config["experiments"][source].get("extends")
+        if key.startswith("roberta/"):
+            source = source or "roberta/full"
+        if source:
+            seconds = reported_training(reported, source)["seconds"]
+            jobs |= {f"train {key} seed {seed}": Job(seconds) for seed in study.seeds_of(experiment)}
+    return jobs

@@ -1,0 +1,105 @@
+"""What the study takes from the hub, how much of it is in the cache, and whether the hub can be reached.
+
+Needs no hub library: on a login node that runs its jobs in containers there is none.
+"""
+
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from nli.base.errors import StudyError
+from nli.base.files import read_json
+from nli.hub import cache
+from nli.hub.errors import Repository
+from nli.study.schema import Study
+
+ENDPOINT = "https://huggingface.co"
+NETWORK_TIMEOUT = 3  # seconds
+PROXY_STATUS = (407, 502, 503, 504)
+# GB to fetch: RoBERTa-large's and Llama-3-8B's safetensors and tokenizers, MultiNLI's Parquet files.
+SIZES = {"encoder": 1.43, "decoder": 16.08, "data": 0.23}
+
+
+@dataclass(frozen=True)
+class HubItem(Repository):
+    """A model or data set at a pinned commit, its role in the study, and its size in GB (of the reported study's)."""
+
+    role: str
+    gb: float
+
+
+def hub_items(study: Study) -> list[HubItem]:
+    """What the selected experiments take from the hub."""
+    items = []
+    if study.data.source == "hub":
+        items.append(HubItem("dataset", study.data.name, study.data.revision, "data", "data", SIZES["data"]))
+    for role in sorted({experiment.model for experiment in study.using_models()}):
+        model = getattr(study.models, role)
+        if model.source == "hub":
+            items.append(HubItem("model", model.name, model.revision, f"models.{role}", role, SIZES[role]))
+    return items
+
+
+def missing(study: Study) -> list[HubItem]:
+    """What still has to be fetched."""
+    return [item for item in hub_items(study) if not is_fetched(study, item)]
+
+
+def is_fetched(study: Study, item: HubItem) -> bool:
+    """Whether the item is whole: in the cache, by the record of its fetch, or as the fetch rule's output."""
+    return is_output(study, item) or cache.whole_record(item, cache_folder(study)) is not None
+
+
+def is_output(study: Study, item: HubItem) -> bool:
+    """Whether the fetch rule's output is this item, at this commit, by its source.json: it may be an earlier one's."""
+    is_data = item.kind == "dataset"
+    folder = Path(study.results, study.scale, "data/raw" if is_data else f"models/hub/{item.role}")
+    try:
+        source = read_json(folder / "source.json")
+        found = source["source" if is_data else "id"], source["revision"]
+    except (StudyError, KeyError, TypeError):
+        return False  # none, or a broken one
+    return found == (f"hub {item.name}" if is_data else item.name, item.revision)
+
+
+def cache_folder(study: Study) -> Path:
+    """The study's cache, as a path that the file system knows."""
+    return Path(study.cache)
+
+
+def partial_gb(study: Study, item: HubItem) -> float:
+    """GB of an unfinished fetch in the cache's hub folder, which the next one does not fetch again."""
+    folder = cache.storage_folder(item, cache_folder(study)) / "blobs"
+    return sum(path.stat().st_size for path in folder.glob("*")) / 1e9 if folder.is_dir() else 0.0
+
+
+def reach_hub(environment: Mapping[str, str]) -> tuple[str, str]:
+    """The hub's host, and why it cannot be reached (empty if it can: any answer of its own will do).
+
+    In a thread of its own, because a timeout of the connection does not bound the look-up of the name.
+    """
+    parts = urlsplit(environment.get("HF_ENDPOINT", "").strip() or ENDPOINT)
+    host = parts.hostname or "HF_ENDPOINT"
+    endpoint = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # a password stays where it is
+    problems = [f"no answer in {NETWORK_TIMEOUT} s"]
+
+    def ask() -> None:
+        try:
+            urllib.request.urlopen(urllib.request.Request(endpoint, method="HEAD"), timeout=NETWORK_TIMEOUT).close()
+            problems.append("")
+        except urllib.error.HTTPError as answer:  # 404 is the hub's, 407 and 502 to 504 are a proxy's on the way
+            problems.append(f"answered with HTTP status {answer.code}" if answer.code in PROXY_STATUS else "")
+        except urllib.error.URLError as error:
+            reason = getattr(error.reason, "strerror", None) or type(error.reason).__name__
+            problems.append(f"cannot be reached ({reason})")
+        except (OSError, ValueError) as error:
+            problems.append(f"cannot be reached ({type(error).__name__})")
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(NETWORK_TIMEOUT)
+    return host, problems[-1]

@@ -1,0 +1,90 @@
+"""The outline that the training and the prediction scripts share: arguments, start, and what they leave behind."""
+
+import argparse
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from torch import nn
+
+from nli import runtime
+from nli.answering.rows import parse_splits, read_sample
+from nli.base.atomic import write_json
+from nli.base.files import read_json
+from nli.data.predictions import write_predictions
+from nli.jobs.records import run_record, training_record
+from nli.models.sessions import Sessions
+from nli.models.training import GradientAudit
+
+
+def training_parser(description: str) -> argparse.ArgumentParser:
+    """The arguments of every script that trains."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--spec", type=Path, required=True, help="resolved experiment (JSON)")
+    parser.add_argument("--model", type=Path, required=True, help="folder of the base model")
+    parser.add_argument("--train", type=Path, required=True, help="training split")
+    parser.add_argument("--checkpoints", type=Path, required=True, help="folder to resume from")
+    parser.add_argument("--output-dir", type=Path, required=True, help="folder for what was trained")
+    parser.add_argument("--history", type=Path, required=True, help="losses by step and epoch (JSON)")
+    parser.add_argument("--record", type=Path, required=True, help="record of the training (JSON)")
+    runtime.add_common_arguments(parser)
+    return parser
+
+
+def prediction_parser(description: str) -> argparse.ArgumentParser:
+    """The arguments of every script that answers the validation splits."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--spec", type=Path, required=True, help="resolved experiment (JSON)")
+    parser.add_argument("--model", type=Path, required=True, help="folder of the base model")
+    parser.add_argument("--split", action="append", required=True, metavar="NAME=FILE", help="split to answer")
+    parser.add_argument("--predictions", type=Path, required=True, help="answers, one row per example and scorer")
+    parser.add_argument("--run", type=Path, required=True, help="the complete record of the run (JSON)")
+    runtime.add_common_arguments(parser)
+    return parser
+
+
+def finish_training(
+    args: argparse.Namespace,
+    spec: dict[str, Any],
+    model: nn.Module,
+    history: dict[str, Any],
+    audit: GradientAudit,
+    sessions: Sessions,
+) -> None:
+    """Write history and record, then drop the checkpoints: the trained tensors are in `output_dir` by now."""
+    write_json(args.history, history)
+    write_json(args.record, training_record(model, history, audit, sessions, spec))
+    shutil.rmtree(args.checkpoints, ignore_errors=True)
+
+
+def answer_splits(
+    args: argparse.Namespace,
+    spec: dict[str, Any],
+    model: nn.Module,
+    started: float,
+    answer: Callable[[pd.DataFrame, str], list[pd.DataFrame]],
+    record: Path | None = None,
+    details: dict[str, Any] | None = None,
+) -> None:
+    """Answer every split and write predictions.parquet and run.json.
+
+    Args:
+        answer: (rows, split's name) -> prediction frames, one per scorer.
+        record: the training job's record, if there was one.
+        details: further entries of run.json.
+    """
+    splits = parse_splits(args.split)
+    evaluation_started = time.perf_counter()
+    frames = []
+    for split, path in splits.items():
+        rows = read_sample(path, spec["evaluation"]["examples"], spec["sample_seed"])
+        frames += answer(rows, split)
+        print(f"{split}: {len(rows)} pairs answered", flush=True)
+    seconds = time.perf_counter() - evaluation_started
+    write_predictions(pd.concat(frames), args.predictions)
+    training = read_json(record) if record else None
+    run = run_record(spec, args.seed, model, started, seconds, splits, args.model, training)
+    write_json(args.run, {**run, **(details or {})})

@@ -1,0 +1,271 @@
+"""Build a container image from its definition and lock: checks first, then the whole image or none.
+
+What the site's pip is set to reaches the build as a file of exports, /mnt/build.env; folders that pip's settings name
+(an index or wheels on disk) are bound below /mnt as well. Nothing of it stays in the image.
+"""
+
+import ast
+import getpass
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+from nli.base.errors import StudyError
+from nli.base.files import sha256
+from nli.launch.containers import CERTIFICATES, PROXIES, check_builder, find_program
+from nli.provenance import git_commit
+
+# GB, of the build's temporary folder and of the finished image; torch's CUDA libraries make the difference.
+SPACE = {"study": {"cpu": (4.0, 1.0), "cuda": (14.0, 4.0)}, "report": {"cpu": (3.0, 1.0), "cuda": (3.0, 1.0)}}
+MOUNT = "/mnt"  # empty in every base image
+PIP_OPTIONS = (  # what decides where packages come from, and nothing else
+    "index-url",
+    "extra-index-url",
+    "find-links",
+    "no-index",
+    "trusted-host",
+    "proxy",
+    "timeout",
+    "default-timeout",
+    "retries",
+)
+INDEXES = ("index-url", "extra-index-url")
+ID_RANGES = (Path("/etc/subuid"), Path("/etc/subgid"))
+
+
+def build_image(name: str, output: Path, base: str | None, torch: str, log: Path) -> None:
+    """Build the image `name` to `output`, which appears whole or not at all; the build's own words go to `log`.
+
+    Args:
+        base: `containers.base`: a registry address, a directory or a SIF file; None: the definition's own.
+        torch: `containers.torch`: auto, cpu or cuda.
+
+    Raises:
+        StudyError: no program, too old a version, no id ranges, no space, or a build that failed.
+    """
+    definition, lock = Path(f"containers/{name}.def"), Path(f"containers/{name}.lock")
+    started = time.monotonic()
+    program = find_program()
+    check_builder(program)
+    temporary = temporary_folder()
+    say(log, check_space(name, torch, temporary, output.parent))
+    arguments = fakeroot_option() + base_arguments(base) + label_arguments(lock)
+    if name == "study":
+        arguments += ["--build-arg", f"torch={torch_requirement(torch, lock)}"]
+    partial = output.with_name(f".partial-{output.name}")
+    partial.unlink(missing_ok=True)  # of a build that was killed
+    with build_folder(temporary) as work:
+        arguments += bind_arguments(pip_settings(), work)
+        command = [program, "build", "--force", *arguments, str(partial), str(definition)]
+        try:
+            run_build(command, build_environment(work), log, output)
+            partial.replace(output)
+        finally:
+            partial.unlink(missing_ok=True)
+    say(log, f"{output}: {output.stat().st_size / 1e9:.2f} GB in {time.monotonic() - started:.0f} seconds")
+
+
+def say(log: Path, text: str) -> None:
+    """One line on the terminal and in the log."""
+    print(text, flush=True)
+    append(log, text)
+
+
+def append(log: Path, text: str) -> None:
+    """Append a line to the log."""
+    with log.open("a", encoding="utf-8") as file:
+        print(text, file=file)
+
+
+def temporary_folder() -> Path:
+    """Where Apptainer unpacks and assembles, by its own rule."""
+    named = os.environ.get("APPTAINER_TMPDIR") or os.environ.get("SINGULARITY_TMPDIR")
+    return Path(named or tempfile.gettempdir())
+
+
+@contextmanager
+def build_folder(parent: Path) -> Iterator[Path]:
+    """A folder for everything the build writes, gone afterwards, also when the job is told to stop."""
+
+    def stop(number: int, frame: object) -> None:
+        sys.exit(128 + number)
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        with tempfile.TemporaryDirectory(prefix="nli-build-", dir=parent, ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def build_environment(work: Path) -> dict[str, str]:
+    """The variables of the build: without those that the workflow set for the containers of jobs."""
+    jobs = ("APPTAINERENV_", "SINGULARITYENV_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(jobs)}
+    return {**kept, "APPTAINER_TMPDIR": str(work), "SINGULARITY_TMPDIR": str(work)}
+
+
+def run_build(command: list[str], environment: dict[str, str], log: Path, output: Path) -> None:
+    """Run the build; it ends with this process. Raises StudyError, with the build's last word, if it fails."""
+    append(log, shlex.join(command))
+    with log.open("a", encoding="utf-8") as file:
+        build = subprocess.Popen(command, env=environment, stdout=file, stderr=subprocess.STDOUT)
+        try:
+            status = build.wait()
+        finally:
+            if build.poll() is None:
+                build.terminate()
+                build.wait()
+    if status != 0:
+        lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+        errors = [line for line in lines if line.lower().startswith(("fatal", "error"))]
+        raise StudyError(f"{output}: the build failed ({(errors or lines)[-1]}); all it said is in {log}")
+
+
+# ------------------------------------------------------------------------------------------------ checks
+
+
+def check_space(name: str, torch: str, temporary: Path, folder: Path) -> str:
+    """What the build needs, in words; StudyError if it is not there."""
+    work, image = SPACE[name]["cpu" if torch == "cpu" else "cuda"]
+    if not temporary.is_dir():
+        raise StudyError(f"APPTAINER_TMPDIR: no folder {temporary}; make it, or name another")
+    needs = f"building {name}.sif needs up to {work:g} GB in {temporary} and {image:g} GB in {folder}"
+    folder.mkdir(parents=True, exist_ok=True)
+    same = os.stat(temporary).st_dev == os.stat(folder).st_dev
+    for place, gigabytes in ((temporary, work + image if same else work), (folder, image)):
+        free = shutil.disk_usage(place).free / 1e9
+        if free < gigabytes:
+            raise StudyError(
+                f"{needs}, but {place} has {free:.1f} GB free; make room, or set APPTAINER_TMPDIR to a folder with more"
+                + (", or take the CPU build of torch (containers: {torch: cpu})" if torch == "auto" else "")
+            )
+    return needs
+
+
+def has_id_ranges() -> bool:
+    """Whether this user may map further user and group ids, as a rootless build does."""
+    names = (f"{getpass.getuser()}:", f"{os.getuid()}:")
+    return all(
+        path.is_file() and any(line.startswith(names) for line in path.read_text().splitlines()) for path in ID_RANGES
+    )
+
+
+def fakeroot_option() -> list[str]:
+    """`--fakeroot`, for all but a root who may do without; StudyError for a user who cannot have it."""
+    if has_id_ranges() or (os.getuid() != 0 and shutil.which("fakeroot")):
+        return ["--fakeroot"]
+    if os.getuid() == 0:
+        return []
+    user = getpass.getuser()
+    raise StudyError(
+        f"building an image without root takes ranges of ids for {user} in {' and '.join(map(str, ID_RANGES))}; ask an "
+        f"administrator for 'usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}', install the "
+        "command fakeroot, or give ready images (containers: {study: PATH.sif, report: PATH.sif})"
+    )
+
+
+# ------------------------------------------------------------------------------------------------ arguments
+
+
+def base_arguments(base: str | None) -> list[str]:
+    """`--build-arg` for the base image; none where the definition's own is taken."""
+    if base is None:
+        return []
+    scheme, separator, address = base.partition("://")
+    if not separator:
+        if not Path(base).exists():
+            raise StudyError(f"containers.base: no directory or image at {base}; give one, or docker://...")
+        scheme, address = "localimage", str(Path(base).resolve())
+    return ["--build-arg", f"bootstrap={scheme}", "--build-arg", f"base={address}"]
+
+
+def label_arguments(lock: Path) -> list[str]:
+    """`--build-arg` for the labels: version, commit and the lock's SHA-256."""
+    version = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    labels = {"version": version, "commit": git_commit() or "unknown", "lock": sha256(lock)}
+    return [part for key, value in labels.items() for part in ("--build-arg", f"{key}={value}")]
+
+
+def torch_requirement(variant: str, lock: Path) -> str:
+    """The requirement that picks a build of the locked torch; `auto` is whichever pip prefers.
+
+    PyPI's CUDA build has no local version, which `===` insists on; the CPU build has `+cpu`.
+    """
+    line = next(line for line in lock.read_text(encoding="utf-8").splitlines() if line.startswith("torch=="))
+    version = line.split(";")[0].strip().removeprefix("torch==")
+    return {"auto": "", "cpu": f"torch=={version}+cpu", "cuda": f"torch==={version}"}[variant]
+
+
+def pip_settings() -> dict[str, str]:
+    """This environment's pip options that decide where packages come from: files, then environment variables."""
+    done = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise StudyError(f"'{sys.executable} -m pip config list' failed: {done.stderr.strip()}")
+    ranked: dict[str, dict[str, str]] = {"global": {}, "install": {}, ":env:": {}}
+    for line in done.stdout.splitlines():
+        key, _, value = line.partition("=")
+        section, _, option = key.partition(".")
+        if section in ranked and option in (*PIP_OPTIONS, "cert", "client-cert"):
+            ranked[section][option] = str(ast.literal_eval(value))
+    return {**ranked["global"], **ranked["install"], **ranked[":env:"]}
+
+
+def bind_arguments(settings: dict[str, str], work: Path) -> list[str]:
+    """Write /mnt/build.env into a folder of `work` and return the `--bind` options that the build needs.
+
+    Folders on disk that the settings name appear as /mnt/0, /mnt/1, ..., and the settings name those. /mnt/tmp is a
+    folder of `work` too, so that what pip downloads and unpacks lies where the space was looked for.
+    """
+    mount = work / "mnt"
+    mount.mkdir()
+    folders: list[Path] = []
+    exports = {"PIP_CONFIG_FILE": "/dev/null", "TMPDIR": f"{MOUNT}/tmp"}
+    for option in PIP_OPTIONS:
+        if option in settings:
+            words = [inside(word, option, folders) for word in settings[option].split()]
+            exports[f"PIP_{option.upper().replace('-', '_')}"] = " ".join(words)
+    trusted = next((os.environ[name] for name in CERTIFICATES if os.environ.get(name)), None)
+    for option, source in (("cert", settings.get("cert", trusted)), ("client-cert", settings.get("client-cert"))):
+        if source:
+            shutil.copyfile(source, mount / f"{option}.pem")
+            exports[f"PIP_{option.upper().replace('-', '_')}"] = f"{MOUNT}/{option}.pem"
+    if "PIP_CERT" in exports:
+        exports["SSL_CERT_FILE"] = exports["PIP_CERT"]
+    exports |= {name: os.environ[name] for name in PROXIES if name in os.environ}
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in exports.items()]
+    (mount / "build.env").write_text("".join(lines), encoding="utf-8")
+    for folder in (work / "tmp", mount / "tmp", *(mount / str(number) for number in range(len(folders)))):
+        folder.mkdir()
+    binds = [f"{mount}:{MOUNT}:ro", f"{work / 'tmp'}:{MOUNT}/tmp"]
+    binds += [f"{folder}:{MOUNT}/{number}:ro" for number, folder in enumerate(folders)]
+    return [part for bind in binds for part in ("--bind", bind)]
+
+
+def inside(word: str, option: str, folders: list[Path]) -> str:
+    """One word of an option as the build sees it: a path on disk becomes one below /mnt, and its folder is noted.
+
+    An index on disk refers to files beside it, so its parent is bound.
+    """
+    url = word.startswith("file:")
+    path = Path(url2pathname(urlparse(word).path)) if url else Path(word)
+    if option not in (*INDEXES, "find-links") or "://" in word.removeprefix("file:") or not path.exists():
+        return word
+    folder = path.parent if option in INDEXES or path.is_file() else path
+    folder = folder.resolve()
+    if folder not in folders:
+        folders.append(folder)
+    place = f"{MOUNT}/{folders.index(folder)}"
+    place += "" if folder == path.resolve() else f"/{path.name}"
+    return f"file://{place}" if url else place

@@ -1,0 +1,1 @@
+"""What this machine has and uses: GPUs, memory and power."""

@@ -1,0 +1,1 @@
+"""From predictions to numbers: metrics, their intervals and tests, ladders and verdicts."""

@@ -1,0 +1,103 @@
+"""Every experiment against chance, and against a classifier that never sees the premise.
+
+One definition of chance holds in every table: the best constant answer on the very pairs that are scored. Uniform
+guessing is right for a third of them, which no set of three labels lets a constant answer stay below. Each experiment
+is tested against chance once for each way in which a table judges it, and against the hypothesis-only baseline once;
+these p-values are adjusted (Holm) over all such tests.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nli.base.labels import LABELS
+from nli.measure.answers import Answers, Frames, arrays, common_pairs, counted_of, frames_of, scorer_of
+from nli.measure.clustered import compare, seed_means
+from nli.measure.comparisons import adjust, compare_frames
+from nli.measure.verdicts import standing
+
+
+def measure_standings(
+    ladders: Mapping[str, Any],
+    experiments: Mapping[str, Any],
+    answers: Mapping[str, Answers],
+    scorers: Mapping[str, str],
+) -> list[dict[str, Any]]:
+    """Every experiment, and every other way in which a ladder judges one, against chance and hypothesis-only.
+
+    Returns:
+        experiment, split, scorer and counted of each; `chance` and `hypothesis_only`, each a comparison with its
+        adjusted p and its `standing` ("above", "below" or "no evidence"), or None where there is nothing to compare.
+    """
+    own = [(key, "matched", scorers[key], "all") for key, spec in experiments.items() if spec["family"] != "baseline"]
+    judged = [
+        (rung["experiment"], ladder["split"], scorer_of(rung, scorers), counted_of(rung))
+        for ladder in ladders.values()
+        for rung in ladder["rungs"]
+    ]
+    tests = []
+    for key, split, scorer, counted in dict.fromkeys(own + judged):
+        frames = frames_of(answers[key], split, scorer)
+        entry = {"experiment": key, "split": split, "scorer": scorer, "counted": counted}
+        beside = against_baseline(frames, split, counted, experiments, answers, scorers)
+        tests.append({**entry, "chance": against_chance(frames, counted), "hypothesis_only": beside})
+    for name in ("chance", "hypothesis_only"):
+        adjust([test[name] for test in tests])
+        for test in tests:
+            if test[name]:
+                test[name]["standing"] = standing(test[name], chance=name == "chance")
+    return tests
+
+
+def against_chance(frames: Frames, counted: str) -> dict[str, Any] | None:
+    """The answers against the label that is right most often on the same pairs; None without a pair.
+
+    The label is chosen on those pairs, which makes it a little harder to be above chance. `worst` is the accuracy of
+    the constant answer that is right least often.
+    """
+    if not frames:
+        return None
+    right, parsed, premises = arrays(frames)
+    kept = parsed if counted == "parsed" else np.ones_like(parsed)
+    if not kept.any():
+        return None
+    gold = next(iter(frames.values()))["gold"].to_numpy(dtype=object)
+    constants = {name: np.broadcast_to(gold == name, right.shape) for name in LABELS}
+    shares = {name: float(seed_means(constant, kept).mean()) for name, constant in constants.items()}
+    label = max(LABELS, key=shares.get)
+    levels = {"label": label, "accuracy": shares[label], "worst": min(shares.values())}
+    return {**levels, **compare(constants[label], right, premises, kept)}
+
+
+def against_baseline(
+    frames: Frames,
+    split: str,
+    counted: str,
+    experiments: Mapping[str, Any],
+    answers: Mapping[str, Answers],
+    scorers: Mapping[str, str],
+) -> dict[str, Any] | None:
+    """The answers against the hypothesis-only baseline's; None where either did not run.
+
+    Nothing in the baseline is drawn at random: any seed of it serves every seed of the experiment.
+    """
+    key = next((key for key, spec in experiments.items() if spec.get("method") == "hypothesis_only"), None)
+    ran = frames_of(answers[key], split, scorers[key]) if key else {}
+    if not frames or not ran:
+        return None
+    baseline = next(iter(ran.values()))
+    common = common_pairs([*frames.values(), baseline])
+    beside = dict.fromkeys(frames, baseline.loc[common])
+    frames = {seed: frame.loc[common] for seed, frame in frames.items()}
+    return compare_frames(beside, frames, (False, counted == "parsed"))
+
+
+def best_constant(frames: Sequence[pd.DataFrame]) -> dict[str, Any] | None:
+    """The label that is right most often on a ladder's pairs, and how often; None without pairs."""
+    if not frames or frames[0].empty:
+        return None
+    shares = {label: float((frames[0]["gold"] == label).mean()) for label in LABELS}
+    label = max(shares, key=shares.get)
+    return {"label": label, "accuracy": shares[label]}

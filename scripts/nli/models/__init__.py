@@ -1,0 +1,1 @@
+"""Encoders and decoders: how they are built, adapted, trained, merged and checked."""

@@ -1,0 +1,95 @@
+"""What a model of any architecture offers: its blocks, its head, its linear layers and its positions.
+
+Nothing here reads a parameter's value, so it all holds for a model on the meta device, which has no data.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+from nli.base.errors import StudyError
+
+
+def load_config(folder: Path | str, role: str) -> PreTrainedConfig:
+    """The model's configuration; StudyError where transformers knows no such architecture.
+
+    Args:
+        role: "encoder" or "decoder", the key below `models:`.
+    """
+    try:
+        return AutoConfig.from_pretrained(folder)
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split(".")[0].split())
+        raise StudyError(
+            f"models.{role}.name: {folder} holds no model that transformers knows without the model's own code "
+            f"({reason}); choose another"
+        ) from None
+
+
+def load_skeleton(folder: Path | str, auto_class: type, role: str) -> PreTrainedModel:
+    """The model on the meta device, from its configuration alone: all of its modules, none of its data.
+
+    Args:
+        auto_class: AutoModelForSequenceClassification or AutoModelForCausalLM.
+        role: "encoder" or "decoder", the key below `models:`.
+
+    Raises:
+        StudyError: the architecture has no model of that class.
+    """
+    config = load_config(folder, role)
+    try:
+        with torch.device("meta"):
+            return auto_class.from_config(config)
+    except ValueError:
+        known = {"encoder": "sequence classifier", "decoder": "causal language model"}[role]
+        raise StudyError(
+            f"models.{role}.name: transformers has no {known} of the type '{config.model_type}'; choose another"
+        ) from None
+
+
+def transformer_blocks(model: PreTrainedModel) -> nn.ModuleList | None:
+    """The stack of transformer layers; None where they are not a list of their own (ALBERT shares one)."""
+    depth = getattr(model.config.get_text_config(), "num_hidden_layers", None)
+    lists = (module for module in model.base_model.modules() if isinstance(module, nn.ModuleList))
+    return next((module for module in lists if len(module) == depth), None)
+
+
+def head_modules(model: PreTrainedModel) -> dict[str, nn.Module]:
+    """The modules of a classifier that stand above the encoder, by name.
+
+    BERT keeps its pooler, a dense layer on the first position, inside the base model. RoBERTa has the same layer in its
+    head, and a checkpoint of a masked language model lacks it: it counts as a part of the head.
+    """
+    base = model.base_model
+    head = {
+        name: module
+        for name, module in model.named_children()
+        if module is not base and next(module.parameters(), None) is not None
+    }
+    pooler = getattr(base, "pooler", None)
+    return head if pooler is None else {"pooler": pooler, **head}
+
+
+def linear_layers(model: PreTrainedModel) -> list[str]:
+    """The names of the linear layers within the transformer layers, as LoRA's `target_modules` takes them."""
+    modules = (transformer_blocks(model) or model).named_modules()
+    names = [name.rsplit(".", 1)[-1] for name, module in modules if isinstance(module, nn.Linear | Conv1D)]
+    return list(dict.fromkeys(names))
+
+
+def max_positions(model: nn.Module) -> int | None:
+    """How many positions the model has; None where its positions are relative only (DeBERTa) and it has no limit.
+
+    RoBERTa's table begins behind its padding token's id, so that two of its 514 positions are never used.
+    """
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+            unused = 0 if module.padding_idx is None else module.padding_idx + 1
+            return module.num_embeddings - unused
+    config = model.config.get_text_config()
+    if getattr(config, "relative_attention", False):
+        return None
+    return getattr(config, "max_position_embeddings", None)

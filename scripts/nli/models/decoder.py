@@ -1,0 +1,128 @@
+"""The decoder: loading in 4 bits, the QLoRA adapter, its merge, and generating answers."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel, TaskType, get_peft_model, prepare_model_for_kbit_training
+from torch import nn
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from nli.base.errors import StudyError
+from nli.models.adapters import lora_config
+from nli.models.base_weights import require_weights
+from nli.models.training import mark_pretrained
+from nli.runtime import device
+
+
+def load_decoder(
+    folder: Path | str, quantization: dict[str, Any], place: torch.device | None = None
+) -> PreTrainedModel:
+    """The causal language model, quantized while it is loaded, on `place` or the run's device.
+
+    A folder that merge_adapter.py wrote holds quantized weights and its own quantization, which then counts.
+    """
+    return load_quantized(AutoModelForCausalLM, folder, quantization, device_map={"": place or device()})
+
+
+def load_quantized(auto_class: type, folder: Path | str, quantization: dict[str, Any], **settings: Any) -> Any:
+    """A model of `auto_class`, quantized while it is loaded, with further `settings` for `from_pretrained`."""
+    model, info = auto_class.from_pretrained(
+        folder,
+        quantization_config=quantization_config(quantization),
+        dtype=compute_dtype(quantization["compute_dtype"]),
+        output_loading_info=True,
+        **{"device_map": {"": device()}, **settings},
+    )
+    require_weights(model, info["missing_keys"], folder, "decoder")
+    return mark_pretrained(plain_cpu_kernels(model), set(info["missing_keys"]))
+
+
+def quantization_config(quantization: dict[str, Any]) -> BitsAndBytesConfig:
+    """transformers' configuration for a decoder's `quantization` section."""
+    return BitsAndBytesConfig(
+        load_in_4bit=quantization["load_in_4bit"],
+        bnb_4bit_quant_type=quantization["quant_type"],
+        bnb_4bit_compute_dtype=compute_dtype(quantization["compute_dtype"]),
+        bnb_4bit_use_double_quant=quantization["double_quant"],
+    )
+
+
+def compute_dtype(asked: str) -> torch.dtype:
+    """The type to compute in: as asked, but float16, as in the report, where the GPU only emulates bfloat16."""
+    emulated = torch.cuda.is_available() and not torch.cuda.is_bf16_supported(including_emulation=False)
+    if asked == "bfloat16" and emulated:
+        print("this GPU has no bfloat16 (compute capability below 8.0): float16 instead", flush=True)
+        return torch.float16
+    return getattr(torch, asked)
+
+
+def plain_cpu_kernels(model: nn.Module) -> nn.Module:
+    """Keep bitsandbytes from repacking weights for AVX512-BF16.
+
+    On such a CPU the first forward in eval mode repacks a layer, and later training silently loses every gradient
+    that should pass through it (bitsandbytes 0.50).
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+    return model
+
+
+def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
+    """The decoder's tokenizer; Llama has no padding token, so the end token stands in, as in the report.
+
+    Training pads at the right, as the report did, whatever the tokenizer's own side is (Gemma's and Phi-3's: left).
+
+    Raises:
+        StudyError: no token to pad with.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="right")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if tokenizer.pad_token is None:
+        raise StudyError(
+            f"models.decoder.name: the tokenizer in {folder} has no padding token and no end token to pad with; "
+            "add a pad_token to its tokenizer_config.json or choose another"
+        )
+    return tokenizer
+
+
+def add_adapter(model: PreTrainedModel, spec: dict[str, Any], task_type: TaskType = TaskType.CAUSAL_LM) -> PeftModel:
+    """The quantized model with a fresh LoRA adapter, prepared as the report prepared it.
+
+    `prepare_model_for_kbit_training` freezes the base, casts what is not quantized to float32 and, where the spec
+    says so, turns gradient checkpointing on.
+    """
+    model = prepare_model_for_kbit_training(
+        model, use_gradient_checkpointing=spec["training"]["gradient_checkpointing"]
+    )
+    return get_peft_model(model, lora_config(spec["lora"], task_type))
+
+
+def prepared_to_answer(model: PreTrainedModel, spec: dict[str, Any]) -> PreTrainedModel:
+    """The model as the spec wants it for answering, before any adapter is put on.
+
+    The original prepared its quantized model for training first and prompted it then; its adapters and its merge
+    answered on the same one. A merge in 16 bits, which the original does not have, stays as it is: preparing would cast
+    all of it.
+    """
+    if not (spec["prepared"] and getattr(model, "is_loaded_in_4bit", False)):
+        return model
+    return prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+
+
+def load_adapter(model: PreTrainedModel, folder: Path | str) -> PeftModel:
+    """The model with an adapter that `PeftModel.save_pretrained` wrote, for answering."""
+    return PeftModel.from_pretrained(model, folder)
+
+
+def load_with_adapter(folder: Path | str, spec: dict[str, Any], adapter: Path | str) -> PeftModel:
+    """The decoder in `folder`, prepared as the spec says, with the adapter on: what answers, and what is measured."""
+    return load_adapter(prepared_to_answer(load_decoder(folder, spec["quantization"]), spec), adapter)

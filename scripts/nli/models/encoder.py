@@ -1,0 +1,168 @@
+"""The encoder: loading it for an experiment's method, its tokenizer and its trainer. The methods are in `methods`."""
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from datasets import Dataset
+from torch import nn
+from transformers import (
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    DataCollatorWithPadding,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainingArguments,
+)
+
+from nli.base.errors import StudyError
+from nli.base.labels import LABEL_NAMES, LABELS
+from nli.models.architecture import load_config, transformer_blocks
+from nli.models.base_weights import require_weights
+from nli.models.cloze import ask_mask, fill_cloze
+from nli.models.methods import METHODS, train_word_embeddings_only
+from nli.models.training import StudyTrainer, mark_pretrained, training_arguments
+
+
+def build_encoder(folder: Path | str, spec: dict[str, Any]) -> nn.Module:
+    """The base encoder with a new three-class head, prepared for the spec's method.
+
+    Args:
+        folder: a `from_pretrained` folder.
+        spec: the experiment, resolved.
+
+    The head and whatever the method adds are drawn from torch's global generator: seed it first.
+    """
+    tokenizer = load_tokenizer(folder) if spec["method"] == "cloze" else None
+    return prepare_encoder(load_encoder(folder, spec["dtype"], encoder_class(spec)), spec, tokenizer)
+
+
+def encoder_class(spec: dict[str, Any]) -> type:
+    """The transformers class that an experiment's encoder loads as."""
+    return AutoModelForMaskedLM if spec["method"] == "cloze" else AutoModelForSequenceClassification
+
+
+def load_encoder(
+    folder: Path | str, dtype: str, auto_class: type = AutoModelForSequenceClassification
+) -> PreTrainedModel:
+    """The base encoder, its weights as `dtype`, with a new three-class head or as the masked language model it was."""
+    head = {"num_labels": len(LABELS), **LABEL_NAMES} if auto_class is AutoModelForSequenceClassification else {}
+    model, info = auto_class.from_pretrained(folder, **head, dtype=getattr(torch, dtype), output_loading_info=True)
+    require_weights(model, info["missing_keys"], folder, "encoder")
+    return mark_pretrained(model, set(info["missing_keys"]))
+
+
+def prepare_encoder(
+    model: PreTrainedModel, spec: dict[str, Any], tokenizer: PreTrainedTokenizerBase | None = None
+) -> nn.Module:
+    """The classifier with the parameters trainable that the spec's method trains.
+
+    Without a tokenizer (where parameters are counted) a cloze stays the masked language model that it asks.
+    """
+    check_method(model, spec)
+    if spec["method"] == "cloze":
+        return ask_mask(model, tokenizer, spec) if tokenizer else model
+    model = METHODS[spec["method"]](model, spec)
+    if spec["trainable"] == "word_embeddings":
+        train_word_embeddings_only(model)
+    return model
+
+
+def check_method(model: PreTrainedModel, spec: dict[str, Any]) -> None:
+    """Raise StudyError where the encoder cannot do what the spec's method asks of its transformer layers."""
+    where, kind = f"experiments.roberta/{spec['name']}", type(model).__name__
+    top, pooled = spec["method"] == "top_layers", spec["pooling"] == "sentence_start"
+    blocks = transformer_blocks(model) if top or pooled else None
+    if (top or pooled) and blocks is None:
+        key = "method: 'top_layers'" if top else "pooling: 'sentence_start'"
+        raise StudyError(f"{where}.{key} takes an encoder with a list of layers, {kind} has none; choose another")
+    if top and spec["layers"] > len(blocks):
+        raise StudyError(f"{where}.layers: {spec['layers']} asked for, the encoder has {len(blocks)}; lower it")
+    if pooled and getattr(model.config, "classifier_pooling", "cls") != "cls":
+        raise StudyError(
+            f"{where}.pooling: 'sentence_start' takes a head that reads the first position, {kind} reads the "
+            f"{model.config.classifier_pooling} of all; use 'first'"
+        )
+
+
+def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
+    """The encoder's tokenizer, with a padding token, giving the model what it takes and no more.
+
+    Without a padding token the separator or the end token stands in. Token types are left out for a model that has
+    none (DistilBERT) or one only (RoBERTa).
+
+    Raises:
+        StudyError: no token to pad with.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.sep_token or tokenizer.eos_token
+    if tokenizer.pad_token is None:
+        raise StudyError(
+            f"models.encoder.name: the tokenizer in {folder} has no padding, separator or end token to pad with; "
+            "add a pad_token to its tokenizer_config.json or choose another"
+        )
+    config = load_config(folder, "encoder")
+    classifier = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING.get(type(config), None)
+    takes_types = classifier is not None and "token_type_ids" in inspect.signature(classifier.forward).parameters
+    if not takes_types or getattr(config, "type_vocab_size", 0) < 2:
+        tokenizer.model_input_names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
+    return tokenizer
+
+
+def tokenize_pairs(
+    rows: pd.DataFrame,
+    tokenizer: PreTrainedTokenizerBase,
+    tokenization: dict[str, Any],
+    cloze: dict[str, Any] | None = None,
+) -> Dataset:
+    """Rows as pairs (RoBERTa's: `<s> premise </s></s> hypothesis </s>`), cut to `max_length`, with integer labels.
+
+    With a `cloze` the segments are those that it fills. Padded here only for padding `max_length`; `longest` is left to
+    the collator.
+    """
+    first, second = fill_cloze(rows, tokenizer, cloze) if cloze else (rows["premise"], rows["hypothesis"])
+    encoded = tokenizer(
+        list(first),
+        list(second),
+        truncation=True,
+        max_length=tokenization["max_length"],
+        padding="max_length" if tokenization["padding"] == "max_length" else False,
+    )
+    return Dataset.from_dict({**encoded, "labels": rows["label"].astype(int).tolist()})
+
+
+def make_trainer(
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    train: Dataset,
+    validation: Dataset | None,
+    training: dict[str, Any],
+    checkpoints: Path | str,
+    seed: int,
+) -> Trainer:
+    """The trainer of an encoder's `training` section; with a validation set it is evaluated after each epoch."""
+    return StudyTrainer(
+        model=model,
+        args=TrainingArguments(
+            **training_arguments(training, checkpoints, seed),
+            eval_strategy="no" if validation is None else "epoch",
+            per_device_eval_batch_size=training["eval_batch_size"],
+        ),
+        train_dataset=train,
+        eval_dataset=validation,
+        data_collator=DataCollatorWithPadding(tokenizer),
+        compute_metrics=accuracy,
+    )
+
+
+def accuracy(prediction: tuple[np.ndarray, np.ndarray]) -> dict[str, float]:
+    """Trainer's `compute_metrics`: share of rows whose largest logit is the label's."""
+    logits, labels = prediction
+    return {"accuracy": float((logits.argmax(axis=-1) == labels).mean())}

@@ -1,0 +1,212 @@
+"""Pictures of the ladders, one each, and of every pair of methods."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from nli.measure.paired import LEVEL
+from nli.reporting.figures.style import FAMILY_COLOURS, GRID, INK, MUTED, VERDICT_COLOURS, WIDTH
+from nli.reporting.markup import percent
+from nli.reporting.results import Results
+from nli.reporting.tables.ladders import changed, p_value, rung_title, same_seeds, settled, signed
+
+LADDER = (
+    "each rung's accuracy with its 95% interval, clustered by premise, from the experiment as reported downwards. "
+    "Above a rung: what changed from the rung it is compared with, the paired difference in points and its p, adjusted "
+    "over the ladder. At the right: what became of the rung's claim. Vertical lines: chance, the best constant answer, "
+    "and a linear classifier of the hypotheses alone."
+)
+PAIRS = (
+    "Every pair of experiments on the matched pairs that both were asked about. Below the diagonal: accuracy of the "
+    "row minus that of the column, in points; above it: McNemar's mid-p by premise, adjusted (Holm) over all pairs. "
+    "Coloured and dark: adjusted p below 0.05. Where there is no room for numbers, colour is the difference where the "
+    "adjusted p is below 0.05, and a dot above the diagonal marks the same pairs. Columns are numbered as rows."
+)
+CHANCE_STYLES = ("--", ":", "-.")
+ROW = 0.62  # inches a rung
+TITLE_WIDTH, CHANGE_WIDTH = 24, 62  # characters in a line
+MOST_TEXT = 26  # experiments up to which the matrix has room for figures in its cells
+
+
+def draw_ladder(ladder: Mapping[str, Any]) -> tuple[Figure, str]:
+    """The rungs from top to bottom: accuracy with interval, what changed, the difference and the claim's verdict."""
+    rungs = ladder["rungs"]
+    figure, axes = plt.subplots(figsize=(WIDTH, ROW * len(rungs) + 0.95))
+    low, high = limits(ladder)
+    handles = draw_chance(axes, ladder)
+    for i, rung in enumerate(rungs):
+        if i:
+            draw_step(axes, ladder, i, low)
+        draw_rung(axes, rung, i, low)
+    axes.set(xlim=(low, high), ylim=(len(rungs) - 0.5, -0.6), xlabel=f"Accuracy on the {ladder['split']} split, %")
+    axes.set_yticks(
+        range(len(rungs)), [wrap(f"{i + 1}. {rung_title(ladder, i)}", TITLE_WIDTH) for i in range(len(rungs))]
+    )
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x")
+    axes.set_axisbelow(True)
+    axes.spines["left"].set_visible(False)
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    return figure, f"Ladder, from top to bottom: {'; '.join(described(ladder, i) for i in range(len(rungs)))}."
+
+
+def limits(ladder: Mapping[str, Any]) -> tuple[float, float]:
+    """Ends of the accuracy axis in percent: all intervals and chance lines, and never less than 30 points."""
+    every = [rung["scores"] for rung in (*ladder["baselines"], *ladder["rungs"]) if rung["scores"]]
+    ends = [100 * end for scores in every if scores["clustered_interval"] for end in scores["clustered_interval"]]
+    ends = [*ends, *([100 * ladder["chance"]["accuracy"]] if ladder["chance"] else [])] or [0, 100]
+    low, high = max(0, min(ends) - 6), min(100, max(ends) + 6)
+    missing = max(0, 30 - (high - low)) / 2
+    return max(0, low - missing), min(100, high + missing)
+
+
+def draw_chance(axes: Axes, ladder: Mapping[str, Any]) -> list[Line2D]:
+    """A vertical line for chance and for each baseline that ran; the legend's handles."""
+    handles = [Line2D([], [], marker="o", color=INK, ms=5, lw=1.6, label="rung, with 95% interval")]
+    lines = [(f"chance, always {level['label']}", level) for level in [ladder["chance"]] if level]
+    lines += [(rung["title"].lower(), rung["scores"]) for rung in ladder["baselines"]]
+    for (name, level), style in zip(lines, CHANCE_STYLES * len(lines), strict=False):
+        label = f"{name} (not run)"
+        if level:
+            axes.axvline(100 * level["accuracy"], color=MUTED, lw=1.1, ls=style, zorder=1)
+            label = f"{name}, {100 * level['accuracy']:.1f}"
+        handles.append(Line2D([], [], color=MUTED, lw=1.1, ls=style, label=label))
+    return handles
+
+
+def draw_rung(axes: Axes, rung: Mapping[str, Any], row: int, low: float) -> None:
+    scores = rung["scores"]
+    verdict = "" if rung["verdict"] == "no claim" else rung["verdict"]
+    axes.text(1.015, row, verdict, transform=axes.get_yaxis_transform(), va="center", size=8,
+              color=VERDICT_COLOURS.get(verdict, MUTED), weight="bold")  # fmt: skip
+    if not scores or scores["accuracy"] is None:
+        axes.text(low + 0.5, row, rung["status"], va="center", style="italic", color=MUTED)
+        return
+    colour = FAMILY_COLOURS[rung["experiment"].split("/")[0]]
+    ends = [100 * end for end in scores["clustered_interval"]]
+    axes.plot(ends, [row, row], color=colour, lw=2, solid_capstyle="butt", zorder=3)
+    axes.plot(100 * scores["accuracy"], row, "o", color=colour, ms=6, zorder=4)
+    axes.annotate(percent(scores["accuracy"], 1), (100 * scores["accuracy"], row), (0, 5), ha="center", size=7.5,
+                  textcoords="offset points")  # fmt: skip
+
+
+def draw_step(axes: Axes, ladder: Mapping[str, Any], row: int, low: float) -> None:
+    """Between two rungs: what changed, an arrow from the accuracy below to this one, and the difference."""
+    rung, step = ladder["rungs"][row], ladder["rungs"][row]["step"]
+    if changes := changed(rung):
+        axes.text(low + 0.3, row - 0.5, in_two_lines(changes), va="center", size=7, color=INK, zorder=5,
+                  bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1})  # fmt: skip
+    if not step:
+        return
+    start, end = (ladder["rungs"][place]["scores"]["accuracy"] for place in (step["from"], row))
+    colour = INK if settled(step) else MUTED
+    if None not in (start, end) and same_seeds(ladder, row):
+        arrow = {"arrowstyle": "->", "color": colour, "lw": 0.9, "shrinkA": 2, "shrinkB": 0}
+        axes.annotate("", (100 * end, row - 0.3), (100 * start, step["from"] + 0.12), zorder=2, arrowprops=arrow)
+    p = "same answers" if step["same_answers"] else f"p {p_value(step['p_holm']).replace('< ', '<')}"
+    note = f"{signed(step['difference'])}, {p}"
+    axes.text(1.015, row - 0.5, note, transform=axes.get_yaxis_transform(), va="center", size=7, color=colour)
+
+
+def described(ladder: Mapping[str, Any], i: int) -> str:
+    """A rung in the alternative text."""
+    rung = ladder["rungs"][i]
+    title = rung_title(ladder, i)
+    if not rung["scores"] or rung["scores"]["accuracy"] is None:
+        return f"{title}, {rung['status']}"
+    step = f", {signed(rung['step']['difference'])} points" if rung["step"] else ""
+    return f"{title} {percent(rung['scores']['accuracy'], 1)}%{step}, claim {rung['verdict']}"
+
+
+def in_two_lines(changes: Sequence[str]) -> str:
+    """As many of the changes as two lines hold, and how many are left out; the table names them all."""
+    lines = [""]
+    for i, change in enumerate(changes):
+        change = change if len(change) <= CHANGE_WIDTH else f"{change[: CHANGE_WIDTH - 1]}…"
+        if lines[-1] and len(lines[-1]) + len(change) + 2 > CHANGE_WIDTH:
+            if len(lines) == 2:
+                lines[-1] += f"; and {len(changes) - i} more"
+                break
+            lines.append(change)
+        else:
+            lines[-1] = f"{lines[-1]}; {change}" if lines[-1] else change
+    return "\n".join(lines)
+
+
+def wrap(title: str, width: int) -> str:
+    """A title in at most three lines."""
+    lines = [""]
+    for word in title.split():
+        if lines[-1] and len(lines[-1]) + len(word) >= width and len(lines) < 3:
+            lines.append(word)
+        else:
+            lines[-1] = f"{lines[-1]} {word}".strip()
+    return "\n".join(lines)
+
+
+# ------------------------------------------------------------------------------------------------ all pairs
+
+
+def pairs(results: Results) -> tuple[Figure, str]:
+    """Every pair of methods: below the diagonal the difference in points, above it the adjusted p."""
+    found = results.ladders.get("pairs") or {"experiments": [], "comparisons": []}
+    keys = found["experiments"]
+    size = max(2.0, min(WIDTH - 2.2, 0.27 * len(keys)))
+    figure, axes = plt.subplots(figsize=(WIDTH, size + 0.5))
+    differences, adjusted = matrices(keys, found["comparisons"])
+    if keys:
+        draw_matrix(axes, differences, adjusted)
+    else:
+        axes.text(0.5, 0.5, "no run has finished", transform=axes.transAxes, ha="center", color=MUTED)
+    axes.set_xticks(range(len(keys)), range(1, len(keys) + 1))
+    axes.set_yticks(range(len(keys)), [f"{results.arms[key].title}  {i}" for i, key in enumerate(keys, start=1)])
+    axes.tick_params(length=0, labelsize=7 if len(keys) <= MOST_TEXT else 5.5)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    apart = sum(test["p_holm"] < LEVEL for test in found["comparisons"])
+    return (
+        figure,
+        f"Matrix of {len(keys)} experiments: {apart} of {len(found['comparisons'])} pairs differ significantly.",
+    )
+
+
+def matrices(keys: Sequence[str], tests: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
+    """Differences (row minus column, in points; NaN without a test) and adjusted p (symmetric), both (n, n)."""
+    places = {key: i for i, key in enumerate(keys)}
+    differences, adjusted = (np.full((len(keys), len(keys)), np.nan) for _ in range(2))
+    for test in tests:
+        first, second = places[test["first"]], places[test["second"]]
+        differences[second, first], differences[first, second] = 100 * test["difference"], -100 * test["difference"]
+        adjusted[second, first] = adjusted[first, second] = test["p_holm"]
+    return differences, adjusted
+
+
+def draw_matrix(axes: Axes, differences: np.ndarray, adjusted: np.ndarray) -> None:
+    """Colour where a pair differs significantly; the figures where there is room for them."""
+    n = len(differences)
+    below = np.tril(np.ones((n, n), dtype=bool), -1)
+    shown = np.where(below & (adjusted < LEVEL), differences, np.nan)
+    largest = max(1.0, float(np.nanmax(np.abs(differences), initial=0.0)))
+    axes.imshow(shown, cmap="PuOr", norm=TwoSlopeNorm(0, -1.6 * largest, 1.6 * largest), aspect="auto")
+    for edge in range(n + 1):
+        axes.axhline(edge - 0.5, color=GRID, lw=0.5)
+        axes.axvline(edge - 0.5, color=GRID, lw=0.5)
+    size = 6.2 if n <= 20 else 5
+    for row, column in zip(*np.nonzero(~np.isnan(adjusted)), strict=True):
+        p = adjusted[row, column]
+        colour = INK if p < LEVEL else "#9aa5b1"
+        if row > column:
+            text = f"{differences[row, column]:+.0f}".replace("-", "−")
+        else:
+            text = "<.001" if p < 0.001 else "1" if p > 0.995 else f"{p:.3f}"[1:] if p < 0.1 else f"{p:.2f}"[1:]
+        if n <= MOST_TEXT:
+            small = size - 1.5 if row < column else size
+            axes.text(column, row, text, ha="center", va="center", size=small, color=colour)
+        elif row < column and p < LEVEL:
+            axes.plot(column, row, "o", ms=1.6, color=INK)

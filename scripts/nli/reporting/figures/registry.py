@@ -1,0 +1,413 @@
+"""Every figure of the report as SVG, with a Markdown fragment that holds caption and alternative text.
+
+A figure is a function from `Results` to (matplotlib figure, alternative text), entered in FIGURES below. The
+same results give the same bytes.
+"""
+
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+
+from nli.base.atomic import whole_file, write_text
+from nli.base.labels import LABELS
+from nli.reporting.figures import ladders
+from nli.reporting.figures.style import (
+    FAMILY_COLOURS,
+    HEIGHT,
+    INK,
+    LABEL_COLOURS,
+    LINES,
+    MOST_LARGE_MATRICES,
+    MUTED,
+    STYLE,
+    WIDTH,
+    name_size,
+)
+from nli.reporting.markup import counted, escape, listing, percent
+from nli.reporting.results import FAMILY_TITLES, Arm, Results, reported_accuracy
+from nli.reporting.tables.data import SPLIT_TITLES, described_splits
+from nli.reporting.tables.ladders import figure_label
+
+Drawn = tuple[Figure, str]
+
+
+@dataclass(frozen=True)
+class Plot:
+    draw: Callable[[Results], Drawn]
+    caption: str
+
+
+def accuracy(results: Results) -> Drawn:
+    """Every experiment's accuracy with its interval, chance, and the reported figure."""
+    arms = [arm for family in FAMILY_TITLES for arm in results.family(family)]
+    families = [family for family in FAMILY_TITLES if results.family(family)]
+    rows = len(arms) + len(families)
+    figure, axes = plt.subplots(figsize=(WIDTH, min(HEIGHT, 0.235 * rows + 0.85)))
+    row, ticks, names = 0.0, [], []
+    for family in families:
+        axes.text(-0.01, row, FAMILY_TITLES[family], ha="right", va="center", weight="bold",
+                  color=FAMILY_COLOURS[family], transform=axes.get_yaxis_transform())  # fmt: skip
+        row += 1
+        for arm in results.family(family):
+            _accuracy_row(axes, results, arm, row)
+            ticks.append(row)
+            names.append(arm.title)
+            row += 1
+    axes.set(xlim=(0, 100), ylim=(row - 0.4, -0.7), xlabel="Accuracy on the matched split, %")
+    axes.set_yticks(ticks, names, size=name_size(rows))
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x")
+    axes.set_axisbelow(True)
+    axes.spines["left"].set_visible(False)
+    handles = [
+        Line2D([], [], marker="o", color=INK, ms=4.5, lw=1.4, label="ours, with 95% interval"),
+        Line2D([], [], marker="o", color=INK, mfc="white", ms=4.5, lw=0, label="ours, parsed only"),
+        Line2D([], [], marker="D", color=MUTED, mfc="white", ms=4.5, lw=0, label="reported"),
+        Line2D([], [], marker="|", color=INK, ms=9, mew=1.2, lw=0, label="chance"),
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=4, handletextpad=0.4, columnspacing=1.4)
+    parts = [
+        f"{arm.title} {percent(scores['accuracy'], 1)}" if (scores := arm.scores()) else f"{arm.title} {arm.status}"
+        for arm in arms
+    ]
+    return figure, f"Dot plot of accuracy in percent with 95% intervals: {'; '.join(parts)}."
+
+
+def _accuracy_row(axes: Axes, results: Results, arm: Arm, row: float) -> None:
+    printed = reported_accuracy(results.reported, arm.key)
+    if isinstance(printed, float):
+        axes.plot(100 * printed, row, "D", color=MUTED, mfc="white", ms=4.5, zorder=2)
+    scores = arm.scores()
+    if scores is None:
+        axes.text(1, row, arm.status, va="center", style="italic", color=MUTED)
+        return
+    colour = FAMILY_COLOURS[arm.family]
+    low, high = (100 * bound for bound in scores["clustered_interval"])
+    axes.plot(100 * scores["majority_accuracy"], row, "|", color=INK, ms=9, mew=1.2, zorder=1)
+    axes.plot([low, high], [row, row], color=colour, lw=1.8, solid_capstyle="butt", zorder=3)
+    axes.plot(100 * scores["accuracy"], row, "o", color=colour, ms=4.5, zorder=4)
+    if scores["parsed"] < scores["n"] and scores["parsed_accuracy"] is not None:
+        axes.plot(100 * scores["parsed_accuracy"], row, "o", color=colour, mfc="white", ms=4.5, zorder=3)
+
+
+def answers(results: Results) -> Drawn:
+    """What each experiment answers, as shares: a collapse is one long bar."""
+    arms = [arm for arm in results.done() if arm.scores()]
+    figure, axes = plt.subplots(figsize=(WIDTH, min(HEIGHT, 0.215 * (len(arms) + 1) + 0.9)))
+    names = ["Right answers", *(arm.title for arm in arms)]
+    shares = [_gold_shares(arms)] + [_answer_shares(arm) for arm in arms]
+    left = np.zeros(len(names))
+    for name in (*LABELS, "unparsed"):
+        widths = np.array([100 * share.get(name, 0) for share in shares])
+        hatch = "////" if name == "unparsed" else None
+        axes.barh(range(len(names)), widths, left=left, height=0.68, color=LABEL_COLOURS[name],
+                  edgecolor="white", linewidth=0.6, hatch=hatch)  # fmt: skip
+        for i, width in enumerate(widths):
+            if width >= 9:
+                dark = name in ("entailment", "contradiction")
+                axes.text(left[i] + width / 2, i, f"{width:.0f}", ha="center", va="center", size=7.5,
+                          color="white" if dark else INK)  # fmt: skip
+        left += widths
+    axes.set_yticks(range(len(names)), names, size=name_size(len(names)))
+    axes.get_yticklabels()[0].set_weight("bold")
+    axes.set(xlim=(0, 100), ylim=(len(names) - 0.4, -0.6), xlabel="Share of answers, %")
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    handles = [
+        Patch(
+            facecolor=LABEL_COLOURS[name],
+            label=name,
+            hatch="////" if name == "unparsed" else None,
+            edgecolor="white",
+        )
+        for name in (*LABELS, "unparsed")
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=4)
+    collapsed = [arm.title for arm in arms if arm.scores()["collapsed"]]
+    return figure, (
+        f"Stacked bars of the labels that {counted(len(arms), 'experiment')} answer with. "
+        f"One class above 95%: {listing(collapsed) or 'none'}."
+    )
+
+
+def _gold_shares(arms: Sequence[Arm]) -> Mapping[str, float]:
+    if not arms:
+        return {}
+    per_class = arms[0].scores()["per_class"]
+    total = sum(per_class[label]["support"] for label in LABELS)
+    return {label: per_class[label]["support"] / total for label in LABELS}
+
+
+def _answer_shares(arm: Arm) -> Mapping[str, float]:
+    scores = arm.scores()
+    return {name: count / scores["n"] for name, count in scores["answers"].items()}
+
+
+def labels(results: Results) -> Drawn:
+    """Label balance of each split."""
+    splits = described_splits(results)
+    figure, axes = plt.subplots(figsize=(WIDTH, 1.9))
+    for i, label in enumerate(LABELS):
+        shares = [100 * d["labels"].get(label, 0) / max(1, d["n"]) for d in splits.values()]
+        places = np.arange(len(shares)) + 0.27 * (i - 1)
+        bars = axes.bar(places, shares, width=0.25, color=LABEL_COLOURS[label], label=label)
+        axes.bar_label(bars, fmt="%.0f", size=7.5, color=INK, padding=1)
+    axes.set_xticks(range(len(splits)), [SPLIT_TITLES[name] for name in splits])
+    axes.set(ylabel="Share, %", ylim=(0, 45))
+    axes.tick_params(axis="x", length=0)
+    figure.legend(loc="outside upper center", ncols=3)
+    shares = [
+        f"{SPLIT_TITLES[name]}: "
+        + ", ".join(f"{label} {percent(d['labels'].get(label, 0) / max(1, d['n']), 0)}%" for label in LABELS)
+        for name, d in splits.items()
+    ]
+    return figure, f"Bars of label shares in each split. {'; '.join(shares)}."
+
+
+def learning_roberta(results: Results) -> Drawn:
+    """Training loss by step, and validation loss and accuracy by epoch, of every RoBERTa experiment."""
+    figure, panels = plt.subplots(1, 3, figsize=(WIDTH, 2.75))
+    drawn = []
+    arms = [arm for arm in results.family("roberta") if arm.first and arm.first.history]
+    for arm, (colour, marker, style) in zip(arms, LINES * 3, strict=False):
+        history = arm.first.history
+        drawn.append(arm.title)
+        steps = [entry for entry in history.get("steps", []) if "loss" in entry]
+        smooth = _smooth([entry["loss"] for entry in steps])
+        panels[0].plot([entry["epoch"] for entry in steps], smooth, style, color=colour, lw=1.2)
+        ends = history.get("epochs", [])
+        for panel, key, factor in ((panels[1], "validation_loss", 1), (panels[2], "accuracy", 100)):
+            points = [factor * entry[key] for entry in ends]
+            panel.plot([entry["epoch"] for entry in ends], points, style, marker=marker, ms=4, color=colour,
+                       lw=1.2, label=arm.title)  # fmt: skip
+    for panel, title in zip(panels, ("Training loss", "Validation loss", "Accuracy, %"), strict=True):
+        panel.set(title=title, xlabel="Epoch")
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        panel.grid(axis="y")
+    _legend_or_note(figure, panels[1], drawn, "outside lower center", 3)
+    return figure, f"Learning curves of {listing(drawn) or 'no experiment'}: losses and accuracy by epoch."
+
+
+def _smooth(values: Sequence[float], window: int = 9) -> np.ndarray:
+    """Running mean over at most `window` logged values, shorter at the ends."""
+    values = np.asarray(values, dtype=float)
+    if len(values) < 3:
+        return values
+    kernel = np.ones(min(window, len(values)))
+    return np.convolve(values, kernel, "same") / np.convolve(np.ones_like(values), kernel, "same")
+
+
+def _legend_or_note(figure: Figure, axes: Axes, drawn: Sequence[str], place: str, columns: int) -> None:
+    if drawn:
+        handles, names = axes.get_legend_handles_labels()
+        figure.legend(handles, names, loc=place, ncols=columns)
+    else:
+        axes.text(0.5, 0.5, "no run has finished", transform=axes.transAxes, ha="center", color=MUTED)
+
+
+def learning_qlora(results: Results) -> Drawn:
+    """Training loss by step of everything that trains Llama's adapters."""
+    figure, axes = plt.subplots(figsize=(WIDTH, 2.7))
+    drawn = []
+    arms = [*results.family("qlora"), *results.family("linear_head")]
+    trained = [arm for arm in arms if arm.first and arm.first.history.get("steps")]
+    for arm, (colour, marker, style) in zip(trained, LINES * 3, strict=False):
+        steps = [entry for entry in arm.first.history["steps"] if "loss" in entry]
+        drawn.append(arm.title)
+        every = max(1, len(steps) // 8)
+        axes.plot([e["step"] for e in steps], [e["loss"] for e in steps], style, color=colour, lw=1.2,
+                  marker=marker, ms=4, markevery=every, label=arm.title)  # fmt: skip
+    axes.set(xlabel="Optimizer step", ylabel="Training loss", ylim=(0, None))
+    axes.grid(axis="y")
+    _legend_or_note(figure, axes, drawn, "outside lower center", 2)
+    return figure, f"Training loss by step of {listing(drawn) or 'no experiment'}."
+
+
+def confusion(family: str) -> Callable[[Results], Drawn]:
+    """A drawing function for the confusion matrices of one family."""
+    return lambda results: draw_confusions(results.family(family))
+
+
+def draw_confusions(arms: Sequence[Arm]) -> Drawn:
+    """One matrix an experiment: gold labels in rows, answers in columns, shaded by share of the row."""
+    columns = min(3, max(2, len(arms))) if len(arms) <= MOST_LARGE_MATRICES else 4
+    rows = -(-len(arms) // columns)
+    unparsed = any(scores["parsed"] < scores["n"] for arm in arms if (scores := arm.scores()))
+    names = [*LABELS, "unparsed"] if unparsed else list(LABELS)
+    figure, panels = plt.subplots(
+        rows, columns, figsize=(WIDTH * min(1, (columns + 1) / 4), min(HEIGHT, 1.95 * rows + 0.25)), squeeze=False
+    )
+    for panel in panels.flat[len(arms) :]:
+        panel.set_visible(False)
+    for i, (panel, arm) in enumerate(zip(panels.flat, arms, strict=False)):
+        _confusion_panel(panel, arm, names, left=i % columns == 0, small=columns == 4)
+    for panel in panels[:, 0]:
+        panel.set_ylabel("gold label")
+    parts = [f"{arm.title}: {_diagonal(arm)}" for arm in arms]
+    return figure, f"Confusion matrices. Right answers by gold label: {'; '.join(parts)}."
+
+
+def _diagonal(arm: Arm) -> str:
+    scores = arm.scores()
+    if scores is None:
+        return arm.status
+    return ", ".join(f"{label} {percent(scores['per_class'][label]['recall'], 0)}%" for label in LABELS)
+
+
+def _slanted(angle: float) -> dict[str, Any]:
+    """Keywords of tick labels that are too long to stand side by side."""
+    return {"rotation": angle, "ha": "right", "rotation_mode": "anchor"}
+
+
+def _confusion_panel(panel: Axes, arm: Arm, names: Sequence[str], left: bool, small: bool) -> None:
+    panel.set_title(textwrap.fill(arm.title, 19 if small else 25, break_on_hyphens=False), size=7 if small else 8)
+    answers = [name[:6] + "." if len(name) > 8 else name for name in names]
+    panel.set_xticks(range(len(names)), answers, **_slanted(35) if small and len(names) > len(LABELS) else {})
+    panel.set_yticks(range(len(LABELS)), [name[:6] + "." if len(name) > 8 else name for name in LABELS])
+    panel.tick_params(length=0, labelsize=7, labelleft=left)
+    for spine in panel.spines.values():
+        spine.set_visible(False)
+    scores = arm.scores()
+    if scores is None:
+        panel.set(xlim=(-0.5, len(names) - 0.5), ylim=(2.5, -0.5))
+        panel.text((len(names) - 1) / 2, 1, arm.status, ha="center", va="center", style="italic", color=MUTED)
+        return
+    counts = np.array(scores["confusion"]["counts"])[:, : len(names)]
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    panel.imshow(shares, cmap="Blues", vmin=0, vmax=1.15, aspect="auto")
+    for (row, column), count in np.ndenumerate(counts):
+        colour = "white" if shares[row, column] > 0.62 else INK
+        text = f"{100 * shares[row, column]:.0f}%\n{count:,}"
+        panel.text(column, row, text, ha="center", va="center", size=7, color=colour, linespacing=1.15)
+    if len(names) > len(LABELS):
+        panel.axvline(len(LABELS) - 0.5, color="white", lw=3)
+
+
+def prompts(results: Results) -> Drawn:
+    """Accuracy of the prompts by both ways of counting, above the share of answers that could be parsed."""
+    arms = results.family("icl")
+    many = len(arms) > 6
+    size = (WIDTH, 5.0 if many else 3.6)
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=size, sharex=True, height_ratios=(2.2, 1))
+    for i, arm in enumerate(arms):
+        printed = reported_accuracy(results.reported, arm.key)
+        if printed is not None:
+            top.plot(i + 0.22, 100 * printed, "D", color=MUTED, mfc="white", ms=5)
+        scores = arm.scores()
+        if scores is None:
+            top.text(i, 3, arm.status, ha="center", style="italic", color=MUTED)
+            continue
+        _whisker(top, i - 0.16, scores["parsed_accuracy"], scores["parsed_clustered_interval"], hollow=True)
+        _whisker(top, i + 0.03, scores["accuracy"], scores["clustered_interval"], hollow=False)
+        top.plot([i - 0.35, i + 0.35], [100 * scores["majority_accuracy"]] * 2, color=INK, lw=0.9, ls=":")
+        bars = bottom.bar(i, 100 * scores["parsed"] / scores["n"], width=0.5, color="#D9A56C")
+        bottom.bar_label(bars, fmt="%.0f%%", size=7.5, padding=1)
+    top.set(ylabel="Accuracy, %", ylim=(0, 100), xlim=(-0.6, max(len(arms), 1) - 0.4))
+    bottom.set(ylabel="Parsed, %", ylim=(0, 125), yticks=(0, 50, 100))
+    bottom.set_xticks(range(len(arms)), [arm.title for arm in arms], **_slanted(40) if many else {})
+    for panel in (top, bottom):
+        panel.grid(axis="y")
+        panel.set_axisbelow(True)
+    handles = [
+        Line2D([], [], marker="o", color=FAMILY_COLOURS["icl"], mfc="white", ms=5, label="parsed answers only"),
+        Line2D([], [], marker="o", color=FAMILY_COLOURS["icl"], ms=5, label="all answers"),
+        Line2D([], [], marker="D", color=MUTED, mfc="white", ms=5, lw=0, label="reported"),
+        Line2D([], [], color=INK, lw=0.9, ls=":", label="chance"),
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=4)
+    parts = [
+        f"{arm.title} {percent(s['parsed_accuracy'], 0)} of the parsed, {percent(s['accuracy'], 0)} of all"
+        for arm in arms
+        if (s := arm.scores())
+    ]
+    return figure, f"Accuracy of each prompt in percent: {'; '.join(parts) or 'not run'}."
+
+
+def _whisker(axes: Axes, x: float, value: float | None, bounds: Sequence[float] | None, hollow: bool) -> None:
+    if value is None or bounds is None:
+        return
+    colour = FAMILY_COLOURS["icl"]
+    axes.plot([x, x], [100 * bounds[0], 100 * bounds[1]], color=colour, lw=1.4, zorder=2)
+    axes.plot(x, 100 * value, "o", color=colour, mfc="white" if hollow else colour, ms=5, zorder=3)
+
+
+MATRICES = "Rows are the right labels, columns the answers; each cell holds its share of the row and its count."
+FIGURES: dict[str, Plot] = {
+    "accuracy": Plot(
+        accuracy,
+        "Accuracy of every experiment on the matched split, with 95% intervals clustered by premise. An answer that "
+        "names no label counts as wrong; hollow circles leave such answers out. Ticks are chance, the best constant "
+        "answer. Diamonds are the original's figures, which belong to the full-size models.",
+    ),
+    "pairs": Plot(
+        ladders.pairs,
+        ladders.PAIRS,
+    ),
+    "answers": Plot(
+        answers,
+        "What each experiment answers, as shares of all its answers; the first bar is the right answers. "
+        "An experiment that gives one label to everything shows one colour.",
+    ),
+    "labels": Plot(labels, "Label balance of each split."),
+    "learning-roberta": Plot(
+        learning_roberta,
+        "Learning curves of the RoBERTa experiments. The training loss is a running mean of nine values.",
+    ),
+    "learning-qlora": Plot(
+        learning_qlora,
+        "Training loss of the QLoRA experiments and linear heads. Levels compare only where the loss is on "
+        "the same tokens.",
+    ),
+    "confusion-roberta": Plot(confusion("roberta"), f"RoBERTa on the matched split. {MATRICES}"),
+    "confusion-icl": Plot(confusion("icl"), f"The prompts on the matched split. {MATRICES}"),
+    "confusion-qlora": Plot(confusion("qlora"), f"QLoRA on the matched split. {MATRICES}"),
+    "confusion-linear-head": Plot(confusion("linear_head"), f"The linear heads on the matched split. {MATRICES}"),
+    "prompts": Plot(
+        prompts,
+        "The prompts under both ways of counting, with 95% intervals (above), and the share of answers in "
+        "which a label could be read (below).",
+    ),
+}
+
+
+def ladder_figures(results: Results) -> dict[str, Plot]:
+    """A figure for each ladder that the study states."""
+    return {
+        figure_label(name): Plot(
+            lambda _, ladder=ladder: ladders.draw_ladder(ladder),
+            f"{escape(ladder['title'])}: {ladders.LADDER}",
+        )
+        for name, ladder in (results.ladders.get("ladders") or {}).items()
+    }
+
+
+def make_figures(results: Results, folder: Path) -> list[Path]:
+    """Write NAME.svg and NAME.md for every figure into `folder`; returns the SVG paths."""
+    paths = []
+    for name, plot in (FIGURES | ladder_figures(results)).items():
+        path = Path(folder) / f"{name}.svg"
+        with plt.rc_context(STYLE):
+            figure, alt = plot.draw(results)
+            with whole_file(path) as temporary:
+                figure.savefig(temporary, metadata={"Date": None, "Creator": None})
+            plt.close(figure)
+        width = round(100 * figure.get_figwidth() / WIDTH)
+        write_text(path.with_suffix(".md"), image_markdown(name, plot.caption, alt, width))
+        paths.append(path)
+    return paths
+
+
+def image_markdown(name: str, caption: str, alt: str, width: int = 100) -> str:
+    """The image with its caption, label, alternative text, and width in percent of the text."""
+    alt = alt.replace("\\", "").replace('"', "'")
+    return f'![{caption}](figures/{name}.svg){{#fig-{name} width={width}% fig-alt="{alt}"}}\n'

@@ -1,0 +1,194 @@
+"""What the original's accuracies can carry: their intervals, and which cannot be told from chance.
+
+The original printed accuracies without the number of examples. For RoBERTa that number is the split's size. For the
+prompts the printed digits leave one fraction or a few (`fits` in reported.yaml). For the rest, printed to four digits
+or two, every fraction of at most 250 examples that rounds to the printed value is tried. Of several fractions the one
+of the fewest examples is shown, which gives the widest interval; the verdict is that of all of them, or is left open.
+
+Chance is the best constant answer, as everywhere in the study. Which pairs Llama answered is not known, so the share of
+the commonest label of the whole matched split stands for it.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from nli.measure.paired import LEVEL, mid_p, mid_p_interval
+from nli.reporting.markup import counted, escape, integer, interval, listing, percent, table
+from nli.reporting.results import Arm, Results, reported_accuracy
+
+MOST_EXAMPLES = 250  # reported.yaml: the original's samples of Llama's answers held at most some 250 rows
+FEWEST_DIGITS = 4  # behind the point of any accuracy that the original printed in full
+MARKS = {"same as chance": "†", "open": "‡", "differs": ""}
+MEANING = "†: not separable from chance. ‡: whether it is depends on the unknown number of examples."
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A printed accuracy: the fractions (right, examples) that it can be, smallest first, and what they say.
+
+    `interval` (95%) and `p` (against chance) are those of the first fraction, both by the binomial mid-p.
+    """
+
+    fractions: tuple[tuple[int, int], ...]
+    interval: tuple[float, float]
+    p: float
+    verdict: str  # a key of MARKS
+
+
+def judge(reported: Mapping[str, Any], key: str, split: str = "matched", scorer: str | None = None) -> Judged | None:
+    """What a reported accuracy can carry; None where nothing was printed, or no fraction gives what was printed."""
+    printed = reported_accuracy(reported, key, split, scorer)
+    if printed is None:
+        return None
+    fractions = possible_fractions(reported, key, split, printed)
+    if not fractions:
+        return None
+    chance = chance_level(reported)
+    verdicts = {verdict(right, n, chance) for right, n in fractions}
+    right, n = fractions[0]
+    return Judged(
+        tuple(fractions),
+        tuple(mid_p_interval(right, n)),
+        mid_p(right, n, chance),
+        verdicts.pop() if len(verdicts) == 1 else "open",
+    )
+
+
+def chance_level(reported: Mapping[str, Any]) -> float:
+    """The share of the commonest label of the matched split: what the best constant answer scores."""
+    counts = reported["data"]["matched_label_counts"]["derived"]
+    return max(counts.values()) / sum(counts.values())
+
+
+def verdict(right: int, n: int, chance: float) -> str:
+    """Whether `right` of `n` differs from chance; a key of MARKS."""
+    return "differs" if mid_p(right, n, chance) < LEVEL else "same as chance"
+
+
+def possible_fractions(
+    reported: Mapping[str, Any], key: str, split: str, printed: float | str
+) -> list[tuple[int, int]]:
+    """The fractions (right, examples) that a printed accuracy can be, smallest number of examples first."""
+    family, name = key.split("/")
+    if family == "roberta":
+        n = reported["data"]["splits"][f"validation_{split}"]
+        return rounding_to(printed, n, n)
+    if family == "icl":
+        fits = reported["llama"]["icl"]["prompts"][int(name.removeprefix("prompt"))]["fits"]
+        return sorted((tuple(map(int, fit.split("/"))) for fit in fits), key=lambda fit: fit[1])
+    return rounding_to(printed, 1, MOST_EXAMPLES)
+
+
+def rounding_to(printed: float | str, fewest: int, most: int) -> list[tuple[int, int]]:
+    """Fractions of `fewest` to `most` examples that give `printed` when rounded to its digits.
+
+    A text such as "about 0.30" is taken by its number. A float has lost its closing zeros: it was printed to four
+    digits at least. Figures to the last digit of a float are compared as floats.
+    """
+    text = str(printed).split()[-1]
+    digits = len(text.partition(".")[2])
+    digits = max(digits, FEWEST_DIGITS) if isinstance(printed, float) else digits
+    value, half = Fraction(text), Fraction(1, 2 * 10**digits)
+    tolerance = max(half, Fraction(1, 10**12))
+    low, high = value - tolerance, value + tolerance
+    return [
+        (right, n) for n in range(fewest, most + 1) for right in range(math.ceil(low * n), math.floor(high * n) + 1)
+    ]
+
+
+# ------------------------------------------------------------------------------------------------ report
+
+
+def reported_cell(reported: Mapping[str, Any], key: str, split: str = "matched", scorer: str | None = None) -> str:
+    """A reported accuracy in percent, with the mark of one that chance could have given."""
+    judged = judge(reported, key, split, scorer)
+    return percent(reported_accuracy(reported, key, split, scorer)) + (MARKS[judged.verdict] if judged else "")
+
+
+def epoch_cell(reported: Mapping[str, Any], accuracy: float | None) -> str:
+    """RoBERTa's accuracy on the matched split after an epoch, with the mark of one that chance could have given."""
+    if accuracy is None:
+        return percent(None)
+    n = reported["data"]["splits"]["validation_matched"]
+    chance = chance_level(reported)
+    marks = {MARKS[verdict(right, n, chance)] for right, n in rounding_to(accuracy, n, n)}
+    return percent(accuracy) + (marks.pop() if len(marks) == 1 else "")
+
+
+def explained(caption: str, rows: Sequence[Sequence[str]]) -> str:
+    """The caption, with what the marks mean if a row holds one."""
+    marked = any(mark and mark in cell for row in rows for cell in row for mark in MARKS.values())
+    return f"{caption} {MEANING}" if marked else caption
+
+
+def printed_scores(results: Results) -> list[tuple[str, str, str | None]]:
+    """(experiment, split, scorer or None) of every accuracy that the original printed, in the study's order."""
+    every = (
+        (key, split, scorer)
+        for key, arm in results.arms.items()
+        for split in arm.spec["evaluation"]["splits"]
+        for scorer in (arm.spec.get("scorers") or [None])
+    )
+    return [score for score in every if reported_accuracy(results.reported, *score) is not None]
+
+
+def titled(arm: Arm, scorer: str | None) -> str:
+    """The experiment's title, with the scorer where its answers are judged in several ways."""
+    several = len(arm.spec.get("scorers") or ()) > 1
+    return f"{arm.title}, {scorer.replace('_', ' ')}" if several and scorer else arm.title
+
+
+def reported_scores(results: Results) -> str:
+    """Every printed accuracy with the fractions that it can be, its interval, and whether it differs from chance."""
+    rows = []
+    for key, split, scorer in printed_scores(results):
+        judged = judge(results.reported, key, split, scorer)
+        title = escape(titled(results.arms[key], scorer))
+        printed = percent(reported_accuracy(results.reported, key, split, scorer))
+        if judged is None:
+            rows.append([title, split, printed, "no fraction fits", "–", "–", "–"])
+            continue
+        right, n = judged.fractions[0]
+        more = len(judged.fractions) - 1
+        fraction = f"{integer(right)}/{integer(n)}" + (f" (or one of {more} others)" if more else "")
+        p = "\\< 0.001" if judged.p < 0.001 else f"{judged.p:.3f}"
+        differs = {"differs": "yes", "same as chance": "no †", "open": "depends ‡"}[judged.verdict]
+        rows.append([title, split, printed, fraction, interval(judged.interval), p, differs])
+    columns = {
+        "Experiment": "l",
+        "Split": "l",
+        "reported": "r",
+        "Right/examples": "r",
+        "95% interval": "r",
+        "p": "r",
+        "Differs from chance?": "l",
+    }
+    chance = percent(chance_level(results.reported), 1)
+    caption = (
+        "The original's accuracies, in percent. *Right/examples*: the fraction that the printed digits leave, "
+        "of several the one of the fewest examples, which gives the widest interval; the last column holds for all of "
+        f"them. Chance is the best constant answer, right for {chance}% of the matched split; "
+        f"interval and p are the binomial mid-p's. The p-values are not adjusted for their number, and pairs count as "
+        f"independent, since which of them share a premise is not known. {MEANING}"
+    )
+    return table(columns, rows, caption, "tbl-reported-scores")
+
+
+def reported_conclusion(results: Results) -> str:
+    """Which of the original's accuracies chance could have given, and which cannot be judged."""
+    said = {name: [] for name in MARKS}
+    for key, split, scorer in printed_scores(results):
+        judged = judge(results.reported, key, split, scorer)
+        suffix = f" ({split})" if split != "matched" else ""
+        if judged:
+            said[judged.verdict].append(f"**{escape(titled(results.arms[key], scorer))}**{suffix}")
+    known = sum(map(len, said.values()))
+    lines = [
+        f"Of {counted(known, 'reported accuracy', 'reported accuracies')}, {len(said['differs'])} differ from chance.",
+        f"Not separable from chance: {listing(said['same as chance']) or 'none'}.",
+        f"Open, as it depends on the number of examples, which was not printed: {listing(said['open']) or 'none'}.",
+    ]
+    return "\n".join(f"- {line}" for line in lines)

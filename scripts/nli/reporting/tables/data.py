@@ -1,0 +1,143 @@
+"""Tables of the data: how many pairs, of which labels, lengths and genres. Columns of description.json."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from nli.base.labels import LABELS
+from nli.reporting.markup import GROUP, MISSING, decimal, escape, integer, percent, table
+from nli.reporting.results import Results
+
+SPLIT_TITLES = {
+    "train": "Training",
+    "tune": "Tuning",
+    "matched": "Validation, matched",
+    "mismatched": "Validation, mismatched",
+}
+NO_DATA = "*The description of the data is missing: the data stage has not run.*"
+
+
+def described_splits(results: Results) -> Mapping[str, Mapping[str, Any]]:
+    """The splits that description.json holds, in the report's order."""
+    splits = results.description.get("splits", {})
+    return {name: splits[name] for name in SPLIT_TITLES if name in splits}
+
+
+def counts(results: Results) -> str:
+    """Pairs of each split beside the report's, their premises, and the rows that were left out."""
+    data = results.reported["data"]
+    reported = {
+        "train": data["train_examples"]["derived"],
+        "matched": data["splits"]["validation_matched"],
+        "mismatched": data["splits"]["validation_mismatched"],
+    }
+    dropped = results.description.get("dropped", {})
+    rows = [
+        [
+            title,
+            integer(described["n"]),
+            integer(reported.get(split)),
+            integer(described.get("premises")),
+            _dropped(dropped, split),
+        ]
+        for split, title in SPLIT_TITLES.items()
+        if (described := described_splits(results).get(split))
+    ]
+    if not rows:
+        return NO_DATA
+    columns = {
+        "Split": "l",
+        f"Pairs{GROUP}ours": "r",
+        f"Pairs{GROUP}reported": "r",
+        "Premises": "r",
+        "Unlabelled, dropped": "r",
+    }
+    caption = (
+        "Pairs in each split. The original trained on a tenth of MultiNLI's "
+        f"{integer(data['splits']['train'])} training pairs and had no tuning split."
+    )
+    return table(columns, rows, caption, "tbl-counts")
+
+
+def premises(results: Results) -> str:
+    """Two sentences: pairs share premises, and how many pairs there are to a premise in each split."""
+    splits = {name: described for name, described in described_splits(results).items() if described.get("premises")}
+    if not splits:
+        return NO_DATA
+    means = [f"{decimal(each['n'] / each['premises'], 1)} in {name}" for name, each in splits.items()]
+    return (
+        "Pairs share premises, and pairs that share one are not independent of each other. "
+        f"The mean number of pairs per premise is {', '.join(means)}."
+    )
+
+
+def _dropped(dropped: Mapping[str, int], split: str) -> str:
+    """Dropped rows of a split, under its own name or MultiNLI's name for it."""
+    for name in (split, f"validation_{split}"):
+        if name in dropped:
+            return integer(dropped[name])
+    return MISSING
+
+
+def labels(results: Results) -> str:
+    """Counts and shares of the three labels in each split."""
+    rows = []
+    for split, described in described_splits(results).items():
+        cells = [SPLIT_TITLES[split]]
+        for label in LABELS:
+            count = described["labels"].get(label, 0)
+            cells += [integer(count), percent(count / max(1, described["n"]), 1)]
+        rows.append(cells)
+    if not rows:
+        return NO_DATA
+    reported = results.reported["data"]["matched_label_counts"]["derived"]
+    total = sum(reported.values())
+    cells = ["*MultiNLI, matched*"]
+    for label in LABELS:
+        cells += [integer(reported[label]), percent(reported[label] / total, 1)]
+    columns = {"Split": "l"}
+    for label in LABELS:
+        columns |= {f"{label.capitalize()}{GROUP}n": "r", f"{label.capitalize()}{GROUP}%": "r"}
+    caption = "Label balance. The largest share of a split is what the best constant answer scores on all of it."
+    return table(columns, [*rows, cells], caption, "tbl-labels")
+
+
+def lengths(results: Results) -> str:
+    """Words per premise and hypothesis."""
+    statistics = {"mean": 1, "median": 0, "p95": 0, "max": 0}
+    names = {"mean": "mean", "median": "median", "p95": "95th pct.", "max": "longest"}
+    columns = {"Split": "l"}
+    for part in ("Premise", "Hypothesis"):
+        columns |= {f"{part}{GROUP}{names[name]}": "r" for name in statistics}
+    rows = [
+        [
+            SPLIT_TITLES[split],
+            *(
+                decimal(described[f"{part}_words"].get(name), digits)
+                for part in ("premise", "hypothesis")
+                for name, digits in statistics.items()
+            ),
+        ]
+        for split, described in described_splits(results).items()
+    ]
+    caption = "Length in words. It decides how much a limit on tokens cuts off."
+    return table(columns, rows, caption, "tbl-lengths") if rows else NO_DATA
+
+
+def genres(results: Results) -> str:
+    """Pairs of each genre in each split; a sentence where the source names none."""
+    splits = described_splits(results)
+    if not splits:
+        return NO_DATA
+    names = sorted({genre for described in splits.values() for genre in described["genres"]} - {""})
+    if not names:
+        return "The source names no genres."
+    columns = {"Genre": "l"} | {SPLIT_TITLES[split]: "r" for split in splits}
+    rows = [
+        [escape(genre), *(integer(described["genres"].get(genre, 0)) for described in splits.values())]
+        for genre in names
+    ]
+    caption = (
+        "Pairs by genre. In MultiNLI the genres of the mismatched split do not occur in training; the study's "
+        "generator keeps the genres and changes words and sentence frames."
+    )
+    return table(columns, rows, caption, "tbl-genres")

@@ -1,0 +1,336 @@
+"""Tables of the Llama experiments: the five prompts, the QLoRA attempts, the merge and the linear head."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nli.reporting.markup import (
+    GROUP,
+    MISSING,
+    code_block,
+    decimal,
+    escape,
+    integer,
+    interval,
+    listing,
+    percent,
+    scientific,
+    table,
+    yes_no,
+)
+from nli.reporting.original import samples_of
+from nli.reporting.original_scores import explained, reported_cell
+from nli.reporting.results import Arm, Results, reported_prompt, reported_training, unmerged
+from nli.reporting.tables.ladders import p_value
+from nli.reporting.tables.roberta import NONE, status_cells
+
+SCORER_TITLES = {
+    "classifier": "classifier",
+    "parsed": "parsed answer",
+    "label_logp": "label words' probabilities",
+    "calibrated_logp": "the same, calibrated",
+    "first_label": "first label",
+    "most_frequent_label": "most frequent label",
+    "first_word": "first word",
+}
+NO_DRAWS = "*No prompt of this run draws its worked examples several times; with `rungs: all` some do.*"
+FIGURES = {  # of history.json's "train" and of reported.yaml alike
+    "loss": ("Training loss", lambda value: decimal(value, 4)),
+    "seconds": ("Runtime, s", lambda value: decimal(value, 1)),
+    "samples_per_second": ("Examples/s", lambda value: decimal(value, 3)),
+    "steps_per_second": ("Steps/s", lambda value: decimal(value, 3)),
+    "total_flops": ("FLOPs", lambda value: "not counted" if value == 0 else scientific(value)),
+    "epoch": ("Epochs", lambda value: decimal(value, 4)),
+}
+
+
+def prompts(results: Results) -> str:
+    """Each prompt as a card: its text, what it may be answered with, and what the original said of it.
+
+    A prompt that several experiments use has one card, under the title of the first.
+    """
+    users: dict[str, Arm] = {}
+    for arm in results.family("icl"):
+        users.setdefault(arm.spec["prompt"], arm)
+    return "\n".join(_prompt_card(results, arm) for arm in users.values()) or NONE
+
+
+def _prompt_card(results: Results, arm: Arm) -> str:
+    prompt = results.study["prompts"][arm.spec["prompt"]]
+    printed = reported_prompt(results.reported, arm.key.split("/")[1])
+    example = prompt.get("example")
+    answers = listing([f"*{escape(a)}* ({label})" for a, label in prompt["answers"].items()])
+    facts = [("Text", _whose_text(prompt, printed))]
+    facts.append(("Shots", integer(prompt["shots"]) if prompt["shots"] else "none (zero-shot)"))
+    facts.append(("Answers", answers))
+    if example:
+        parts = (f"{name} “{escape(example[name])}”" for name in ("premise", "hypothesis"))
+        facts.append(("Example", f"{', '.join(parts)}, answer *{escape(example['answer'])}*"))
+    if prompt.get("drawn"):
+        times = f" {draws} times" if (draws := arm.spec.get("draws", 1)) > 1 else ""
+        facts.append(("Examples", f"drawn{times} from the training pairs, written above the pair that is asked"))
+    facts += [
+        (name.capitalize(), escape(printed[key]))
+        for name, key in (("strength", "strength"), ("weakness", "weakness"), ("note", "note"))
+        if key in printed
+    ]
+    lines = [f"**{name}.** {text}  " for name, text in facts]
+    name = arm.key.replace("/", "-")
+    head = f"#### {escape(arm.title)} {{#sec-{name} .unnumbered .unlisted}}"
+    return "\n".join([head, "", code_block((prompt.get("drawn") or "") + prompt["text"]), *lines, ""])
+
+
+def _whose_text(prompt: Mapping[str, Any], printed: Mapping[str, Any]) -> str:
+    """Whose text a prompt is: the original's where text and worked example are what it printed, else ours."""
+    if not printed:
+        return "ours"
+    same = all(prompt.get(key) == printed.get(key) for key in ("text", "example", "drawn"))
+    return "the original's, letter for letter" if same else "ours, changed from the original's"
+
+
+def icl_summary(results: Results) -> str:
+    """The summary of the prompts: both ways of counting, and the original's accuracy with its fraction."""
+    rows: list[Sequence[str]] = []
+    for arm in results.family("icl"):
+        printed = reported_prompt(results.reported, arm.key.split("/")[1])
+        theirs = [reported_cell(results.reported, arm.key), _fraction(printed)]
+        shots = str(results.study["prompts"][arm.spec["prompt"]]["shots"])
+        scores = arm.scores()
+        if scores is None:
+            rows.append([escape(arm.title), shots, *status_cells(arm, 5), *theirs])
+            continue
+        rows.append(
+            [
+                escape(arm.title),
+                shots,
+                percent(scores["parsed"] / scores["n"], 1),
+                percent(scores["parsed_accuracy"]),
+                interval(scores["parsed_clustered_interval"]),
+                percent(scores["accuracy"]),
+                interval(scores["clustered_interval"]),
+                *theirs,
+            ]
+        )
+    columns = {
+        "Prompt": "l",
+        "Shots": "r",
+        "Parsed, %": "r",
+        f"Parsed answers only{GROUP}acc., %": "r",
+        f"Parsed answers only{GROUP}95% interval": "r",
+        f"All answers{GROUP}acc., %": "r",
+        f"All answers{GROUP}95% interval": "r",
+        f"Reported{GROUP}acc., %": "r",
+        f"Reported{GROUP}fraction": "r",
+    }
+    caption = (
+        "The prompts side by side, on the matched split. The original counted parsed answers only; counted "
+        "strictly, an answer that names no label is wrong. The fractions are recovered from the original's "
+        "decimals: those of at most 250 answers that give the printed value."
+    )
+    return table(columns, rows, explained(caption, rows), "tbl-icl") if rows else NONE
+
+
+def icl_draws(results: Results) -> str:
+    """What several draws of worked examples score."""
+    rows: list[Sequence[str]] = []
+    for arm in results.family("icl"):
+        by_scorer = arm.first.metrics.get("by_draw", {}).get("matched", {}) if arm.first else {}
+        for i, (scorer, draws) in enumerate(by_scorer.items()):
+            shares = [share for share in draws["accuracy"] if share is not None]
+            rows.append(
+                [
+                    escape(arm.title) if i == 0 else "",
+                    SCORER_TITLES.get(scorer, escape(scorer)),
+                    integer(len(shares)),
+                    integer(min(draws["n"])),
+                    percent(sum(shares) / len(shares)),
+                    f"{percent(min(shares))} to {percent(max(shares))}",
+                    escape(p_value(draws["p_value"])),
+                ]
+            )
+    columns = {
+        "Prompt": "l",
+        "Scored by": "l",
+        "Draws": "r",
+        "Pairs each": "r",
+        f"Accuracy, %{GROUP}mean": "r",
+        f"Accuracy, %{GROUP}range": "r",
+        "p": "r",
+    }
+    caption = (
+        "Several draws of the worked examples, on the matched split, every answer counted. Each draw shows other "
+        "training pairs and is asked about its own share of the evaluated ones, so that some spread comes from the "
+        "pairs alone: p is that of a chi-squared test that all draws are right equally often, for independent pairs."
+    )
+    return table(columns, rows, caption, "tbl-icl-draws") if rows else NO_DRAWS
+
+
+def _fraction(printed: Mapping[str, Any]) -> str:
+    """The fractions that give the printed value: the one, or the smallest and the largest."""
+    fits = printed.get("fits", [])
+    if not fits:
+        return MISSING
+    return fits[0] if len(fits) == 1 else f"{fits[0]} to {fits[-1]}"
+
+
+def qlora_settings(results: Results) -> str:
+    """Settings of the QLoRA experiments and linear heads, as resolved for this scale."""
+    rows = []
+    for arm in [*results.family("qlora"), *results.family("linear_head")]:
+        spec, training, lora = arm.spec, arm.spec["training"], arm.spec["lora"]
+        if spec.get("adapter"):
+            continue
+        rows.append(
+            [
+                escape(arm.title),
+                {"transformers": "Trainer", "trl": "SFTTrainer"}.get(spec.get("trainer"), "Trainer"),
+                f"{training['learning_rate']:.1e}".replace("e-0", "e-"),
+                f"{training['batch_size']} × {training['gradient_accumulation']}",
+                integer(training["max_steps"]),
+                integer(spec["tokenization"]["max_length"]),
+                f"{lora['r']} / {lora['alpha']}",
+            ]
+        )
+    columns = {
+        "Experiment": "l",
+        "Trainer": "l",
+        "Learning rate": "r",
+        "Batch × accum.": "r",
+        "Steps": "r",
+        "Max. tokens": "r",
+        "LoRA r / alpha": "r",
+    }
+    caption = "The experiments that train Llama's adapters, with their settings at this scale."
+    return table(columns, rows, caption, "tbl-qlora-settings") if rows else NONE
+
+
+def qlora_texts(results: Results) -> str:
+    """The training text of each attempt, and what is asked if not its beginning; once for attempts that share it."""
+    texts: dict[tuple[str, str | None], list[str]] = {}
+    for arm in [*results.family("qlora"), *results.family("linear_head")]:
+        if arm.spec.get("text") and arm.spec.get("method") != "merge":
+            texts.setdefault((arm.spec["text"], arm.spec.get("evaluation_text")), []).append(escape(arm.title))
+    parts = []
+    for (text, asked), names in texts.items():
+        parts.append(f"#### {'; '.join(names)} {{.unnumbered .unlisted}}\n\n{code_block(text)}")
+        if asked:
+            parts.append(f"\nAsked with another text than its beginning:\n\n{code_block(asked)}")
+    return "\n".join(parts) or NONE
+
+
+def qlora_training(results: Results) -> str:
+    """The trainer's closing figures, ours above the original's."""
+    rows: list[Sequence[str]] = []
+    for arm in [*results.family("qlora"), *results.family("linear_head")]:
+        if arm.spec.get("adapter"):
+            continue
+        ours = arm.first.history.get("train", {}) if arm.first else {}
+        printed = reported_training(results.reported, arm.key)
+        cells = [show(ours.get(key)) for key, (_, show) in FIGURES.items()]
+        rows.append([escape(arm.title), "ours", *(cells if arm.first else status_cells(arm, len(FIGURES)))])
+        if printed:
+            shown = (show(printed.get(key)) for key, (_, show) in FIGURES.items())
+            rows.append(["", "reported", *shown])
+    columns = {"Experiment": "l", "Figures": "l"} | {title: "r" for title, _ in FIGURES.values()}
+    caption = (
+        "Training figures. Losses compare only between experiments that put the loss on the same tokens: "
+        "the whole text, its padding, the label, or a class."
+    )
+    return table(columns, rows, caption, "tbl-qlora-training") if rows else NONE
+
+
+def qlora_accuracy(results: Results) -> str:
+    """Accuracy of every QLoRA experiment under each of its scorers."""
+    caption = (
+        "Accuracy of the QLoRA experiments by way of scoring. The figure reported for attempt 1's first label is that "
+        "of a small trial (@sec-original)."
+    )
+    return _scorer_table(results, results.family("qlora"), caption, "tbl-qlora")
+
+
+def linear_head(results: Results) -> str:
+    """Accuracy of the linear heads."""
+    arms = results.family("linear_head")
+    return _scorer_table(results, arms, "Accuracy of the linear heads.", "tbl-linear-head")
+
+
+def merge(results: Results) -> str:
+    """The merged model next to the adapter that was merged."""
+    merged = [arm for arm in results.family("qlora") if arm.spec.get("method") == "merge"]
+    keys = dict.fromkeys(key for arm in merged for key in (unmerged(results, arm), arm.key))
+    arms = [results.arms[key] for key in keys if key in results.arms]
+    caption = (
+        "Before and after the merge. The original merged into the 4-bit weights and prints no figure for the "
+        "merged model, only a verdict in words (@sec-original)."
+    )
+    return _scorer_table(results, arms, caption, "tbl-merge")
+
+
+def _scorer_table(results: Results, arms: Sequence[Arm], caption: str, label: str) -> str:
+    """One row for each experiment and scorer, on the matched split."""
+    rows: list[Sequence[str]] = []
+    for arm in arms:
+        for i, scorer in enumerate(arm.spec.get("scorers") or [arm.scorer]):
+            title = escape(arm.title) if i == 0 else ""
+            scores = arm.scores("matched", scorer)
+            printed = reported_cell(results.reported, arm.key, "matched", scorer)
+            name = SCORER_TITLES.get(scorer, escape(scorer))
+            if scores is None:
+                rows.append([title, name, *status_cells(arm, 4), printed, MISSING])
+                continue
+            rows.append(
+                [
+                    title,
+                    name,
+                    percent(scores["parsed"] / scores["n"], 1),
+                    percent(scores["parsed_accuracy"]),
+                    percent(scores["accuracy"]),
+                    interval(scores["clustered_interval"]),
+                    printed,
+                    yes_no(scores["collapsed"]),
+                ]
+            )
+    columns = {
+        "Experiment": "l",
+        "Scored by": "l",
+        "Parsed, %": "r",
+        f"Accuracy, %{GROUP}parsed only": "r",
+        f"Accuracy, %{GROUP}all": "r",
+        f"Accuracy, %{GROUP}95% interval": "r",
+        f"Accuracy, %{GROUP}reported": "r",
+        "One class?": "c",
+    }
+    return table(columns, rows, explained(caption, rows), label) if rows else NONE
+
+
+def samples(results: Results) -> str:
+    """What the model writes after one pair before and after training: ours, then the original's, by experiment.
+
+    A prompt stands once, with the first experiment that uses it.
+    """
+    parts, prompts_shown = [], set()
+    for arm in results.family("qlora"):
+        if not arm.spec.get("sample") or arm.spec.get("adapter"):
+            continue
+        parts.append(f"#### {escape(arm.title)} {{.unnumbered .unlisted}}\n")
+        shown = arm.first.samples if arm.first else {}
+        if shown:
+            blocks = [("Before training", shown["before"]), ("After training", shown["after"])]
+            if shown["prompt"] not in prompts_shown:
+                blocks.insert(0, ("Prompt", shown["prompt"]))
+                prompts_shown.add(shown["prompt"])
+            parts.append(f"The right label is *{escape(shown['sample']['label']).lower()}*.\n")
+            parts += [_sample_block(title, text) for title, text in blocks]
+        else:
+            parts.append(f"*{arm.status if not arm.first else 'no sample kept'}*\n")
+        parts += samples_of(results.reported, arm.key)
+    return "\n".join(parts) or NONE
+
+
+def _sample_block(title: str, text: str) -> str:
+    return f"##### {title} {{.unnumbered .unlisted}}\n\n{code_block(_visible(text))}"
+
+
+def _visible(text: str) -> str:
+    """A model's raw text with its line breaks, and without characters that break a page."""
+    text = "".join(character if character.isprintable() or character == "\n" else "�" for character in text)
+    return text.strip("\n") if text.strip() else "(nothing)"

@@ -1,0 +1,351 @@
+"""Tables over all experiments: results, the closing comparison, parameters, costs and provenance."""
+
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from nli.base.labels import LABELS
+from nli.reporting.markup import GROUP, MISSING, decimal, escape, integer, interval, percent, table
+from nli.reporting.original_scores import MARKS, explained, judge, reported_cell
+from nli.reporting.results import (
+    FAMILY_TITLES,
+    Arm,
+    Results,
+    chance_test,
+    find_scores,
+    reported_parameters,
+    reported_training,
+    seeds_of,
+)
+from nli.reporting.tables.ladders import FAMILY, stands
+from nli.reporting.tables.roberta import status_cells
+
+ORIGINS = {
+    "reported": "reported",
+    "described": "described",
+    "repaired": "repair (ours)",
+    "ours": "ours",
+    "baseline": "baseline (ours)",
+}
+# The rows of the printed comparison, in its order, and the experiments that repeat them.
+COMPARISON = ("qlora/attempt1", "qlora/attempt2", "qlora/attempt3", "linear_head/first_token")
+
+
+def by_family(results: Results, width: int, row: Callable[[Arm], Sequence[str]]) -> list[Sequence[str]]:
+    """A row for each experiment under a heading row for each family; `width` columns."""
+    rows: list[Sequence[str]] = []
+    for family, title in FAMILY_TITLES.items():
+        arms = results.family(family)
+        if arms:
+            rows.append([f"**{title}**", *[""] * (width - 1)])
+            rows += [row(arm) for arm in arms]
+    return rows
+
+
+def experiments(results: Results) -> str:
+    """What became of every experiment: where it comes from, and whether it ran."""
+    rows = by_family(
+        results,
+        4,
+        lambda arm: [
+            escape(arm.title),
+            ORIGINS[arm.origin],
+            arm.status,
+            escape(arm.problem) if arm.problem else "",
+        ],
+    )
+    columns = {"Experiment": "l", "Origin": "l", "Status": "l", "Remark": "l"}
+    if not any(arm.problem for arm in results.arms.values()):
+        rows = [row[:3] for row in rows]
+        columns.pop("Remark")
+    caption = (
+        "The experiments. *Reported*: in the original with figures. *Described*: named there without figures. "
+        "*Repair*: ours, of an experiment that failed there, or a step towards it. *Ours*: not in the original. "
+        "*Baseline*: ours, for comparison."
+    )
+    return table(columns, rows, caption, "tbl-experiments")
+
+
+def all_results(results: Results) -> str:
+    """Accuracy of every experiment on the matched split by its own way of scoring."""
+
+    def row(arm: Arm) -> Sequence[str]:
+        scores = arm.scores()
+        printed = reported_cell(results.reported, arm.key)
+        if scores is None:
+            return [escape(arm.title), *status_cells(arm, 6), printed, MISSING]
+        test = chance_test(results, arm)
+        return [
+            escape(arm.title),
+            integer(scores["n"]),
+            percent(scores["accuracy"]),
+            interval(scores["interval"]),
+            interval(scores["clustered_interval"]),
+            decimal(scores["design_effect"], 2),
+            percent(scores["parsed_accuracy"]),
+            printed,
+            f"{stands(test)} {percent(test['accuracy'], 1)}" if test else MISSING,
+        ]
+
+    columns = {
+        "Experiment": "l",
+        "n": "r",
+        f"Accuracy, %{GROUP}all": "r",
+        f"95% interval{GROUP}rows": "r",
+        f"95% interval{GROUP}premises": "r",
+        "Design effect": "r",
+        f"Accuracy, %{GROUP}parsed only": "r",
+        f"Accuracy, %{GROUP}reported": "r",
+        "Chance, %": "l",
+    }
+    caption = (
+        "All experiments on the matched split. *All*: an answer that names no label is wrong. *Parsed only*: "
+        "such answers are left out, as the original did for its prompts. *95% interval*: of independent rows, and of "
+        "rows that share premises, whose number is divided by the design effect. *Chance*: the best constant answer on "
+        f"the same pairs. *Above*: better than that (McNemar's mid-p by premise, {FAMILY}); *below*: worse even than "
+        "the worst constant answer; *not separable*: neither."
+    )
+    rows = by_family(results, len(columns), row)
+    return table(columns, rows, explained(caption, rows), "tbl-all-results")
+
+
+def comparison(results: Results) -> str:
+    """The original's closing table as it printed it, with our figures next to its own."""
+    rows: list[Sequence[str]] = []
+    printed_rows = results.reported["comparison_table"]["rows"]
+    for key, (title, loss, accuracy, seconds) in zip(COMPARISON, printed_rows, strict=True):
+        arm = results.arms.get(key)
+        ours = [f"*{arm.status if arm else 'not run'}*", MISSING, MISSING]
+        if arm and arm.first:
+            train = arm.first.history.get("train", {})
+            scores = arm.scores() or {}
+            ours = [
+                decimal(train.get("loss"), 4),
+                percent(scores.get("accuracy")),
+                decimal(train.get("seconds"), 0),
+            ]
+        judged = judge(results.reported, key)
+        mark = MARKS[judged.verdict] if judged else ""
+        printed = [decimal(loss, 4), decimal(accuracy, 2) + mark, integer(seconds)]
+        pairs = [cell for pair in zip(ours, printed, strict=True) for cell in pair]
+        rows.append([escape(title), *pairs])
+    columns = {"Approach": "l"}
+    for measure in ("Training loss", "Accuracy, %", "Runtime, s"):
+        columns |= {f"{measure}{GROUP}ours": "r", f"{measure}{GROUP}reported": "r"}
+    caption = "The original's closing comparison, under its own names, with our figures next to its own."
+    return table(columns, rows, explained(caption, rows), "tbl-comparison")
+
+
+def all_parameters(results: Results) -> str:
+    """Total and trainable parameters of every experiment, next to the original's."""
+
+    def row(arm: Arm) -> Sequence[str]:
+        printed = reported_parameters(results.reported, arm.key)
+        theirs = [integer(printed.get("total")), integer(printed.get("trainable"))]
+        audit = arm.first.run.get("parameters") if arm.first else None
+        if not audit:
+            cells = status_cells(arm, 3) if not arm.first else [MISSING] * 3
+        else:
+            total, trainable = audit.get("total"), audit.get("trainable")
+            share = percent(trainable / total, 2) if total and trainable is not None else MISSING
+            cells = [integer(total), integer(trainable), share]
+        return [escape(arm.title), cells[0], theirs[0], cells[1], theirs[1], cells[2]]
+
+    columns = {
+        "Experiment": "l",
+        f"Total{GROUP}ours": "r",
+        f"Total{GROUP}reported": "r",
+        f"Trainable{GROUP}ours": "r",
+        f"Trainable{GROUP}reported": "r",
+        "Trainable, %": "r",
+    }
+    caption = (
+        "Parameters of every experiment, each counted once. Four-bit weights count as they are packed, two "
+        "to an element, in our counts as in the original's."
+    )
+    return table(columns, by_family(results, len(columns), row), caption, "tbl-all-parameters")
+
+
+def class_scores(results: Results) -> str:
+    """Precision, recall and F1 of each label, on the matched split."""
+
+    def row(arm: Arm) -> Sequence[str]:
+        scores = arm.scores()
+        if scores is None:
+            return [escape(arm.title), *status_cells(arm, 10)]
+        cells = [
+            percent(scores["per_class"][label][measure], 0)
+            for label in LABELS
+            for measure in ("precision", "recall", "f1")
+        ]
+        return [escape(arm.title), *cells, percent(scores["macro_f1"], 0)]
+
+    columns = {"Experiment": "l"}
+    for label in LABELS:
+        columns |= {f"{label.capitalize()}{GROUP}{short}": "r" for short in ("P", "R", "F1")}
+    columns["Macro F1"] = "r"
+    caption = (
+        "Precision (P), recall (R) and F1 by label, matched split, in percent. A label that is never "
+        "answered has precision and F1 of 0."
+    )
+    return table(columns, by_family(results, len(columns), row), caption, "tbl-class-scores")
+
+
+def genre_scores(results: Results) -> str:
+    """Accuracy by genre of the original's two methods that learn."""
+    arms = [results.arms[key] for key in ("roberta/full", "roberta/lora") if key in results.arms]
+    cells: dict[tuple[str, str], list[str]] = {}
+    for i, arm in enumerate(arms):
+        for split in ("matched", "mismatched"):
+            for genre, scores in (arm.scores(split) or {}).get("genres", {}).items():
+                row = cells.setdefault((split, genre), [MISSING] * (1 + len(arms)))
+                row[0], row[i + 1] = integer(scores["n"]), percent(scores["accuracy"], 1)
+    if not cells:
+        return "No scores by genre: the source names no genres, or the runs have not finished."
+    columns = {"Split": "l", "Genre": "l", "n": "r"} | {f"{escape(arm.title)}, %": "r" for arm in arms}
+    rows = [[split, escape(genre), *row] for (split, genre), row in cells.items()]
+    return table(columns, rows, "Accuracy by genre.", "tbl-genre-scores")
+
+
+def seeds(results: Results) -> str:
+    """Mean and spread over seeds; a sentence where every experiment has one seed."""
+    if all(len(seeds) < 2 for seeds in planned_seeds(results)):
+        return (
+            "The study ran with one seed, so the intervals of this report describe the uncertainty of "
+            "the test sample, not that of training: another seed can fall outside them."
+        )
+
+    def row(arm: Arm) -> Sequence[str]:
+        found = [find_scores(run, "matched", arm.scorer) for run in arm.runs]
+        values = [scores["accuracy"] for scores in found if scores]
+        if not values:
+            return [escape(arm.title), *status_cells(arm, 4)]
+        spread = percent(statistics.stdev(values)) if len(values) > 1 else MISSING
+        ends = f"{percent(min(values))} to {percent(max(values))}"
+        return [escape(arm.title), str(len(values)), percent(statistics.mean(values)), spread, ends]
+
+    columns = {"Experiment": "l", "Seeds": "r", "Mean, %": "r", "SD, points": "r", "Range, %": "r"}
+    caption = "Accuracy over seeds: the spread that training itself brings, matched split."
+    said = (
+        "Accuracies, with their intervals and tests, are means over the seeds of each experiment. Confusion matrices, "
+        "scores by label and by genre, training curves and costs are those of its first seed."
+    )
+    return f"{said}\n\n{table(columns, by_family(results, len(columns), row), caption, 'tbl-seeds')}"
+
+
+def planned_seeds(results: Results) -> dict[tuple[int, ...], list[str]]:
+    """Seeds -> titles of the families that run with them; the keys of experiments, where a family has several."""
+    planned: dict[tuple[int, ...], list[str]] = {}
+    for family, title in FAMILY_TITLES.items():
+        own = {arm.key: tuple(seeds_of(results.study, arm.spec)) for arm in results.family(family)}
+        for key, seeds in own.items():
+            name = title if len(set(own.values())) == 1 else f"`{key}`"
+            names = planned.setdefault(seeds, [])
+            if name not in names:
+                names.append(name)
+    return planned
+
+
+def _seeds_cell(results: Results) -> str:
+    """The seeds; where families or experiments state their own, whose they are."""
+
+    def listed(seeds: Sequence[int]) -> str:
+        return ", ".join(map(str, seeds)) or MISSING
+
+    planned = planned_seeds(results)
+    others = planned.pop(tuple(results.study.get("seeds", [])), None)
+    if not planned:
+        return listed(results.study.get("seeds", []))
+    stated = [f"{listed(seeds)} for {' and '.join(names)}" for seeds, names in planned.items()]
+    return "; ".join([*stated, *([f"{listed(results.study['seeds'])} for all others"] if others else [])])
+
+
+def costs(results: Results) -> str:
+    """Time, speed and memory of every experiment."""
+
+    def row(arm: Arm) -> Sequence[str]:
+        if not arm.first:
+            return [escape(arm.title), *status_cells(arm, 8)]
+        run = arm.first.run
+        seconds, speed, memory = (run.get(k) or {} for k in ("seconds", "throughput", "peak_memory_gib"))
+        return [
+            escape(arm.title),
+            decimal(seconds.get("train"), 0),
+            integer(reported_training(results.reported, arm.key).get("seconds")),
+            decimal(seconds.get("evaluation"), 0),
+            decimal(speed.get("tokens_per_second"), 0),
+            decimal(memory.get("process"), 2),
+            decimal(memory.get("device"), 2),
+            decimal((run.get("energy_kwh") or {}).get("train"), 3),
+            integer(run.get("sessions")),
+        ]
+
+    columns = {
+        "Experiment": "l",
+        f"Training, s{GROUP}ours": "r",
+        f"Training, s{GROUP}reported": "r",
+        "Evaluation, s": "r",
+        "Tokens/s": "r",
+        f"Peak memory, GiB{GROUP}process": "r",
+        f"Peak memory, GiB{GROUP}device": "r",
+        f"Training{GROUP}kWh": "r",
+        f"Training{GROUP}sessions": "r",
+    }
+    caption = (
+        "Cost of each experiment: time, real (unpadded) tokens a second in training, memory, the GPU's energy where it "
+        "can be read, and in how many sessions it was trained (more than one: it was interrupted and resumed)."
+    )
+    return table(columns, by_family(results, len(columns), row), caption, "tbl-costs")
+
+
+def versions(results: Results) -> str:
+    """Library versions that made the runs; several where runs differ."""
+    found: dict[str, set[str]] = {}
+    for arm in results.done():
+        for run in arm.runs:
+            for package, version in (run.run.get("versions") or {}).items():
+                found.setdefault(package, set()).add(str(version))
+    if not found:
+        return "*No run has finished: no versions to show.*"
+    rows = [[escape(name), escape(", ".join(sorted(found[name])))] for name in sorted(found)]
+    columns = {"Package": "l", "Version": "l"}
+    return table(columns, rows, "Versions behind the runs.", "tbl-versions")
+
+
+def provenance(results: Results) -> str:
+    """Commit, seeds, device, and the identity of data and models."""
+    runs = [run.run for arm in results.done() for run in arm.runs]
+
+    def distinct(get: Callable[[dict[str, Any]], Any]) -> str:
+        values = sorted({str(value) for run in runs if (value := get(run))})
+        return ", ".join(f"`{value}`" for value in values) or MISSING
+
+    rows: list[Sequence[str]] = [
+        ["Scale", f"`{results.scale}`"],
+        ["Seeds", _seeds_cell(results)],
+        ["Commit", distinct(lambda run: short_commit(run.get("git_commit") or ""))],
+        ["Device", distinct(lambda run: run.get("device"))],
+        ["Number format", distinct(lambda run: run.get("dtype"))],
+        ["Data", _identity(results.description, "source")],
+    ]
+    for name, digest in (results.description.get("sha256") or {}).items():
+        rows.append([f"SHA-256 of {escape(name)}", f"`{digest[:16]}`"])
+    models = {}
+    for model in (run["model"] for run in runs if run.get("model")):
+        models[(str(model.get("id")), model.get("revision"), str(model.get("sha256"))[:16])] = model
+    for (name, revision, digest), _ in sorted(models.items(), key=str):
+        at = f" at `{revision[:12]}`" if revision else ""
+        rows.append([f"Model {escape(name)}", f"SHA-256 `{digest}`{at}"])
+    columns = {"What": "l", "Value": "l"}
+    caption = "Where the numbers come from. Hashes and revisions are cut to their first characters."
+    return table(columns, rows, caption, "tbl-provenance")
+
+
+def short_commit(commit: str) -> str:
+    """The commit's first characters, with the "+" that says the code had local changes."""
+    return commit[:12] + ("+" if commit.endswith("+") else "")
+
+
+def _identity(part: Any, key: str) -> str:
+    revision = part.get("revision")
+    return f"`{part.get(key, MISSING)}`" + (f" at `{revision[:12]}`" if revision else "")

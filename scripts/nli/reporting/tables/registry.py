@@ -1,0 +1,85 @@
+"""Every fragment of the report that holds a number: tables, prompts, samples and computed sentences.
+
+A fragment is a function from `Results` to Markdown, entered below under the file name by which the report
+includes it. Adding one takes the function, its line here, and an include in report/sections/.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from nli.base.atomic import write_text
+from nli.reporting import original, original_scores, prose
+from nli.reporting.results import Results
+from nli.reporting.tables import data, ladders, llama, overview, roberta
+
+FRAGMENTS: dict[str, Callable[[Results], str]] = {
+    # the notice of the scale: in the text, above the page in HTML, in the page header in PDF
+    "notice.md": prose.notice,
+    "notice.html": prose.notice_html,
+    "notice.typ": prose.notice_typst,
+    # summary
+    "summary.md": prose.summary,
+    "experiments.md": overview.experiments,
+    "all-results.md": overview.all_results,
+    # ladders
+    "ladders-summary.md": ladders.summary,
+    "ladders.md": ladders.ladders,
+    # data
+    "data-source.md": prose.data_source,
+    "data-counts.md": data.counts,
+    "data-premises.md": data.premises,
+    "data-labels.md": data.labels,
+    "data-lengths.md": data.lengths,
+    "data-genres.md": data.genres,
+    # RoBERTa
+    "roberta-settings.md": roberta.settings,
+    "roberta-layers.md": roberta.layers,
+    "roberta-parameters.md": roberta.parameters,
+    "roberta-epochs.md": roberta.epochs,
+    "roberta-accuracy.md": roberta.accuracy,
+    "roberta-conclusion.md": prose.roberta,
+    "prompt-tuning-conclusion.md": prose.prompt_tuning,
+    # Llama, prompted
+    "icl-prompts.md": llama.prompts,
+    "icl-summary.md": llama.icl_summary,
+    "icl-draws.md": llama.icl_draws,
+    "icl-conclusion.md": prose.icl,
+    # Llama, QLoRA
+    "qlora-settings.md": llama.qlora_settings,
+    "qlora-texts.md": llama.qlora_texts,
+    "qlora-training.md": llama.qlora_training,
+    "qlora-accuracy.md": llama.qlora_accuracy,
+    "qlora-samples.md": llama.samples,
+    "qlora-merge.md": llama.merge,
+    "qlora-conclusion.md": prose.qlora,
+    "merge-conclusion.md": prose.merge,
+    # Llama, linear head
+    "linear-head.md": llama.linear_head,
+    "linear-head-conclusion.md": prose.linear_head,
+    # comparison
+    "comparison.md": overview.comparison,
+    "all-parameters.md": overview.all_parameters,
+    "reported-scores.md": original_scores.reported_scores,
+    "reported-conclusion.md": original_scores.reported_conclusion,
+    "pairs-conclusion.md": ladders.pairs,
+    "comparison-conclusion.md": prose.comparison,
+    # what the original says
+    "original-words.md": original.words,
+    # appendix
+    "class-scores.md": overview.class_scores,
+    "genre-scores.md": overview.genre_scores,
+    "seeds.md": overview.seeds,
+    "costs.md": overview.costs,
+    "versions.md": overview.versions,
+    "provenance.md": overview.provenance,
+}
+
+
+def make_tables(results: Results, folder: Path) -> list[Path]:
+    """Write every fragment into `folder`; returns their paths."""
+    paths = []
+    for name, fragment in FRAGMENTS.items():
+        path = Path(folder) / name
+        write_text(path, fragment(results).rstrip("\n") + "\n")
+        paths.append(path)
+    return paths

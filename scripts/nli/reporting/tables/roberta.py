@@ -1,0 +1,217 @@
+"""Tables of the RoBERTa experiments: settings, layers, parameters, epochs, accuracy."""
+
+from collections.abc import Sequence
+
+from nli.reporting.markup import GROUP, MISSING, decimal, escape, integer, interval, percent, table, yes_no
+from nli.reporting.original_scores import epoch_cell, explained, reported_cell
+from nli.reporting.results import Arm, Results, reported_parameters, reported_training
+
+LAYER_TITLES = {
+    "word_embeddings": "Word embeddings",
+    "token_type_embeddings": "Token-type embeddings",
+    "position_embeddings": "Position embeddings",
+    "embedding_layer_norm": "Embedding layer norm",
+    "encoder": "Encoder",
+    "classifier_dense": "Classifier, dense",
+    "classifier_out_proj": "Classifier, output",
+}
+METHODS = {
+    "full": "every weight",
+    "lora": "low-rank updates of query and value, and the head",
+    "prompt_tuning": "virtual tokens before the input, and the head",
+    "p_tuning": "a network that makes the virtual tokens, and the head",
+    "prefix_tuning": "keys and values before every layer, and the head",
+    "cloze": "every weight, asked at the mask",
+    "top_layers": "the last layers and the head",
+    "head_only": "the classifier head",
+}
+NONE = "*The study has no such experiment.*"
+IN_THE_REPORT = {"reported": "yes", "described": "described only", "repaired": "no: our repair", "ours": "no: ours"}
+
+
+def status_cells(arm: Arm, columns: int) -> list[str]:
+    """What stands in an experiment's row when it has no figures: its status, then dashes."""
+    return [f"*{arm.status}*", *[MISSING] * (columns - 1)]
+
+
+def settings(results: Results) -> str:
+    """What each experiment trains and its main settings, as resolved for this scale."""
+    rows = []
+    for arm in results.family("roberta"):
+        spec, training = arm.spec, arm.spec["training"]
+        trains = METHODS.get(spec["method"], escape(spec["method"]))
+        if spec.get("trainable") == "word_embeddings":
+            trains = "the word-embedding table alone"
+        if len((spec.get("lora") or {}).get("target_modules") or []) > 2:
+            trains = "low-rank updates of every linear layer, and the head"
+        if (spec.get("cloze") or {}).get("trained") is False:
+            trains = "nothing: it is asked as it is"
+        length = training.get("epochs") or training.get("max_steps")
+        rows.append(
+            [
+                escape(arm.title),
+                trains,
+                f"{training['learning_rate']:.0e}".replace("e-0", "e-"),
+                integer(training["batch_size"]),
+                f"{length:g} {'epochs' if training.get('epochs') else 'steps'}",
+                IN_THE_REPORT[arm.origin],
+            ]
+        )
+    columns = {
+        "Experiment": "l",
+        "What trains": "l",
+        "Learning rate": "r",
+        "Batch": "r",
+        "Length": "r",
+        "In the original": "l",
+    }
+    caption = "The RoBERTa experiments at this scale."
+    return table(columns, rows, caption, "tbl-roberta-settings") if rows else NONE
+
+
+def layers(results: Results) -> str:
+    """The printed layer table: parameters of each layer next to the original's."""
+    arm = results.arms.get("roberta/full")
+    reported = results.reported["roberta"]["full"]["architecture"]
+    run = arm.first if arm else None
+    ours = {row["name"]: row["parameters"] for row in run.run["parameters"]["layers"]} if run else {}
+    names = [*reported, *(name for name in ours if name not in reported)]
+    rows = [
+        [
+            LAYER_TITLES.get(name, escape(name)),
+            integer(ours.get(name)) if run else f"*{arm.status if arm else 'not run'}*",
+            integer(reported.get(name)),
+        ]
+        for name in names
+    ]
+    rows.append(
+        [
+            "**Total**",
+            f"**{integer(sum(ours.values()))}**" if ours else MISSING,
+            f"**{integer(sum(reported.values()))}**",
+        ]
+    )
+    columns = {"Layer": "l", f"Parameters{GROUP}ours": "r", f"Parameters{GROUP}reported": "r"}
+    caption = "Parameters of the fully fine-tuned model, layer by layer."
+    return table(columns, rows, caption, "tbl-layers")
+
+
+def parameters(results: Results) -> str:
+    """Total, trainable and frozen: counted once; as the original counts; and the original's own figures."""
+    rows: list[Sequence[str]] = []
+    for arm in results.family("roberta"):
+        title = escape(arm.title)
+        reported = reported_parameters(results.reported, arm.key)
+        frozen = reported.get("frozen", 0 if reported else None)
+        printed = [reported.get("total"), reported.get("trainable"), frozen]
+        if not arm.first:
+            rows.append([title, "counted once", *status_cells(arm, 3), MISSING])
+        else:
+            audit = arm.first.run["parameters"]
+            rows.append([title, "counted once", *_counts(audit)])
+            rows.append(["", "as the original counts", *_counts(audit["as_reported"])])
+        if reported:
+            rows.append(["", "reported", *(integer(n) for n in printed), _share(reported)])
+    columns = {
+        "Experiment": "l",
+        "Count": "l",
+        "Total": "r",
+        "Trainable": "r",
+        "Frozen": "r",
+        "Trainable, %": "r",
+    }
+    caption = (
+        "Parameters. The original's layer table counts a tensor again wherever it is printed again "
+        "(word embeddings under prompt tuning, the head under LoRA), so its totals can exceed the "
+        "true ones; both ways of counting are shown."
+    )
+    return table(columns, rows, caption, "tbl-roberta-parameters") if rows else NONE
+
+
+def _counts(audit) -> list[str]:
+    return [*(integer(audit.get(key)) for key in ("total", "trainable", "frozen")), _share(audit)]
+
+
+def _share(audit) -> str:
+    total, trainable = audit.get("total"), audit.get("trainable")
+    return MISSING if not total or trainable is None else percent(trainable / total, 2)
+
+
+def epochs(results: Results) -> str:
+    """One table for each experiment: losses and accuracy after each epoch, ours and reported."""
+    return "\n".join(_epoch_table(results, arm) for arm in results.family("roberta")) or NONE
+
+
+def _epoch_table(results: Results, arm: Arm) -> str:
+    name = arm.key.split("/")[1]
+    printed = results.reported["roberta"].get(name, {}).get("epochs", [])
+    ours = arm.first.history.get("epochs", []) if arm.first else []
+    rows = []
+    for i in range(max(len(ours), len(printed))):
+        mine = ours[i] if i < len(ours) else {}
+        theirs = printed[i] if i < len(printed) else (None, None, None)
+        cells = [f"{mine.get('epoch', i + 1):g}"]
+        for key, value in zip(("training_loss", "validation_loss"), theirs[:2], strict=True):
+            cells += [decimal(mine.get(key)), decimal(value)]
+        rows.append([*cells, percent(mine.get("accuracy")), epoch_cell(results.reported, theirs[2])])
+    if not ours:
+        note = f"*{arm.status}*: no figures of ours."
+        if not rows:
+            return f"{escape(arm.title)} was {note}\n"
+    columns = {"Epoch": "r"}
+    for measure in ("Training loss", "Validation loss", "Accuracy, %"):
+        columns |= {f"{measure}{GROUP}ours": "r", f"{measure}{GROUP}reported": "r"}
+    if not printed:
+        kept = ("Epoch", "Training loss", "Validation loss", "Accuracy, %")
+        columns = dict.fromkeys(kept, "r")
+        rows = [[row[0], row[1], row[3], row[5]] for row in rows]
+    caption = f"{escape(arm.title)}, epoch by epoch, on the matched split."
+    if not ours:
+        caption += f" Our run: {arm.status}."
+    if not printed:
+        caption += " The original has no figures for it."
+    return table(columns, rows, caption, f"tbl-epochs-{name.replace('_', '-')}")
+
+
+def accuracy(results: Results) -> str:
+    """Matched and mismatched accuracy with intervals, macro-F1, calibration; and the reported."""
+    rows: list[Sequence[str]] = []
+    for arm in results.family("roberta"):
+        for split in ("matched", "mismatched"):
+            scores = arm.scores(split)
+            title = escape(arm.title) if split == "matched" else ""
+            printed = reported_cell(results.reported, arm.key, split)
+            if scores is None:
+                if split == "matched" or printed != MISSING:
+                    rows.append([title, split, *status_cells(arm, 2), printed, *[MISSING] * 3])
+                continue
+            rows.append(
+                [
+                    title,
+                    split,
+                    percent(scores["accuracy"]),
+                    interval(scores["clustered_interval"]),
+                    printed,
+                    decimal(scores["macro_f1"], 3),
+                    decimal(scores["calibration_error"], 3),
+                    yes_no(scores["collapsed"]),
+                ]
+            )
+    columns = {
+        "Experiment": "l",
+        "Split": "l",
+        f"Accuracy, %{GROUP}ours": "r",
+        f"Accuracy, %{GROUP}95% interval": "r",
+        f"Accuracy, %{GROUP}reported": "r",
+        "Macro F1": "r",
+        "Calib. error": "r",
+        "One class?": "c",
+    }
+    caption = "Accuracy of the RoBERTa experiments on both validation splits, after the last epoch."
+    return table(columns, rows, explained(caption, rows), "tbl-roberta-accuracy") if rows else NONE
+
+
+def train_seconds(results: Results, arm: Arm) -> tuple[float | None, float | None]:
+    """Training time of our first run and of the original's, in seconds."""
+    ours = arm.first.run.get("seconds", {}).get("train") if arm.first else None
+    return ours, reported_training(results.reported, arm.key).get("seconds")

@@ -1,0 +1,194 @@
+"""From config.yaml to the resolved study: the scale's differences, the command line, families and `extends`.
+
+Order of precedence, weakest first: the file's body, `scales: <scale>:`, with data that are not synthetic that scale's
+`own_data:`, `--config` on the command line. An experiment is its family's defaults, then what it extends, then what it
+states itself. `seeds` on the command line are those of every experiment, whatever seeds the file states for some.
+"""
+
+import copy
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from nli.base.errors import StudyError
+from nli.study.experiments import FAMILIES
+from nli.study.schema import Study
+from nli.study.types import unknown
+
+FILE = "config.yaml"
+OWN_KEYS = ("title", "origin", "rung", "extends")  # never inherited
+
+
+def deep_merge(base: Mapping[str, Any], *overlays: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with each overlay's values put over it, section by section. Inputs stay as they are."""
+    merged = copy.deepcopy(dict(base))
+    for overlay in overlays:
+        for key, value in overlay.items():
+            if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+                merged[key] = deep_merge(merged[key], value)
+            else:
+                merged[key] = copy.deepcopy(value)
+    return merged
+
+
+def load_study(config: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Study:
+    """Resolve and check a study.
+
+    Args:
+        config: the content of config.yaml (with or without the overrides merged in).
+        overrides: what the command line gave (`--config`, `--configfile`); it wins over the scale's differences.
+
+    Raises:
+        StudyError: an unknown key, a wrong type or an impossible combination; one line per problem, each naming
+            its key.
+    """
+    overrides = retype(overrides or {})
+    body = deep_merge(config, overrides)
+    scales = body.pop("scales", {})
+    scale = body.get("scale")
+    if scale not in scales:
+        raise StudyError(f"{FILE}: scale: {unknown(str(scale), scales)}")
+    overlay = dict(expect_mapping(scales[scale] or {}, f"scales.{scale}"))
+    own_data = expect_mapping(overlay.pop("own_data", None) or {}, f"scales.{scale}.own_data")
+    overrides.pop("scales", None)
+    resolved = deep_merge(body, overlay)
+    if source_of(deep_merge(resolved, overrides)) != "synthetic":
+        resolved = deep_merge(resolved, own_data)
+    if "seeds" in overrides:
+        drop_stated_seeds(resolved)
+    resolved = deep_merge(resolved, overrides)
+    stated = expect_mapping(resolved.get("experiments"), "experiments")
+    resolved["experiments"] = resolve_experiments(
+        stated,
+        expect_mapping(resolved.pop("families", {}), "families"),
+    )
+    try:
+        return Study.model_validate(resolved).without_rungs()
+    except ValidationError as error:
+        raise StudyError("\n".join(describe(item) for item in own_errors(error.errors(), stated))) from None
+
+
+def source_of(resolved: Mapping[str, Any]) -> Any:
+    """Where the data come from; None if that is not stated."""
+    return expect_mapping(resolved.get("data") or {}, "data").get("source")
+
+
+def drop_stated_seeds(resolved: dict[str, Any]) -> None:
+    """Take the `seeds` of families and experiments out of a file's sections, in place."""
+    for section in ("families", "experiments"):
+        for stated in expect_mapping(resolved.get(section) or {}, section).values():
+            if isinstance(stated, dict):
+                stated.pop("seeds", None)
+
+
+def own_errors(errors: list[Any], stated: Mapping[str, Any]) -> list[Any]:
+    """The errors without those that an experiment took over, with the rest, from the one that it extends."""
+
+    def identity(error: Mapping[str, Any], key: str | None) -> tuple[Any, ...]:
+        return (key, error["loc"][2:], error["msg"])
+
+    seen = {identity(error, error["loc"][1]) for error in errors if error["loc"][:1] == ("experiments",)}
+    kept = []
+    for error in errors:
+        own = stated.get(error["loc"][1], {}) if error["loc"][:1] == ("experiments",) else {}
+        parent = own.get("extends") or own.get("adapter")
+        if parent is None or identity(error, parent) not in seen:
+            kept.append(error)
+    return kept
+
+
+def retype(value: Any) -> Any:
+    """Numbers, true, false and null as such, at any depth of what the command line gave.
+
+    Snakemake reads the inside of `--config seeds='[1, 2]'` as text only. "No" and "Yes" stay text: they are answers.
+    """
+    if isinstance(value, Mapping):
+        return {key: retype(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [retype(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    if value in ("true", "false", "null"):
+        return {"true": True, "false": False, "null": None}[value]
+    for number in (int, float):
+        try:
+            return number(value)
+        except ValueError:
+            continue
+    return value
+
+
+def expect_mapping(value: Any, where: str) -> Mapping[str, Any]:
+    """`value` if it is a section, else a StudyError that names the key."""
+    if not isinstance(value, Mapping):
+        raise StudyError(f"{FILE}: {where}: takes a section (key: value lines), got {value!r}")
+    return value
+
+
+def resolve_experiments(stated: Mapping[str, Any], families: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Every experiment in full: family defaults, then the chain of `extends`, then its own keys.
+
+    One with another's `adapter`, to merge it or to answer with it, takes all but its own keys from that experiment.
+    """
+    for family in families:
+        if family not in FAMILIES:
+            raise StudyError(f"{FILE}: families: {unknown(family, FAMILIES)}")
+    resolved = {key: resolve_experiment(key, stated, families) for key in stated}
+    require_origins(resolved)
+    return resolved
+
+
+def require_origins(resolved: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise StudyError, a line for each, if an experiment does not say whose it is.
+
+    It has no default and is not inherited: a variant of a reported experiment is no reported experiment.
+    """
+    lines = []
+    for key, experiment in resolved.items():
+        if "origin" not in experiment:
+            choices = " | ".join(get_args(FAMILIES[experiment["family"]].model_fields["origin"].annotation))
+            lines.append(f"{FILE}: experiments.{key}: needs the key 'origin', whose experiment it is: {choices}")
+    if lines:
+        raise StudyError("\n".join(lines))
+
+
+def resolve_experiment(
+    key: str, stated: Mapping[str, Any], families: Mapping[str, Any], seen: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """One experiment in full, with `family` and `name` from its key `family/name`."""
+    where = f"experiments.{key}"
+    if key in seen:
+        raise StudyError(f"{FILE}: {where}: 'extends' goes in a circle: {' -> '.join([*seen, key])}")
+    family, _, name = key.partition("/")
+    if family not in FAMILIES or not name.isidentifier():
+        raise StudyError(
+            f"{FILE}: {where}: takes a name 'family/name' with a family of {', '.join(FAMILIES)} "
+            "and a name of letters, digits and underscores"
+        )
+    own = expect_mapping(stated[key], where)
+    parent = own.get("extends") or own.get("adapter")
+    base: Mapping[str, Any] = expect_mapping(families.get(family, {}), f"families.{family}")
+    if parent is not None:
+        if parent not in stated:
+            raise StudyError(f"{FILE}: {where}: {unknown(str(parent), stated)}")
+        if not str(parent).startswith(f"{family}/"):
+            raise StudyError(f"{FILE}: {where}: '{parent}' is of another family")
+        base = resolve_experiment(parent, stated, families, (*seen, key))
+        base = {k: v for k, v in base.items() if k not in OWN_KEYS}
+    resolved = deep_merge(base, own, {"family": family, "name": name})
+    resolved.pop("extends", None)
+    return resolved
+
+
+def describe(error: Mapping[str, Any]) -> str:
+    """One line for one of pydantic's errors: the file, the key, what is wrong and what was given."""
+    parts = [str(part) for part in error["loc"]]
+    if parts[:1] == ["experiments"]:
+        del parts[2:3]  # pydantic names the union's member, the family, behind the key
+    location = ".".join(parts)
+    message = error["msg"].removeprefix("Value error, ")
+    given = error.get("input")
+    if error["type"] != "value_error" and not isinstance(given, Mapping):
+        message = f"{message[0].lower()}{message[1:]}, got {given!r}"
+    return f"{FILE}: {location}: {message}" if location else f"{FILE}: {message}"

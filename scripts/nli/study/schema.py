@@ -1,0 +1,374 @@
+"""The typed definition of config.yaml: every key of the study, its type, its bounds and what it means.
+
+This is the single source, with `sources` and `experiments`, whose sections it puts together. `resolve` turns a file
+into a `Study`; the JSON schema that editors use and the reference table in docs/ are generated from these classes
+(`make schema`), and a test fails when they drift.
+"""
+
+from collections.abc import Collection
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from nli.study.experiments import (
+    FAMILIES,
+    ORIGINS,
+    BaselineExperiment,
+    Experiment,
+    IclExperiment,
+    LinearHeadExperiment,
+    Prompt,
+    QloraExperiment,
+    RobertaExperiment,
+)
+from nli.study.sources import Data, Models
+from nli.study.types import (
+    CommandPath,
+    LocalPath,
+    NonNegative,
+    NonNegativeFloat,
+    Positive,
+    PositiveFloat,
+    Split,
+    Strict,
+    each_once,
+    unknown,
+)
+
+
+class Rehearsal(Strict):
+    measured: Positive = Field(description="optimizer steps that are timed")
+    warmup: NonNegative = Field(description="steps before them that are not")
+    answering_batches: Positive = Field(description="batches of validation rows that are answered and timed")
+    on_cpu: bool = Field(description="without a GPU, rehearse what fits in memory on the CPU")
+
+
+class Containers(Strict):
+    """Where the images of `--use-singularity` come from. Set it in a profile or by `--config`, not in config.yaml."""
+
+    study: str = Field("build", description="image that trains and scores: `build`, a .sif file, docker:// or oras://")
+    report: str = Field("build", description="image that makes the report: the same")
+    base: str | None = Field(
+        None, description="base image of a build: a directory, a SIF file or docker://...; null: the definition's"
+    )
+    torch: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="torch in a build: what pip's settings prefer, or the CPU or CUDA build"
+    )
+
+
+class JobClass(Strict):
+    """What a job of a class asks for at its first attempt; a retry gets as much memory and time again."""
+
+    mem_mb: Positive = Field(description="memory, in MB")
+    runtime: Positive = Field(description="run time, in minutes")
+    gpu: NonNegative = Field(description="GPUs")
+
+
+class Machine(Strict):
+    """What a scale takes of a machine: the checks before a run read it, and the requests of the jobs."""
+
+    threads: Positive = Field(description="CPU threads of a job that trains or answers")
+    memory: Positive = Field(description="memory of such a job, in GiB")
+    merge_memory: Positive = Field(description="memory of a merge into weights in 16 bits, in GiB")
+    gpu_memory: dict[Literal["roberta", "icl", "qlora", "linear_head"], Positive] | None = Field(
+        description="GPU memory of each family's largest experiment, in GiB; null: no GPU is used"
+    )
+    run_disk: dict[str, Annotated[list[NonNegativeFloat], Field(min_length=2, max_length=2)]] | None = Field(
+        description="GB that a run of a family (or family/method) leaves, and that its checkpoints take while it "
+        "trains; null: next to nothing"
+    )
+    jobs: dict[Literal["cpu", "gpu_small", "gpu_large"], JobClass] = Field(description="the classes of jobs")
+
+    @property
+    def has_gpu(self) -> bool:
+        """Whether any job asks for a GPU."""
+        return any(job.gpu for job in self.jobs.values())
+
+    @model_validator(mode="after")
+    def _memory_of_the_gpu_is_known(self) -> "Machine":
+        if self.has_gpu and (self.gpu_memory is None or len(self.gpu_memory) < 4):
+            raise ValueError("gpu_memory: jobs ask for a GPU: state what each of the four families takes of it")
+        if len(self.jobs) < 3:
+            raise ValueError("jobs: state all of cpu, gpu_small and gpu_large")
+        return self
+
+
+class Notice(Strict):
+    """What the report says of its scale: `title` on every page, `detail` below it at the top."""
+
+    title: str = Field(min_length=1)
+    detail: str = Field(min_length=1)
+
+
+class RungName(Strict):
+    """An earlier rung of the same ladder, in full."""
+
+    experiment: str
+    scorer: str | None = None
+    counted: Literal["all", "parsed"] = "all"
+
+
+Expectation = Literal[
+    "higher", "lower", "no_difference", "one_class", "at_chance", "above_chance", "above_hypothesis_only"
+]
+
+
+class Rung(Strict):
+    """One step of a ladder: an experiment, how its answers are counted, and a claim that the data can refute."""
+
+    experiment: str = Field(description="a key of `experiments:`")
+    scorer: str | None = Field(None, description="one of the experiment's scorers; null: its first")
+    counted: Literal["all", "parsed"] = Field(
+        "all", description="an unparsed answer is wrong, or is left out as the original did"
+    )
+    claim: str = Field(description="one sentence that the data can refute")
+    expects: Expectation | None = Field(
+        None, description="what the claim says, of the difference from the rung in `against` or of the rung itself"
+    )
+    against: str | RungName | None = Field(
+        None,
+        description="earlier rung to compare with: its experiment, or {experiment, scorer, counted} where that stands "
+        "in several rungs; needed for a claim of a difference",
+    )
+    together: list[str] = Field(
+        default_factory=list,
+        description="keys that change together in this step, which the claim speaks of: with more than one changed key "
+        "that is not named here, the report prints that the changes together raise or lower the accuracy",
+    )
+    margin: PositiveFloat = Field(
+        0.02, lt=1, description="difference that `no_difference` and `at_chance` take for none, as a share"
+    )
+
+
+# Claims about the difference from another rung.
+COMPARING = ("higher", "lower", "no_difference")
+# What such a claim says once steps between the two rungs are left out.
+TOGETHER = {
+    "higher": "Together, these changes raise the accuracy.",
+    "lower": "Together, these changes lower the accuracy.",
+    "no_difference": "Together, these changes leave the accuracy as it was.",
+}
+
+
+class Ladder(Strict):
+    """A failure explained: the experiment as reported, then one factor changed at a time."""
+
+    title: str
+    question: str = Field(description="what the ladder answers")
+    shows: list[str] = Field(
+        default_factory=list,
+        description="experiments whose accuracy the report prints behind the question; none: the first rung's",
+    )
+    split: Split = "matched"
+    rungs: list[Rung] = Field(min_length=2)
+
+    @model_validator(mode="after")
+    def _rungs_can_be_compared(self) -> "Ladder":
+        if self.rungs[0].expects in COMPARING or self.rungs[0].against:
+            raise ValueError(
+                "rungs.0: the first rung has none to be compared with: expects one_class, at_chance, above_chance or "
+                "above_hypothesis_only"
+            )
+        for key in self.shows:
+            if key not in {rung.experiment for rung in self.rungs}:
+                raise ValueError(f"shows: no rung is '{key}'")
+        for i, rung in enumerate(self.rungs[1:], start=1):
+            if rung.expects is None:
+                raise ValueError(f"rungs.{i}: needs the key 'expects': what its claim says of the data")
+            if rung.expects in COMPARING and rung.against is None:
+                raise ValueError(
+                    f"rungs.{i}: needs the key 'against': the earlier rung that its claim compares it with"
+                )
+            claims = [(_measured(other), other.expects, self.below(j)) for j, other in enumerate(self.rungs[:i])]
+            if (_measured(rung), rung.expects, self.below(i)) in claims:
+                raise ValueError(f"rungs.{i}: the same claim of the same answers as an earlier rung")
+            if rung.against is not None:
+                self._can_be_refuted(i, self.rungs[self.below(i)])
+        return self
+
+    def _can_be_refuted(self, i: int, below: Rung) -> None:
+        """Refuse a claim that arithmetic decides: leaving unparsed answers out never lowers an accuracy."""
+        rung = self.rungs[i]
+        if _measured(rung) == _measured(below):
+            raise ValueError(f"rungs.{i}.against: '{rung.experiment}' is compared with itself")
+        same = (rung.experiment, rung.scorer) == (below.experiment, below.scorer)
+        if same and rung.counted != below.counted and rung.expects in ("higher", "lower"):
+            raise ValueError(
+                f"rungs.{i}.expects: '{rung.expects}' says nothing here: counting unparsed answers as wrong "
+                "never raises the accuracy of the same answers; take above_chance, or no_difference with a margin"
+            )
+
+    def below(self, i: int) -> int | None:
+        """Place of the rung that rung i is compared with; None without `against`.
+
+        An experiment's name alone means its only earlier rung, or of several the one that is judged as rung i is. Two
+        rungs of the same answers are the same to compare with.
+        """
+        rung, named = self.rungs[i], self.rungs[i].against
+        if named is None:
+            return None
+        key = named if isinstance(named, str) else named.experiment
+        places = [j for j in range(i) if self.rungs[j].experiment == key]
+        if isinstance(named, RungName):
+            places = [j for j in places if _measured(self.rungs[j]) == _measured(named)]
+        elif len({_measured(self.rungs[j]) for j in places}) > 1:
+            alike = [j for j in places if _measured(self.rungs[j])[1:] == _measured(rung)[1:]]
+            if not alike:
+                raise ValueError(
+                    f"rungs.{i}.against: '{key}' stands in several earlier rungs; "
+                    "name one as {experiment: ..., scorer: ..., counted: ...}"
+                )
+            places = alike
+        if not places:
+            raise ValueError(f"rungs.{i}.against: no earlier rung is '{key}' as it is named")
+        return places[0]
+
+    def without(self, left_out: Collection[str]) -> "Ladder":
+        """The ladder without the steps of some experiments, every `against` resolved to a rung that is left, in full.
+
+        A step that was compared with one of them is compared with what that one was compared with. Its claim, which
+        spoke of one step, then speaks of all the changes together. One with nothing left to compare with goes too, and
+        so does one that would repeat the comparison of an earlier rung.
+        """
+        kept: dict[tuple[str, str | None, str], list[int | None]] = {}  # answers -> what they are compared with
+        steps = []
+        for i, rung in enumerate(self.rungs):
+            if rung.experiment in left_out:
+                continue
+            below = stated = self.below(i)
+            while below is not None and _measured(self.rungs[below]) not in kept:
+                below = self.below(below)
+            repeats = below != stated and below in kept.get(_measured(rung), [])
+            if (below is None and rung.expects in COMPARING) or repeats:
+                continue
+            claim = rung.claim if below == stated else TOGETHER.get(rung.expects, rung.claim)
+            steps.append(rung.model_copy(update={"against": self._name(below), "claim": claim}))
+            kept.setdefault(_measured(rung), []).append(below)
+        shown = [key for key in self.shows if key not in left_out]
+        return self.model_copy(update={"rungs": steps, "shows": shown})
+
+    def _name(self, place: int | None) -> RungName | None:
+        """The full name of a rung."""
+        if place is None:
+            return None
+        return RungName(**dict(zip(("experiment", "scorer", "counted"), _measured(self.rungs[place]), strict=True)))
+
+
+def _measured(rung: Rung | RungName) -> tuple[str, str | None, str]:
+    return rung.experiment, rung.scorer, rung.counted
+
+
+class Study(Strict):
+    """The whole study as resolved for one scale: what every rule of the workflow is computed from."""
+
+    scale: Annotated[str, Field(pattern=r"^\w+$")] = Field(description="which of `scales:` is put over the file's body")
+    results: CommandPath = Field(description="folder that everything is written to, by scale")
+    cache: LocalPath = Field(min_length=1, description="folder for what is fetched from the hub, shared by all scales")
+    seeds: list[NonNegative] = Field(
+        min_length=1, description="an experiment without seeds of its own runs once per seed"
+    )
+    only: list[str] = Field(description="experiments, families or origins to run; empty: all")
+    rungs: Literal["core", "all"] = Field(
+        description="`core` leaves out the experiments marked `rung: true`, here and in the ladders"
+    )
+    finished_only: bool = Field(description="report on the runs that are there, and start no other")
+    containers: Containers = Field(
+        default=Containers(), exclude=True, description="the images of --use-singularity; part of no result"
+    )
+    data: Data
+    models: Models
+    rehearsal: Rehearsal
+    machine: Machine
+    notice: Notice | None = Field(None, description="what the report says of this scale on every page; null: nothing")
+    prompts: dict[str, Prompt]
+    experiments: dict[
+        str,
+        Annotated[
+            BaselineExperiment | RobertaExperiment | IclExperiment | QloraExperiment | LinearHeadExperiment,
+            Field(discriminator="family"),
+        ],
+    ]
+    ladders: dict[Annotated[str, Field(pattern=r"^\w+$")], Ladder] = Field(
+        default_factory=dict, description="failures explained step by step, by name"
+    )
+
+    @field_validator("seeds")
+    @classmethod
+    def _each_seed_once(cls, seeds: list[int]) -> list[int]:
+        return each_once(seeds)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Study":
+        for name in self.only:
+            if name not in self.experiments and name not in FAMILIES and name not in ORIGINS:
+                raise ValueError(f"only: {unknown(name, [*FAMILIES, *ORIGINS, *self.experiments])}")
+        for key, experiment in self.experiments.items():
+            if isinstance(experiment, IclExperiment) and experiment.prompt not in self.prompts:
+                raise ValueError(f"experiments.{key}.prompt: {unknown(experiment.prompt, self.prompts)}")
+            self._check_seeds_of_adapter(experiment)
+            draws = getattr(experiment, "draws", 1)
+            if draws > 1 and self.prompts[experiment.prompt].drawn is None:
+                raise ValueError(f"experiments.{key}.draws: '{experiment.prompt}' draws no examples; leave it out")
+            source = self.experiments.get(getattr(experiment, "adapter", None) or key)
+            if source is not experiment and (source is None or getattr(source, "adapter", None)):
+                raise ValueError(
+                    f"experiments.{key}.adapter: '{experiment.adapter}' trains no adapter; name one that does"
+                )
+        for name, ladder in self.ladders.items():
+            for i, rung in enumerate(ladder.rungs):
+                self._check_rung(f"ladders.{name}.rungs.{i}", rung, ladder.split)
+        return self
+
+    def seeds_of(self, experiment: Experiment) -> list[int]:
+        """The seeds that an experiment runs with: its own, or the study's."""
+        return experiment.seeds or self.seeds
+
+    def _check_seeds_of_adapter(self, experiment: Experiment) -> None:
+        """A merge needs the adapter that was trained with its own seed."""
+        adapter = self.experiments.get(getattr(experiment, "adapter", None))
+        if adapter is None:
+            return
+        lacking = [seed for seed in self.seeds_of(experiment) if seed not in self.seeds_of(adapter)]
+        if lacking:
+            raise ValueError(
+                f"experiments.{experiment.key}.seeds: {', '.join(map(str, lacking))}: no adapter is trained with it; "
+                f"take seeds of {adapter.key}: {', '.join(map(str, self.seeds_of(adapter)))}"
+            )
+
+    def _check_rung(self, where: str, rung: Rung, split: str) -> None:
+        if rung.experiment not in self.experiments:
+            raise ValueError(f"{where}.experiment: {unknown(rung.experiment, self.experiments)}")
+        experiment = self.experiments[rung.experiment]
+        if rung.scorer is not None and rung.scorer not in experiment.scorer_names:
+            raise ValueError(f"{where}.scorer: {unknown(rung.scorer, experiment.scorer_names)}")
+        if split not in experiment.evaluation.splits:
+            raise ValueError(f"{where}.experiment: '{rung.experiment}' does not answer the ladder's split '{split}'")
+
+    def without_rungs(self) -> "Study":
+        """With `rungs: core` the study without the experiments marked as rungs, unless `only` names one of them.
+
+        A ladder loses their steps (`Ladder.without`); one that then compares nothing goes as a whole.
+        """
+        core = self.rungs == "core"
+        wanted = {key for key, e in self.experiments.items() if not (core and e.rung) or key in self.only}
+        wanted |= {getattr(self.experiments[key], "adapter", None) for key in wanted}  # its training is needed
+        kept = {key: e for key, e in self.experiments.items() if key in wanted}
+        shorter = {name: ladder.without(self.experiments.keys() - kept) for name, ladder in self.ladders.items()}
+        ladders = {
+            name: ladder
+            for name, ladder in shorter.items()
+            if len(ladder.rungs) == len(self.ladders[name].rungs) or any(rung.against for rung in ladder.rungs)
+        }
+        return self.model_copy(update={"experiments": kept, "ladders": ladders})
+
+    def selected(self) -> list[Experiment]:
+        """The experiments that `only` leaves, in the file's order."""
+        return [
+            experiment
+            for key, experiment in self.experiments.items()
+            if not self.only or {key, experiment.family, experiment.origin} & set(self.only)
+        ]
+
+    def using_models(self) -> list[Experiment]:
+        """The selected experiments that use a base model: all but the chance baselines."""
+        return [experiment for experiment in self.selected() if experiment.model]

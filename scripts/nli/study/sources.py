@@ -1,0 +1,133 @@
+"""The typed definition of `data:` and `models:`: where rows and weights come from."""
+
+import os
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from nli.study.types import LocalPath, NonNegative, NonNegativeFloat, Positive, PositiveFloat, Probability, Real, Strict
+
+
+class SyntheticSizes(Strict):
+    train: Positive = Field(description="training pairs that the generator makes")
+    tune: Positive = Field(description="tuning pairs")
+    matched: Positive = Field(description="validation pairs from the training templates")
+    mismatched: Positive = Field(description="validation pairs from other templates and words")
+    corpus: Positive = Field(description="further pairs whose texts the tiny models are pretrained on")
+
+
+class Rows(Strict):
+    train: Positive
+    validation_matched: Positive
+    validation_mismatched: Positive
+
+
+class Data(Strict):
+    source: Literal["hub", "files", "synthetic"] = Field(description="where MultiNLI comes from")
+    name: str | None = Field(None, description="data set on the hub")
+    revision: str | None = Field(None, description="its pinned commit")
+    rows: Rows | None = Field(None, description="labelled rows that the hub's splits have; the fetch checks them")
+    path: LocalPath | None = Field(None, description="folder with train, validation_matched, validation_mismatched")
+    train_fraction: Real = Field(
+        gt=0, le=1, description="share of the training set to train on; all that `tune` leaves, where that is less"
+    )
+    tune_examples: NonNegative = Field(description="rows for selection: whole premises, of which train has none")
+    train_examples: Positive | None = Field(None, description="cap on training examples; null: none")
+    evaluation_examples: Positive | None = Field(None, description="cap on each validation split; null: none")
+    seed: NonNegative = Field(description="seed of the sampling")
+    synthetic: SyntheticSizes | None = Field(None, description="sizes of the synthetic splits")
+
+    @model_validator(mode="after")
+    def _source_has_what_it_needs(self) -> "Data":
+        needs = {"hub": ("name", "revision"), "files": ("path",), "synthetic": ("synthetic",)}
+        for key in needs[self.source]:
+            if getattr(self, key) is None:
+                raise ValueError(f"source '{self.source}' needs the key '{key}'")
+        return self
+
+
+class Recipe(Strict):
+    """How the workflow pretrains a tiny model from the data's own texts."""
+
+    layers: Positive
+    hidden_size: Positive
+    heads: Positive
+    vocab_size: Positive = Field(description="size of the byte-level BPE vocabulary")
+    max_length: Positive = Field(description="longest pretraining text, in tokens")
+    max_positions: Positive = Field(description="positions that the model has")
+    initializer_range: PositiveFloat
+    steps: Positive
+    batch_size: Positive
+    learning_rate: PositiveFloat
+    weight_decay: NonNegativeFloat
+    warmup_fraction: Probability
+    cooldown_fraction: PositiveFloat = Field(le=1, description="share of the steps in which the rate falls to zero")
+
+
+class Connective(Strict):
+    """What happens to the word between premise and hypothesis, in shares of the texts."""
+
+    shown: Probability
+    masked: Probability
+    dropped: Probability = Field(description="left out, and predicted at <s>")
+
+
+class EncoderRecipe(Recipe):
+    mlm_probability: Probability = Field(description="share of masked tokens")
+    hypothesis_mlm_probability: Probability = Field(description="in the hypothesis, where the connective is shown")
+    connective: Connective
+    connective_weight: NonNegativeFloat = Field(description="further weight of the connective in the loss")
+    position_shift: NonNegative = Field(description="a text starts up to so many positions late, as behind a prompt")
+
+
+class DecoderRecipe(Recipe):
+    kv_heads: Positive = Field(description="key-value heads of grouped-query attention")
+    plain_steps: NonNegative = Field(description="first steps, from texts in one layout under the same names")
+    plain_share: Probability = Field(description="share of them in the steps that follow")
+    agreed_steps: NonNegative = Field(description="first steps, in which all annotators give the pair's label")
+    answer_weight: PositiveFloat = Field(description="weight of the first label's token in the loss")
+    vote_weight: PositiveFloat = Field(description="weight of the further annotators' labels")
+    agreement: Probability = Field(description="probability that an annotator gives the pair's label")
+    examples: Probability = Field(description="share of the texts that begin with another pair and its label")
+    token_fraction: PositiveFloat = Field(le=1, description="share of the other tokens that carry the loss")
+
+
+class Quantization(Strict):
+    load_in_4bit: bool
+    quant_type: Literal["nf4", "fp4"]
+    compute_dtype: Literal["float16", "bfloat16", "float32"]
+    double_quant: bool
+
+
+class Model(Strict):
+    source: Literal["hub", "path", "random", "made"] = Field(description="where the weights come from")
+    name: str | None = Field(None, description="model on the hub, folder for `path`, or architecture for `random`")
+    revision: str | None = Field(None, description="its pinned commit")
+
+    @field_validator("name")
+    @classmethod
+    def _folder_is_a_local_path(cls, name: str | None, info: ValidationInfo) -> str | None:
+        return os.path.expanduser(name) if name and info.data.get("source") == "path" else name
+
+    @model_validator(mode="after")
+    def _source_has_what_it_needs(self) -> "Model":
+        needs = {"hub": ("name", "revision"), "path": ("name",), "random": ("name",), "made": ("recipe",)}
+        for key in needs[self.source]:
+            if getattr(self, key) is None:
+                raise ValueError(f"source '{self.source}' needs the key '{key}'")
+        return self
+
+
+class EncoderModel(Model):
+    dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="type that the weights load as")
+    recipe: EncoderRecipe | None = Field(None, description="how a `made` encoder is pretrained")
+
+
+class DecoderModel(Model):
+    recipe: DecoderRecipe | None = Field(None, description="how a `made` decoder is pretrained")
+    quantization: Quantization
+
+
+class Models(Strict):
+    encoder: EncoderModel
+    decoder: DecoderModel

@@ -1,0 +1,88 @@
+"""What each job depends on: the part of the study that decides a training, a prediction, a model's folder, the data."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from nli.study.experiments import Experiment
+from nli.study.schema import Study
+
+
+def training_spec(study: Study, key: str) -> dict[str, Any]:
+    """What decides the training of an experiment, and nothing else, so that no other change re-runs it."""
+    spec = study.experiments[key].model_dump(mode="json")
+    for field in ("title", "origin", "rung", "seeds", "evaluation", "scorers"):
+        spec.pop(field, None)
+    if not spec.get("sample"):  # the sample is asked before and after the training
+        for field in ("generation", "evaluation_text", "prepared"):
+            spec.pop(field, None)
+    return {**spec, **loading_spec(study, key)}
+
+
+def prediction_spec(study: Study, key: str) -> dict[str, Any]:
+    """What decides the predictions of an experiment: the whole of it, and the prompt that it names."""
+    experiment = study.experiments[key]
+    spec = experiment.model_dump(mode="json")
+    for field in ("title", "origin", "rung", "seeds"):
+        spec.pop(field, None)
+    if experiment.family == "icl":
+        spec["prompt"] = {"name": experiment.prompt, **study.prompts[experiment.prompt].model_dump(mode="json")}
+    return {
+        **spec,
+        **loading_spec(study, key),
+        "scale": study.scale,
+        "sample_seed": study.data.seed,
+    }
+
+
+def rehearsal_spec(study: Study, key: str) -> dict[str, Any]:
+    """What decides the rehearsal of an experiment: its training (None without one), its answering, how many steps."""
+    return {
+        "train": training_spec(study, key) if trains(study.experiments[key]) else None,
+        "predict": prediction_spec(study, key),
+        "steps": study.rehearsal.model_dump(),
+    }
+
+
+def trains(experiment: Experiment) -> bool:
+    """Whether the experiment has a training of its own: prompting has none, nor has what takes another's adapter."""
+    cloze = getattr(experiment, "cloze", None)
+    borrows = getattr(experiment, "adapter", None) is not None
+    return experiment.trains and not borrows and (cloze is None or cloze.trained)
+
+
+def loading_spec(study: Study, key: str) -> dict[str, Any]:
+    """How the experiment's base model is loaded: an encoder's type, a decoder's quantization; {} without a model."""
+    role = study.experiments[key].model
+    return getattr(study.models, role).model_dump(mode="json", include={"dtype", "quantization"}) if role else {}
+
+
+def model_spec(study: Study, role: str) -> dict[str, Any]:
+    """What decides the folder of a base model: its source, and what that source takes."""
+    kept = {
+        "hub": {"name", "revision"},
+        "path": {"name"},
+        "random": {"name"},
+        "made": {"recipe"},
+    }
+    model = getattr(study.models, role)
+    return model.model_dump(mode="json", include={"source"} | kept[model.source], exclude_none=True)
+
+
+def fetch_spec(study: Study) -> dict[str, Any]:
+    """What decides the rows that the splits are drawn from: the data's source, and what that source takes."""
+    kept = {"hub": {"name", "revision", "rows"}, "files": {"path"}, "synthetic": {"synthetic"}}
+    include = {"source", "seed"} | kept[study.data.source]
+    return study.data.model_dump(mode="json", include=include)
+
+
+def sampling_spec(study: Study) -> dict[str, Any]:
+    """What decides the splits that are drawn from the rows."""
+    fields = {"train_fraction", "tune_examples", "train_examples", "evaluation_examples", "seed"}
+    return study.data.model_dump(mode="json", include=fields)
+
+
+def spec_hash(spec: Mapping[str, Any]) -> str:
+    """Twelve hexadecimal digits that change when anything in `spec` does."""
+    return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:12]

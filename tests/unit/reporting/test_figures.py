@@ -1,0 +1,106 @@
+"""Figures: all drawn, for complete and for missing results, the same bytes each time, with words for them."""
+
+import re
+from itertools import combinations, pairwise
+
+import matplotlib.pyplot as plt
+import pytest
+from matplotlib.text import Text
+from unit.report_fixtures import ROOT, make_results
+
+from nli.reporting.figures.registry import FIGURES, confusion, image_markdown, make_figures, prompts
+from nli.reporting.results import load_results
+
+
+def load(folder):
+    reported = ROOT / "report" / "reported.yaml"
+    ladders = folder / "report" / "ladders.json"
+    return load_results(
+        folder,
+        folder / "study.json",
+        reported,
+        folder / "data" / "description.json",
+        ladders if ladders.exists() else None,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_results(tmp_path_factory.mktemp("results"), n=60)
+
+
+@pytest.fixture(scope="module")
+def drawn(folder):
+    return make_figures(load(folder), folder / "figures")
+
+
+def test_every_figure_is_drawn_with_caption_label_and_alternative_text(drawn):
+    ladders = [path.stem for path in drawn if path.stem.startswith("ladder-")]
+    assert "ladder-prompt-tuning" in ladders
+    assert [path.stem for path in drawn] == [*FIGURES, *ladders]
+    for path in drawn:
+        assert path.read_text().startswith("<?xml")
+        text = path.with_suffix(".md").read_text()
+        pattern = rf'!\[.+\]\(figures/{path.stem}\.svg\)\{{#fig-{path.stem} width=\d+% fig-alt=".+"\}}'
+        assert re.fullmatch(pattern, text.strip())
+
+
+def test_every_figure_of_the_whole_study_fits_on_a_page(tmp_path):
+    results = load(make_results(tmp_path, n=60, rungs="all"))
+    assert len(results.done()) > 50
+    for path in make_figures(results, tmp_path / "figures"):
+        width, height = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', path.read_text()).groups()
+        assert float(height) / float(width) < 9.2 / 6.3, (
+            path.stem
+        )  # inches of an A4 page beside a caption, at full width
+
+
+def test_titles_and_labels_of_confusion_matrices_do_not_touch_each_other(tmp_path):
+    results = load(make_results(tmp_path, n=60, rungs="all"))
+    for family in ("roberta", "icl", "qlora", "linear_head"):
+        figure, _ = confusion(family)(results)
+        figure.draw_without_rendering()
+        panels = [panel for panel in figure.axes if panel.get_visible()]
+        titles = [next(t for t in p.findobj(Text) if t.get_text() == p.get_title("left")) for p in panels]
+        for first, second in combinations([title.get_window_extent() for title in titles], 2):
+            assert not first.overlaps(second), family
+        for panel in panels:
+            assert_labels_apart(panel)
+        plt.close(figure)
+
+
+@pytest.mark.parametrize("rungs", ["core", "all"])
+def test_names_of_prompts_do_not_touch_each_other(tmp_path, rungs):
+    figure, _ = prompts(load(make_results(tmp_path, n=60, rungs=rungs)))
+    figure.draw_without_rendering()
+    assert_labels_apart(figure.axes[1])
+    plt.close(figure)
+
+
+def assert_labels_apart(panel):
+    """Level labels do not touch; slanted ones start under their own ticks, and cannot."""
+    for left, right in pairwise(panel.get_xticklabels()):
+        if not left.get_rotation():
+            assert left.get_window_extent().x1 < right.get_window_extent().x0, left.get_text()
+
+
+def test_same_results_give_the_same_bytes(drawn, folder, tmp_path):
+    for first, second in zip(drawn, make_figures(load(folder), tmp_path), strict=True):
+        assert first.read_bytes() == second.read_bytes()
+
+
+def test_alternative_text_holds_the_numbers(drawn, folder):
+    results = load(folder)
+    accuracy = results.arms["roberta/full"].scores()["accuracy"]
+    text = (folder / "figures" / "accuracy.md").read_text()
+    assert f"Full fine-tuning {100 * accuracy:.1f}" in text
+
+
+def test_figures_are_drawn_when_nothing_ran(folder, tmp_path):
+    (tmp_path / "study.json").write_text((folder / "study.json").read_text())
+    make_figures(load(tmp_path), tmp_path / "figures")
+    assert "Full fine-tuning not run" in (tmp_path / "figures" / "accuracy.md").read_text()
+
+
+def test_quotes_in_alternative_text_do_not_end_it():
+    assert "fig-alt=\"a 'b' c\"" in image_markdown("x", "Caption", 'a "b" c')

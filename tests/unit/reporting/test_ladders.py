@@ -1,0 +1,339 @@
+"""Ladders from the configuration to the report: what is refused, and sentences that change with the numbers."""
+
+import copy
+import json
+import re
+
+import numpy as np
+import pytest
+import yaml
+from unit.report_fixtures import ROOT, make_results, make_run, measure
+
+from nli.base.errors import StudyError
+from nli.reporting import prose
+from nli.reporting.figures.ladders import in_two_lines, matrices
+from nli.reporting.figures.registry import make_figures
+from nli.reporting.original_scores import printed_scores
+from nli.reporting.results import load_results
+from nli.reporting.tables import ladders, overview
+from nli.reporting.tables.registry import make_tables
+from nli.study.resolve import load_study
+
+FIRST = {"experiment": "roberta/lora", "claim": "LoRA learns the task.", "expects": "above_chance"}
+SECOND = {
+    "experiment": "roberta/full",
+    "against": "roberta/lora",
+    "claim": "Full fine-tuning learns more.",
+    "expects": "higher",
+    "together": ["method", "lora"],
+}
+
+
+@pytest.fixture(scope="module")
+def config():
+    return yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def with_ladder(config, *rungs, **keys):
+    ladder = {"title": "A new ladder", "question": "What is new?", "rungs": list(rungs), **keys}
+    return {**copy.deepcopy(config), "ladders": {"new_one": ladder}}
+
+
+def load(folder):
+    files = "study.json", "data/description.json", "report/ladders.json"
+    study, data, measured = (folder / name for name in files)
+    return load_results(folder, study, ROOT / "report/reported.yaml", data, measured)
+
+
+def test_a_ladder_is_added_by_config_alone(config, tmp_path):
+    make_results(tmp_path, n=120)
+    study = load_study(with_ladder(config, FIRST, SECOND))
+    (tmp_path / "study.json").write_text(json.dumps(study.model_dump(mode="json")))
+    measure(tmp_path)
+    results = load(tmp_path)
+    make_tables(results, tmp_path / "tables")
+    made = make_figures(results, tmp_path / "figures")
+    assert "ladder-new-one" in [path.stem for path in made]
+    text = (tmp_path / "tables/ladders.md").read_text()
+    assert "## A new ladder {#sec-ladder-new-one}" in text
+    assert "{{< include figures/ladder-new-one.md >}}" in text
+    assert "method: lora → full" in text
+    assert "Prompt tuning" not in text  # the study's own ladders are gone, and nothing else names them
+
+
+def test_the_ladder_of_the_readme_is_taken_as_it_stands_there(config):
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    variant, ladder = (next(yaml.safe_load(text) for text in blocks if text.startswith(key)) for key in ("exp", "lad"))
+    experiments = {**config["experiments"], **variant["experiments"]}
+    study = load_study({**copy.deepcopy(config), "experiments": experiments, "ladders": ladder["ladders"]})
+    assert [rung.experiment for rung in study.ladders["rank"].rungs] == ["roberta/lora", "roberta/lora_rank32"]
+    assert study.experiments["roberta/lora_rank32"].lora.r == 32
+
+
+@pytest.mark.parametrize(
+    ("rungs", "keys", "message"),
+    [
+        ([FIRST, {**SECOND, "experiment": "roberta/ful"}], {}, "did you mean 'roberta/full'"),
+        ([FIRST, {**SECOND, "scorer": "first_label"}], {}, "unknown name 'first_label'"),
+        ([FIRST, {**SECOND, "expects": "better"}], {}, "expects"),
+        ([FIRST, {"experiment": "roberta/full", "claim": "No expectation."}], {}, "needs the key 'expects'"),
+        ([SECOND, FIRST], {}, "the first rung has none"),
+        ([FIRST], {}, "at least 2"),
+        ([FIRST, {**FIRST, "expects": "higher", "against": "roberta/lora"}], {}, "is compared with itself"),
+        ([FIRST, FIRST], {}, "the same claim of the same answers as an earlier rung"),
+        ([FIRST, {**SECOND, "against": "roberta/head_only"}], {}, "no earlier rung is 'roberta/head_only'"),
+        ([FIRST, {**SECOND, "against": None}], {}, "needs the key 'against'"),
+        ([FIRST, {**SECOND, "against": 1}], {}, "against"),
+        ([FIRST, {**SECOND, "experiment": "icl/prompt1"}], {"split": "mismatched"}, "does not answer"),
+        ([FIRST, {**SECOND, "clame": "x"}], {}, "did you mean 'claim'"),
+        ([FIRST, SECOND], {"shows": ["roberta/head_only"]}, "shows: no rung is 'roberta/head_only'"),
+    ],
+)
+def test_a_ladder_that_cannot_be_is_refused_by_name(config, rungs, keys, message):
+    with pytest.raises(StudyError, match=r"ladders\.new_one") as error:
+        load_study(with_ladder(config, *rungs, **keys))
+    assert message in str(error.value)
+
+
+def rung(**changes):
+    """A rung as ladders.json holds it: 60 of 100 right, 10 points above rung 1, beyond chance."""
+    scores = {"n": 100, "accuracy": 0.6, "interval": [0.5, 0.69], "clustered_interval": [0.48, 0.71]}
+    scores |= {"top_share": 0.4, "parsed": 100, "classes": 3, "answers": {"entailment": 40, "neutral": 30}}
+    seeds = {"values": {"1": 0.1}, "mean": 0.1, "sd": None}
+    step = {"from": 0, "n": 100, "difference": 0.1, "interval": [0.02, 0.18], "p": 0.0004, "p_holm": 0.0008}
+    step |= {"clustered_interval": [0.01, 0.19], "clustered_p": 0.0004, "design_effect": 1.2}
+    test = {"n": 100, "difference": 0.25, "p_holm": 0.002, "standing": "above", "worst": 0.31}
+    test["clustered_interval"] = [-0.02, 0.03]
+    return {
+        "experiment": "roberta/full",
+        "title": "Full",
+        "scorer": None,
+        "counted": "all",
+        "status": "done",
+        "problem": "",
+        "claim": "It helps.",
+        "expects": "higher",
+        "against": {"experiment": "roberta/lora", "scorer": None, "counted": "all"},
+        "from": 0,
+        "scores": scores,
+        "seeds": {"values": {"1": 0.6}, "mean": 0.6, "sd": None},
+        "audit": None,
+        "changed": [],
+        "chance": {**test, "label": "neutral", "accuracy": 0.35},
+        "hypothesis_only": test,
+        "verdict": "supported",
+        "step": {**step, "same_answers": False, "seeds": seeds},
+        **changes,
+    }
+
+
+def ladder(*rungs):
+    first = rung(experiment="roberta/lora", title="LoRA", step=None, expects=None, verdict="no claim")
+    level = {"label": "neutral", "accuracy": 0.35}
+    return {
+        "title": "T",
+        "question": "Q?",
+        "shows": [],
+        "split": "matched",
+        "n": 100,
+        "chance": level,
+        "baselines": [],
+        "rungs": [first, *rungs],
+    }
+
+
+def test_a_rung_s_sentence_holds_its_numbers_and_its_verdict():
+    assert ladders.sentence(ladder(rung()), 1) == (
+        "*It helps.* **Full** answers 60.00% right (95% interval 48.0 to 71.0), 10.0 points above rung 1 (95% interval "
+        r"+1.0 to +19.0 points; p \< 0.001 after Holm, 100 pairs). The claim is **supported**."
+    )
+
+
+def test_sentences_change_when_the_numbers_do():
+    worse = rung()
+    worse = {**worse, "verdict": "refuted", "step": {**worse["step"], "difference": -0.1, "p_holm": 0.04}}
+    text = ladders.sentence(ladder(worse), 1)
+    assert "10.0 points below rung 1" in text
+    assert "p = 0.040" in text
+    assert text.endswith("The claim is **refuted**.")
+    assert "10.0 points below rung 1" in ladders.conclusion(ladder(worse))
+
+
+def test_a_conclusion_says_no_evidence_where_there_is_none():
+    flat = rung(verdict="no evidence")
+    flat = {**flat, "step": {**flat["step"], "difference": 0.01, "p_holm": 0.7}}
+    flat = {**flat, "chance": {**flat["chance"], "standing": "no evidence", "p_holm": 0.2}}
+    text = ladders.conclusion(ladder(flat))
+    assert text.startswith("No test shows that a rung differs")
+    level = "31.0% to 35.0%, always *neutral*: the worst to the best constant answer"
+    assert f"not separable from chance ({level}; p = 0.200, {ladders.FAMILY})" in text
+    assert text.endswith("Of 1 claim: 1 without evidence.")
+    assert "There is **no evidence** for the claim." in ladders.sentence(ladder(flat), 1)
+
+
+def test_a_rung_that_failed_says_so_and_why():
+    failed = rung(scores=None, step=None, status="failed", problem="out of memory", verdict="not tested")
+    text = ladders.sentence(ladder(failed), 1)
+    assert text == "*It helps.* **Full**: failed (out of memory), so this is **not tested**."
+    assert ladders.conclusion(ladder(failed)).startswith("No evidence: 1 of 2 rungs ran.")
+
+
+def test_a_question_is_followed_by_what_this_run_shows():
+    twice = rung(experiment="roberta/lora", title="LoRA", scorer="first_label", claim="c")
+    seen = ladder(twice, rung())
+    assert ladders.shown(seen) == (
+        "In this run: **LoRA, own scorer** 60.00%, with 3 of 2 labels (entailment 40%) and **LoRA, first label** "
+        "60.00%, with 3 of 2 labels (entailment 40%); always answering *neutral* scores 35.0%."
+    )
+    assert "**Full** 60.00%" in ladders.shown({**seen, "shows": ["roberta/full"]})
+    silent = ladder(rung())
+    silent["rungs"][0]["scores"] = None
+    assert "**LoRA** has no answers to judge" in ladders.shown(silent)
+
+
+def test_claims_about_chance_and_hypothesis_only_say_where_the_rung_stands():
+    alone = {"step": None, "against": None}
+    text = ladders.sentence(ladder(rung(expects="above_chance", **alone)), 1)
+    assert (
+        "; it is above chance (35.0%, always *neutral*; p = 0.002, Holm over all experiments and ways of judging them)"
+        in text
+    )
+    text = ladders.sentence(ladder(rung(expects="above_hypothesis_only", **alone)), 1)
+    assert (
+        "; it is above hypothesis-only (+25.0 points; p = 0.002, Holm over all experiments and ways of judging them)"
+        in text
+    )
+
+
+def test_a_claim_of_equivalence_prints_its_margin_and_one_about_chance_its_interval():
+    near = ladders.sentence(ladder(rung(expects="no_difference", margin=0.05)), 1)
+    assert "100 pairs) (margin: 5 points). The claim" in near
+    chance = ladders.sentence(ladder(rung(expects="at_chance", margin=0.02, step=None, against=None)), 1)
+    assert "a difference of −2.0 to +3.0 points from the best constant answer (margin: 2 points)." in chance
+
+
+def test_the_largest_step_is_one_that_was_tested():
+    counted_again = rung(step={**rung()["step"], "difference": -0.6, "same_answers": True, "p_holm": None})
+    text = ladders.conclusion(ladder(rung(), counted_again))
+    assert text.startswith("The largest step is rung 2,")
+
+
+def test_the_spread_over_seeds_is_reported_with_the_test():
+    several = rung(seeds={"values": {"1": 0.6, "2": 0.6}, "mean": 0.6, "sd": 0.0})
+    seeds = {"values": {"1": 0.1, "2": 0.2}, "mean": 0.15, "sd": 0.0707}
+    several = {**several, "step": {**several["step"], "seeds": seeds}}
+    before = rung(step=None, seeds=several["seeds"])
+    assert "; SD over 2 seeds 7.1 points" in ladders.sentence({**ladder(several), "rungs": [before, several]}, 1)
+
+
+def test_a_step_of_other_seeds_than_the_figures_names_them():
+    other = rung(seeds={"values": {"1": 0.6, "2": 0.7}, "mean": 0.65, "sd": 0.07})
+    text = ladders.sentence(ladder(other), 1)
+    assert "under the seeds of both, 1" in text
+    assert "under the seeds" not in ladders.sentence(ladder(rung()), 1)
+
+
+def test_answers_of_which_none_names_a_label_are_given_as_the_reason():
+    silent = rung(scores={**rung()["scores"], "n": 0, "accuracy": None}, step=None, verdict="not tested")
+    text = ladders.sentence(ladder(silent), 1)
+    assert text == "*It helps.* **Full**: done (no answer names a label), so this is **not tested**."
+
+
+def test_only_an_origin_leaves_its_runs_in_the_report(config, tmp_path):
+    make_results(tmp_path, n=60)
+    study = load_study(config, {"only": ["reported"]}).model_dump(mode="json")
+    (tmp_path / "study.json").write_text(json.dumps(study))
+    arms = load(tmp_path).arms
+    done = {key for key, arm in arms.items() if arm.status == "done"}
+    assert done == {key for key, spec in study["experiments"].items() if spec["origin"] == "reported"}
+
+
+def test_report_credits_the_earlier_one_with_the_scores_that_it_printed(tmp_path):
+    scores = printed_scores(load(make_results(tmp_path, n=60)))
+    # RoBERTa: full and LoRA on two splits, prompt tuning on one; five prompts; attempt 1 twice, 2 and 3; linear head
+    assert len(scores) == len(set(scores)) == 2 + 2 + 1 + 5 + 2 + 1 + 1 + 1
+
+
+def test_audit_names_parts_and_counts_only_where_a_gradient_is_missing():
+    parts = [
+        {"part": "prompt", "trainable": 1, "with_gradient": 0},
+        {"part": "head", "trainable": 4, "with_gradient": 4},
+    ]
+    assert ladders.audit(parts) == "prompt (0 of 1), head"
+    assert ladders.audit(None) == "–"
+
+
+def test_values_are_written_as_in_the_configuration():
+    assert ladders.value(3e-05) == "3e-05"
+    assert ladders.value(True) == "true"
+    assert ladders.value(["q_proj", "v_proj"]) == "q_proj, v_proj"
+    assert ladders.value("x" * 50) == "x" * 39 + "…"
+
+
+def test_changes_that_two_lines_cannot_hold_are_counted():
+    assert in_two_lines(["a: 1 → 2", "b: 3 → 4"]) == "a: 1 → 2; b: 3 → 4"
+    text = in_two_lines(["k" * 50, "l" * 50, "m" * 50, "n" * 50])
+    assert text.splitlines()[1] == "l" * 50 + "; and 2 more"
+
+
+def test_matrix_holds_row_minus_column():
+    differences, adjusted = matrices(["a", "b"], [{"first": "a", "second": "b", "difference": 0.25, "p_holm": 0.01}])
+    assert (differences[1, 0], differences[0, 1]) == (25, -25)  # b is 25 points above a
+    assert adjusted[0, 1] == adjusted[1, 0] == 0.01
+
+
+def test_two_methods_are_compared_whichever_comes_first(tmp_path):
+    results = load(make_results(tmp_path, n=120))
+    down = prose.gap(results, "roberta/full", "roberta/top_layers")
+    up = prose.gap(results, "roberta/top_layers", "roberta/full")
+    assert "**Top layers** is" in down
+    assert "points below **Full fine-tuning** on 120 pairs" in down
+    assert "points above **Top layers** on 120 pairs" in up
+    assert ", Holm over all pairs of experiments)." in up
+    assert prose.gap(results, "roberta/full", "roberta/none") == ""
+
+
+def test_a_comparison_that_a_ladder_makes_has_the_ladder_s_p_in_every_sentence(tmp_path):
+    results = load(make_results(tmp_path, n=120))
+    (step,) = [
+        rung["step"]
+        for rung in results.ladders["ladders"]["lora"]["rungs"]
+        if rung["experiment"] == "roberta/lora" and rung["step"]
+    ]
+    text = prose.gap(results, "roberta/full", "roberta/lora")
+    assert f"({ladders.p_equation(step['p_holm'])}, Holm over the ladder *LoRA*)" in text
+
+
+def test_summary_and_ladder_say_the_same_of_chance(tmp_path):
+    results = load(make_results(tmp_path, n=120))
+    rungs = [rung for ladder in results.ladders["ladders"].values() for rung in ladder["rungs"]]
+    own = [rung for rung in rungs if rung["scorer"] is None and rung["counted"] == "all" and rung["scores"]]
+    assert len(own) > 10
+    for rung in own:
+        sentence = prose.statement(results, rung["experiment"])
+        assert f"{ladders.stands(rung['chance'])} chance" in sentence
+
+
+def test_with_several_seeds_every_table_and_sentence_gives_the_mean(config, tmp_path):
+    make_results(tmp_path, n=120)
+    rng = np.random.default_rng(5)
+    study = load_study(config, {"seeds": [1, 2, 3]}).model_dump(mode="json")
+    (tmp_path / "study.json").write_text(json.dumps(study))
+    keys = ("roberta/full", "roberta/lora", "baseline/hypothesis_only")
+    for key in keys:
+        for seed in study["seeds"]:
+            make_run(tmp_path / key / f"seed{seed}", key, study["experiments"][key], "demo", 120, rng)
+    measure(tmp_path)
+    results = load(tmp_path)
+    arm = results.arms["roberta/lora"]
+    each = [run.metrics["results"]["matched"]["classifier"]["accuracy"] for run in arm.runs]
+    assert len(set(each)) > 1
+    mean = f"{100 * sum(each) / 3:.2f}"
+    assert f"reaches {mean}% " in prose.statement(results, "roberta/lora")
+    (row,) = [line for line in overview.all_results(results).splitlines() if line.startswith("| LoRA |")]
+    assert row.split(" | ")[2] == mean
+    rungs = {rung["experiment"]: rung for rung in results.ladders["ladders"]["lora"]["rungs"]}
+    assert f"{100 * rungs['roberta/lora']['scores']['accuracy']:.2f}" == mean
+    low, high = arm.scores()["clustered_interval"]
+    assert f"(95% interval {100 * low:.1f} to {100 * high:.1f})" in prose.statement(results, "roberta/lora")
+    assert arm.scores()["confusion"] == arm.first.metrics["results"]["matched"]["classifier"]["confusion"]
