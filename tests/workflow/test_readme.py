@@ -1,4 +1,7 @@
-"""Every command that README prints works as printed: it is run, planned, or the test that runs it is named here."""
+"""Every command that README and docs/ print works as printed.
+
+It is run, it is planned, or the test that runs it is named here.
+"""
 
 import json
 import os
@@ -7,22 +10,28 @@ import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
 from conftest import ROOT
 from workflow.conftest import SMOKE
 
-README = (ROOT / "README.md").read_text()
+GENERATED = "configuration.md"  # a table of keys, without commands
+PAGES = [ROOT / "README.md", *(page for page in sorted((ROOT / "docs").glob("*.md")) if page.name != GENERATED)]
 PROGRAMS = ("snakemake", "make", "python", "export", "--")
 
 # How each command is covered. RUN: as printed, at the smoke test's sizes, into a folder of the test's own, with the
 # further config that stands here. PLANNED: the same command as a dry run (`make -n`). Else: the test that runs it.
+# `mine.yaml` is the last YAML block above the command on its page.
 RUN, PLANNED = "run", "planned"
 ONLY = "only=[baseline, roberta/head_only, icl/prompt1]"
 COMMANDS = {
     "make demo": PLANNED,  # runs the first of the snakemake commands
     "make test": PLANNED,
+    "make test-system": PLANNED,
+    "make schema": PLANNED,
+    "make demo-models": "tests/workflow/test_demo_models.py::test_a_few_steps_of_their_recipe_make_models_with_cards",
     "make containers": PLANNED,
     "make cluster-demo": PLANNED,
     "make cluster-stop": PLANNED,
@@ -50,12 +59,22 @@ COMMANDS = {
     "python scripts/schedule.py --rehearsal results/paper/rehearsal.json": (
         "tests/workflow/test_readme.py::test_schedule_is_made_of_a_rehearsal"
     ),
+    "python tests/bench_claims.py": "tests/workflow/test_readme.py::test_bench_of_claims_takes_its_arguments",
     "snakemake --cores 1 --use-singularity": (
         "tests/workflow/test_containers.py::test_images_are_built_only_where_containers_are_in_use"
     ),
     "snakemake --cores 2 metrics --config only='[qlora/attempt1_rate]' "
     "families='{qlora: {evaluation: {splits: [matched, tune]}}}'": (RUN,),
-    "--config finished_only=true": (RUN,),
+    "snakemake --cores 2 --configfile mine.yaml --config only='[icl/plain, roberta/lora_rank32]'": (RUN,),
+    "snakemake --cores 2 --configfile mine.yaml --config only='[icl/plain, icl/plain_shot]'": (RUN,),
+    "snakemake --cores 2 --configfile mine.yaml --config only='[roberta/lora, roberta/lora_rank32]'": (RUN,),
+    "snakemake --cores 2 --configfile mine.yaml --config only='[roberta/lora, icl/prompt1]'": (RUN,),
+    "snakemake --cores 2 --configfile mine.yaml --config only='[roberta/head_only]'": PLANNED,
+    "snakemake --cores 2 --configfile mine.yaml --config only='[baseline, roberta/head_only]'": PLANNED,
+    "snakemake --cores 2 --forcerun make_figures": (RUN,),
+    "snakemake --cores 1 --config finished_only=true": (RUN,),
+    "--configfile mine.yaml": PLANNED,
+    "--config rehearsal='{on_cpu: true}'": PLANNED,
     "--config cache=DIR": PLANNED,
     "--config rungs=all": PLANNED,
     "--no-hooks": PLANNED,
@@ -66,24 +85,37 @@ COMMANDS = {
 }
 
 
-def printed_commands() -> list[str]:
-    """The commands in README's fenced blocks and in its text, without their comments."""
-    blocks = re.findall(r"^```(\w*)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
-    lines = [line for language, block in blocks if not language for line in block.splitlines()]
-    lines = [line for line in lines if not is_listing(line)]
-    text = re.sub(r"^```.*?^```", "", README, flags=re.MULTILINE | re.DOTALL)
-    spans = [span for span in re.findall(r"`([^`]+)`", text) if span.startswith(PROGRAMS)]
-    return list(dict.fromkeys(re.sub(r"\s+#.*", "", command).strip() for command in [*lines, *spans]))
+def printed_commands(page: Path) -> dict[str, str | None]:
+    """The commands in a page's fenced blocks and text, without their comments -> the last YAML block above each."""
+    commands, block = {}, None
+    for found in re.finditer(r"^ *```(\w*)\n(.*?)^ *```|`([^`]+)`", page.read_text(), flags=re.MULTILINE | re.DOTALL):
+        language, content, span = found.groups()
+        lines = []
+        if span and span.startswith(PROGRAMS):
+            lines = [" ".join(span.split())]
+        elif language == "":
+            lines = content.splitlines()
+        elif language == "yaml":
+            block = content
+        for line in lines:
+            commands.setdefault(re.sub(r"\s+#.*", "", line).strip(), block)
+    return commands
 
 
-def is_listing(line: str) -> bool:
-    """Whether a line of a block lists a file or a folder of the repository."""
-    return (ROOT / line.split()[0].rstrip(",")).exists()
+PRINTED = {command: block for page in reversed(PAGES) for command, block in printed_commands(page).items()}
 
 
-def words(command: str, *config: str, options: tuple[str, ...] = ()) -> list[str]:
-    """A snakemake command as printed, or its options alone, as arguments; `config` joins its own `--config`."""
+def words(command: str, *config: str, options: tuple[str, ...] = (), files: tuple[Path, ...] = ()) -> list[str]:
+    """A snakemake command as printed, or its options alone, as arguments; `config` joins its own `--config`.
+
+    `files` are its config files: they stand for `mine.yaml`, or are put first.
+    """
     arguments = shlex.split(command if command.startswith("snakemake") else f"snakemake --cores 1 {command}")
+    if "mine.yaml" in arguments:
+        place = arguments.index("mine.yaml")
+        arguments[place : place + 1] = map(str, files)
+    elif files:
+        options = (*options, "--configfile", *map(str, files))
     if config and "--config" not in arguments:
         arguments.append("--config")
     return [arguments[0], *options, *arguments[1:], *config]
@@ -110,8 +142,25 @@ def results(smoke, tmp_path_factory):
     return shutil.copytree(smoke[0], tmp_path_factory.mktemp("readme") / "demo").parent
 
 
-def test_table_knows_every_command_that_readme_prints_and_no_other():
-    assert set(printed_commands()) == set(COMMANDS)
+def mine(command: str, folder: Path) -> tuple[Path, ...]:
+    """The config file that a command names `mine.yaml`, written into `folder`; none for a command without one."""
+    if "mine.yaml" not in command:
+        return ()
+    return (write_shown(PRINTED[command], folder),)
+
+
+def write_shown(block: str, folder: Path) -> Path:
+    """A YAML block as a file, with a model's folder for FOLDER and a folder of sentence pairs for DIR."""
+    for name in ("train", "validation_matched", "validation_mismatched"):
+        rows = [{"premise": f"{name} {i}.", "hypothesis": "It is.", "label": i % 3} for i in range(9)]
+        (folder / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    path = folder / "mine.yaml"
+    path.write_text(block.replace("FOLDER", "models/encoder").replace("DIR", str(folder)))
+    return path
+
+
+def test_table_knows_every_command_that_the_pages_print_and_no_other():
+    assert set(PRINTED) == set(COMMANDS)
 
 
 @pytest.mark.parametrize("test", [way for way in COMMANDS.values() if isinstance(way, str) and way != PLANNED])
@@ -121,9 +170,9 @@ def test_named_test_exists(test):
 
 
 @pytest.mark.parametrize("command", covered(RUN))
-def test_command_runs_as_printed(results, command):
-    options = (*(() if "scale=paper" in command else ("--configfile", str(SMOKE))), "--nolock")
-    call(words(command, f"results={results}", *COMMANDS[command][1:], options=options))
+def test_command_runs_as_printed(results, command, tmp_path):
+    files = () if "scale=paper" in command else (SMOKE, *mine(command, tmp_path))
+    call(words(command, f"results={results}", *COMMANDS[command][1:], options=("--nolock",), files=files))
     if "parameters" in command:
         counted = json.loads((results / "paper/parameters.json").read_text())
         assert "roberta/full" in json.dumps(counted)
@@ -136,8 +185,10 @@ def test_command_is_planned_as_printed(command, tmp_path):
     if command.startswith("make"):
         assert call([*command.split(), "-n"])
         return
+    files = mine(command, tmp_path)
     command = command.replace("DIR", str(tmp_path))
-    output = call(words(command, f"results={tmp_path}", options=("--nolock", "-n", "--quiet", "rules")))
+    options = ("--nolock", "-n", "--quiet", "rules")
+    output = call(words(command, f"results={tmp_path}/results", options=options, files=files))
     assert re.search(r"total\s+\d+", output)
 
 
@@ -150,6 +201,10 @@ def test_schedule_is_made_of_a_rehearsal(tmp_path):
     (tmp_path / "rehearsal.json").write_text('{"jobs": [{"name": "train", "hours": 2, "needs": []}]}')
     table = call(shlex.split(command.replace("results/paper", str(tmp_path))))
     assert "| 4 | 2.0 h | 2.0 |" in table
+
+
+def test_bench_of_claims_takes_its_arguments():
+    assert "--runs" in call(["python", "tests/bench_claims.py", "--help"])
 
 
 def test_your_copy_of_multinli_is_read_to_the_report(rows, tmp_path):
@@ -187,12 +242,22 @@ def test_your_copy_of_multinli_is_read_to_the_report(rows, tmp_path):
         assert (made / key / "seed42/metrics.json").exists()
 
 
-def test_config_that_readme_shows_is_planned(tmp_path):
-    blocks = re.findall(r"^```yaml\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
-    shown = {key: value for block in blocks for key, value in yaml.safe_load(block).items()}
-    assert set(shown) == {"experiments", "ladders"}
-    (tmp_path / "shown.yaml").write_text(yaml.safe_dump(shown))
-    options = ("--nolock", "-n", "--quiet", "rules", "--configfile", str(tmp_path / "shown.yaml"))
-    added = ", ".join(shown["experiments"])
-    output = call(words("snakemake --cores 2", f"results={tmp_path}", f"only=[{added}]", options=options))
-    assert re.search(r"finetune.roberta\s+1\b", output)
+def yaml_blocks() -> list[str]:
+    return [
+        block
+        for page in PAGES
+        for block in re.findall(r"^```yaml\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    ]
+
+
+@pytest.mark.parametrize("block", yaml_blocks())
+def test_config_that_a_page_shows_is_planned(block, tmp_path):
+    shown = yaml.safe_load(block)
+    files = (write_shown(block, tmp_path),)
+    only = f"only=[{', '.join(shown.get('experiments', ['roberta/full']))}]"
+    options = ("--nolock", "-n", "--quiet", "rules")
+    output = call(words("snakemake --cores 2", f"results={tmp_path}/results", only, options=options, files=files))
+    seeds = shown.get("seeds", [None])
+    experiments = shown.get("experiments", {"roberta/full": {}})
+    jobs = sum(len((changes or {}).get("seeds", seeds)) for changes in experiments.values())
+    assert re.search(rf"^score\s+{3 if shown.get('scale') == 'paper' else jobs}\b", output, flags=re.MULTILINE)

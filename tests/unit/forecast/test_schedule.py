@@ -113,9 +113,9 @@ def test_encoders_of_the_paper_scale_are_trained_with_three_seeds(root, config):
 
 
 @pytest.mark.parametrize("gpus", [1, 4, 16])
-def test_readme_states_the_wall_times_of_the_seeds_in_config_of_one_and_of_five(root, config, gpus):
+def test_docs_state_the_wall_times_of_the_seeds_in_config_of_one_and_of_five(root, config, gpus):
     reported = yaml.safe_load((root / "report/reported.yaml").read_text())
     seeds = (None, [1], [1, 2, 3, 4, 5])
     plans = [jobs_of_report(reported, config, each, rungs) for rungs in ("core", "all") for each in seeds]
     row = " | ".join(f"{makespan(jobs, gpus) / 3600:.1f} h" for jobs in plans)
-    assert f"| {gpus} | {row} |" in (root / "README.md").read_text()
+    assert f"| {gpus} | {row} |" in (root / "docs/cluster.md").read_text()

@@ -61,11 +61,11 @@ def test_a_ladder_is_added_by_config_alone(config, tmp_path):
     assert "Prompt tuning" not in text  # the study's own ladders are gone, and nothing else names them
 
 
-def test_the_ladder_of_the_readme_is_taken_as_it_stands_there(config):
-    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
-    variant, ladder = (next(yaml.safe_load(text) for text in blocks if text.startswith(key)) for key in ("exp", "lad"))
-    experiments = {**config["experiments"], **variant["experiments"]}
-    study = load_study({**copy.deepcopy(config), "experiments": experiments, "ladders": ladder["ladders"]})
+def test_the_ladder_of_the_docs_is_taken_as_it_stands_there(config):
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/adding.md").read_text(), flags=re.DOTALL)
+    shown = next(yaml.safe_load(block) for block in blocks if "ladders:" in block)
+    experiments = {**config["experiments"], **shown["experiments"]}
+    study = load_study({**copy.deepcopy(config), "experiments": experiments, "ladders": shown["ladders"]})
     assert [rung.experiment for rung in study.ladders["rank"].rungs] == ["roberta/lora", "roberta/lora_rank32"]
     assert study.experiments["roberta/lora_rank32"].lora.r == 32
 
