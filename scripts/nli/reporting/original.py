@@ -1,4 +1,4 @@
-"""What the original says in words, with the experiments of ours that look into it; and the answers that it shows."""
+"""What the original says in words, with our experiments that test it; and the answers that it shows."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,8 +15,8 @@ def words(results: Results) -> str:
     ]
     columns = {"About": "l", "The original says": "l", "Ours, accuracy in %": "l"}
     caption = (
-        "What the original says in words, condensed and translated, and the accuracy of our experiments that look into "
-        "it: on the matched split, an answer without a label counted as wrong."
+        "Statements of the original, condensed and translated, next to the accuracy of our experiments that test them, "
+        "on the matched split. An answer without a label counts as wrong."
     )
     notes = [trial(results.reported), pros_and_cons(results.reported)]
     return "\n\n".join([table(columns, rows, caption, "tbl-original-words"), *notes])
@@ -36,13 +36,13 @@ def _outcome(arm: Arm) -> str:
 
 
 def trial(reported: Mapping[str, Any]) -> str:
-    """What the original's figures for attempt 1 are of: two of a small trial, one of the full evaluation."""
+    """Where the original's accuracies of attempt 1 come from: two from a small trial, one from the full evaluation."""
     scoring = reported["llama"]["qlora"]["attempt1"]["scoring"]
     frequent, first = (f"{percent(scoring['trial'][name])}%" for name in ("most_frequent_label", "first_label"))
     return (
-        f"For attempt 1 the original gives two figures from a small trial, {frequent} by the most frequent label and "
-        f"{first} by the first. Its full figure of {percent(scoring['most_frequent_label'])}% is by the most frequent "
-        "label; by the first label it has none."
+        f"For attempt 1 the original gives two accuracies from a small trial, {frequent} by the most frequent label "
+        f"and {first} by the first. Its full evaluation gives {percent(scoring['most_frequent_label'])}% by the most "
+        "frequent label, and nothing by the first."
     )
 
 

@@ -1,4 +1,4 @@
-"""What the original's accuracies can carry: their intervals, and which cannot be told from chance.
+"""What the original's accuracies can show: their intervals, and which cannot be told from chance.
 
 The original printed accuracies without the number of examples. For RoBERTa that number is the split's size. For the
 prompts the printed digits leave one fraction or a few (`fits` in reported.yaml). For the rest, printed to four digits
@@ -22,7 +22,7 @@ from nli.reporting.results import Arm, Results, reported_accuracy
 MOST_EXAMPLES = 250  # reported.yaml: the original's samples of Llama's answers held at most some 250 rows
 FEWEST_DIGITS = 4  # behind the point of any accuracy that the original printed in full
 MARKS = {"same as chance": "†", "open": "‡", "differs": ""}
-MEANING = "†: not separable from chance. ‡: whether it is depends on the unknown number of examples."
+MEANING = "†: not separable from chance. ‡: separable or not, depending on the unknown number of examples."
 
 
 @dataclass(frozen=True)
@@ -168,11 +168,11 @@ def reported_scores(results: Results) -> str:
     }
     chance = percent(chance_level(results.reported), 1)
     caption = (
-        "The original's accuracies, in percent. *Right/examples*: the fraction that the printed digits leave, "
-        "of several the one of the fewest examples, which gives the widest interval; the last column holds for all of "
-        f"them. Chance is the best constant answer, right for {chance}% of the matched split; "
-        f"interval and p are the binomial mid-p's. The p-values are not adjusted for their number, and pairs count as "
-        f"independent, since which of them share a premise is not known. {MEANING}"
+        "The original's accuracies, in percent. *Right/examples*: the fraction that gives the printed digits. If "
+        "several do, the one with the fewest examples is shown, which has the widest interval; the last column is "
+        f"about all of them. Chance is the best constant answer, right for {chance}% of the matched split. Interval "
+        "and p are by the binomial mid-p. The p-values are not adjusted for their number. Pairs count as independent, "
+        f"because it is not known which of them share a premise. {MEANING}"
     )
     return table(columns, rows, caption, "tbl-reported-scores")
 
@@ -189,6 +189,6 @@ def reported_conclusion(results: Results) -> str:
     lines = [
         f"Of {counted(known, 'reported accuracy', 'reported accuracies')}, {len(said['differs'])} differ from chance.",
         f"Not separable from chance: {listing(said['same as chance']) or 'none'}.",
-        f"Open, as it depends on the number of examples, which was not printed: {listing(said['open']) or 'none'}.",
+        f"Undecided without the number of examples, which was not printed: {listing(said['open']) or 'none'}.",
     ]
     return "\n".join(f"- {line}" for line in lines)

@@ -120,13 +120,13 @@ def summary(results: Results) -> str:
     scored = [(arm, scores) for arm in results.methods() if (scores := arm.scores())]
     if scored:
         best, scores = max(scored, key=lambda pair: pair[1]["accuracy"])
-        lines.append(f"Highest on the matched split: {accuracy(best, scores)}.")
+        lines.append(f"Highest accuracy on the matched split: {accuracy(best, scores)}.")
         tests = [(arm, chance_test(results, arm)) for arm, _ in scored]
         chance = [arm for arm, test in tests if test and test["standing"] == "no evidence"]
         below = [arm for arm, test in tests if test and test["standing"] == "below"]
         collapsed = [arm for arm, s in scored if s["collapsed"]]
         lines.append(_named("Not separable from chance, the best constant answer", chance))
-        lines.append(_named("Below even the worst constant answer, with unparsed answers counted as wrong", below))
+        lines.append(_named("Worse than even the worst constant answer (unparsed answers count as wrong)", below))
         lines.append(_named("Collapsed to one class (over 95% of the answers)", collapsed))
     return "\n".join(f"- {line}" for line in lines)
 
@@ -195,10 +195,10 @@ def icl(results: Results) -> str:
     """The best prompt under each way of counting, and how much the counting matters."""
     scored = [(arm, scores) for arm in results.family("icl") if (scores := arm.scores())]
     if not scored:
-        return "No prompt has been run, so there is nothing to conclude."
+        return "No prompt has run, so there is nothing to conclude."
     lines = [best_parsed(scored)]
     arm, scores = max(scored, key=lambda pair: pair[1]["accuracy"])
-    lines.append(f"Counting all answers, the highest: {accuracy(arm, scores)}.")
+    lines.append(f"Counting all answers, the highest accuracy: {accuracy(arm, scores)}.")
     shares = [scores["parsed"] / scores["n"] for _, scores in scored]
     lines.append(f"Between {percent(min(shares), 1)}% and {percent(max(shares), 1)}% of the answers could be parsed.")
     above = [arm for arm, _ in scored if (test := chance_test(results, arm)) and test["standing"] == "above"]
@@ -209,7 +209,7 @@ def icl(results: Results) -> str:
         for label in LABELS
         if scores["parsed"] and not scores["answers"][label]
     ]
-    lines.append(f"Prompts that never give one of the labels: {listing(silent) or 'none'}.")
+    lines.append(f"Prompts that never answer with one of the labels: {listing(silent) or 'none'}.")
     lines += drawn(results.family("icl"))
     return "\n".join(f"- {line}" for line in lines)
 
@@ -302,11 +302,11 @@ def merge(results: Results) -> str:
     """What the merge changed."""
     merged = [arm for arm in results.family("qlora") if arm.spec.get("method") == "merge"]
     lines = [line for arm in merged for line in (gap(results, unmerged(results, arm), arm.key), merge_error(arm))]
-    return "\n".join(f"- {line}" for line in lines if line) or "The merge has not been run and scored."
+    return "\n".join(f"- {line}" for line in lines if line) or "The merge has not run."
 
 
 def merge_error(arm: Arm) -> str:
-    """How far the merge moves the next-token distributions, beside the adapter's own effect; nothing if not known."""
+    """How far the merge moves the next-token distributions, relative to the adapter's own effect; "" if not known."""
     measured = arm.first.run.get("merge") if arm.first else None
     if not measured or measured["kl_ratio"] is None:
         return ""
@@ -348,7 +348,7 @@ def states_read(arm: Arm) -> str:
 
 
 def comparison(results: Results) -> str:
-    """How every repair stands beside what it repairs."""
+    """How every repair compares with the experiment that it repairs."""
     repairs = {
         "roberta/prompt_tuning_repaired": "roberta/prompt_tuning",
         "qlora/attempt1_label_loss": "qlora/attempt1",
@@ -357,7 +357,4 @@ def comparison(results: Results) -> str:
     }
     lines = [gap(results, before, after) for after, before in repairs.items()]
     lines = [line for line in lines if line]
-    return (
-        "\n".join(f"- {line}" for line in lines)
-        or "No repair has been run together with the experiment that it repairs."
-    )
+    return "\n".join(f"- {line}" for line in lines) or "No repair has run together with the experiment that it repairs."

@@ -203,7 +203,7 @@ def test_what_the_original_says_in_words_stands_next_to_ours(results):
     assert cells(text, "QLoRA, steps")[1] == r"Trials ran for 250 steps (max\_steps)."
     assert "512 is too slow; 256 is no different from 128" in cells(text, "Attempt 1, length")[1]
     assert "a small trial, about 51% by the most frequent label and about 30% by the first." in text
-    assert "Its full figure of 53.88% is by the most frequent label; by the first label it has none." in text
+    assert "Its full evaluation gives 53.88% by the most frequent label, and nothing by the first." in text
     assert "pros and cons of full fine-tuning, tuning several layers and LoRA in tables" in text
     assert "not printed here: their cells are not known" in text
 
@@ -598,6 +598,6 @@ def test_report_says_how_answers_were_drawn_and_who_decided():
 
 def test_report_shows_what_was_asked_where_it_is_not_the_training_texts_beginning(results):
     text = llama.qlora_texts(results)
-    asked = text.split("Asked with another text than its beginning:")
+    asked = text.split("Asked with a different text:")
     assert len(asked) == 2  # attempts 2 and 3 as reported share it
     assert asked[1].lstrip("\n").startswith("```")

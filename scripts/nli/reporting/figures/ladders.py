@@ -17,16 +17,16 @@ from nli.reporting.results import Results
 from nli.reporting.tables.ladders import changed, p_value, rung_title, same_seeds, settled, signed
 
 LADDER = (
-    "each rung's accuracy with its 95% interval, clustered by premise, from the experiment as reported downwards. "
+    "accuracy of each rung, starting with the experiment as reported, with 95% intervals clustered by premise. "
     "Above a rung: what changed from the rung it is compared with, the paired difference in points and its p, adjusted "
-    "over the ladder. At the right: what became of the rung's claim. Vertical lines: chance, the best constant answer, "
-    "and a linear classifier of the hypotheses alone."
+    "over the ladder. Right: the verdict on the rung's claim. Vertical lines: chance, which is the best constant "
+    "answer, and a linear classifier that sees only the hypotheses."
 )
 PAIRS = (
-    "Every pair of experiments on the matched pairs that both were asked about. Below the diagonal: accuracy of the "
-    "row minus that of the column, in points; above it: McNemar's mid-p by premise, adjusted (Holm) over all pairs. "
-    "Coloured and dark: adjusted p below 0.05. Where there is no room for numbers, colour is the difference where the "
-    "adjusted p is below 0.05, and a dot above the diagonal marks the same pairs. Columns are numbered as rows."
+    "Every pair of experiments, compared on the matched pairs that both answered. Below the diagonal: accuracy of the "
+    "row minus that of the column, in points. Above it: McNemar's mid-p by premise, adjusted (Holm) over all pairs. "
+    "Coloured cells and dark numbers: adjusted p below 0.05. Where there is no room for numbers, colour shows the "
+    "difference and a dot above the diagonal marks an adjusted p below 0.05. Columns have the numbers of the rows."
 )
 CHANCE_STYLES = ("--", ":", "-.")
 ROW = 0.62  # inches a rung

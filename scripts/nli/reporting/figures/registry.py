@@ -341,13 +341,13 @@ def _whisker(axes: Axes, x: float, value: float | None, bounds: Sequence[float] 
     axes.plot(x, 100 * value, "o", color=colour, mfc="white" if hollow else colour, ms=5, zorder=3)
 
 
-MATRICES = "Rows are the right labels, columns the answers; each cell holds its share of the row and its count."
+MATRICES = "Rows are the right labels, columns the answers. Each cell shows its share of the row and its count."
 FIGURES: dict[str, Plot] = {
     "accuracy": Plot(
         accuracy,
         "Accuracy of every experiment on the matched split, with 95% intervals clustered by premise. An answer that "
-        "names no label counts as wrong; hollow circles leave such answers out. Ticks are chance, the best constant "
-        "answer. Diamonds are the original's figures, which belong to the full-size models.",
+        "names no label counts as wrong; hollow circles leave such answers out. Ticks mark chance, the best constant "
+        "answer. Diamonds are the accuracies that the original reported for its full-size models.",
     ),
     "pairs": Plot(
         ladders.pairs,
@@ -355,18 +355,18 @@ FIGURES: dict[str, Plot] = {
     ),
     "answers": Plot(
         answers,
-        "What each experiment answers, as shares of all its answers; the first bar is the right answers. "
-        "An experiment that gives one label to everything shows one colour.",
+        "The labels that each experiment answers with, as shares of all its answers. The first bar shows the right "
+        "answers. An experiment that always gives the same label has a single colour.",
     ),
     "labels": Plot(labels, "Label balance of each split."),
     "learning-roberta": Plot(
         learning_roberta,
-        "Learning curves of the RoBERTa experiments. The training loss is a running mean of nine values.",
+        "Learning curves of the RoBERTa experiments. The training loss is a running mean over nine logged values.",
     ),
     "learning-qlora": Plot(
         learning_qlora,
-        "Training loss of the QLoRA experiments and linear heads. Levels compare only where the loss is on "
-        "the same tokens.",
+        "Training loss of the QLoRA experiments and linear heads. Levels compare only between experiments whose loss "
+        "is on the same tokens.",
     ),
     "confusion-roberta": Plot(confusion("roberta"), f"RoBERTa on the matched split. {MATRICES}"),
     "confusion-icl": Plot(confusion("icl"), f"The prompts on the matched split. {MATRICES}"),
@@ -374,8 +374,8 @@ FIGURES: dict[str, Plot] = {
     "confusion-linear-head": Plot(confusion("linear_head"), f"The linear heads on the matched split. {MATRICES}"),
     "prompts": Plot(
         prompts,
-        "The prompts under both ways of counting, with 95% intervals (above), and the share of answers in "
-        "which a label could be read (below).",
+        "Top: accuracy of the prompts by both ways of counting, with 95% intervals. Bottom: the share of answers in "
+        "which a label could be read.",
     ),
 }
 

@@ -23,7 +23,7 @@ def described_splits(results: Results) -> Mapping[str, Mapping[str, Any]]:
 
 
 def counts(results: Results) -> str:
-    """Pairs of each split beside the report's, their premises, and the rows that were left out."""
+    """Pairs of each split next to the original's, their premises, and the rows that were left out."""
     data = results.reported["data"]
     reported = {
         "train": data["train_examples"]["derived"],
@@ -65,7 +65,7 @@ def premises(results: Results) -> str:
         return NO_DATA
     means = [f"{decimal(each['n'] / each['premises'], 1)} in {name}" for name, each in splits.items()]
     return (
-        "Pairs share premises, and pairs that share one are not independent of each other. "
+        "Many pairs share a premise, and such pairs are not independent of each other. "
         f"The mean number of pairs per premise is {', '.join(means)}."
     )
 
@@ -97,7 +97,7 @@ def labels(results: Results) -> str:
     columns = {"Split": "l"}
     for label in LABELS:
         columns |= {f"{label.capitalize()}{GROUP}n": "r", f"{label.capitalize()}{GROUP}%": "r"}
-    caption = "Label balance. The largest share of a split is what the best constant answer scores on all of it."
+    caption = "Label balance. The largest share in a split is the accuracy of the best constant answer on it."
     return table(columns, [*rows, cells], caption, "tbl-labels")
 
 
@@ -119,7 +119,7 @@ def lengths(results: Results) -> str:
         ]
         for split, described in described_splits(results).items()
     ]
-    caption = "Length in words. It decides how much a limit on tokens cuts off."
+    caption = "Length in words, which decides how much a limit on tokens cuts off."
     return table(columns, rows, caption, "tbl-lengths") if rows else NO_DATA
 
 

@@ -118,7 +118,7 @@ def signed(value: float | None) -> str:
 
 
 def sentence(ladder: Mapping[str, Any], i: int) -> str:
-    """One rung: its accuracy, how it stands beside the rung it is compared with, and its claim's verdict."""
+    """One rung: its accuracy, how it differs from the rung it is compared with, and its claim's verdict."""
     rung = ladder["rungs"][i]
     title, claim = f"**{escape(rung_title(ladder, i))}**", f"*{escape(rung['claim'])}*"
     if not rung["scores"] or rung["scores"]["accuracy"] is None:
@@ -180,7 +180,7 @@ def judgement(verdict: str) -> str:
         "refuted": "The claim is **refuted**.",
         "no evidence": "There is **no evidence** for the claim.",
         "not tested": "The claim is **not tested**.",
-    }.get(verdict, "It stands here for comparison.")
+    }.get(verdict, "It is shown for comparison.")
 
 
 def chance(rung: Rung) -> str:
@@ -278,10 +278,10 @@ def measures(ladder: Mapping[str, Any], label: str) -> str:
     }
     caption = (
         f"{escape(ladder['title'])}: every rung on the {counted(ladder['n'], 'pair')} of the {ladder['split']} split "
-        "that all of them were asked about; n is smaller where only parsed answers count. The difference is from the "
-        f"rung that @{label}-changes names. *p, rows*: McNemar's mid-p as if rows were independent; *premises*: with "
-        "the counts divided by the design effect, as in the intervals; *Holm*: that one adjusted over this ladder, on "
-        "which the claim is judged. Intervals are not adjusted."
+        "that all of them answered; n is smaller where only parsed answers count. @"
+        f"{label}-changes names the rung that the difference is from. *p, rows*: McNemar's mid-p as if rows were "
+        "independent; *premises*: the same with counts divided by the design effect, as in the intervals; *Holm*: the "
+        "latter adjusted over this ladder, by which the claim is judged. Intervals are not adjusted."
     )
     return table(columns, rows, caption, label)
 
@@ -333,11 +333,11 @@ def reasons(ladder: Mapping[str, Any], label: str) -> str:
         "Gradient reaches": "l",
     }
     caption = (
-        f"{escape(ladder['title'])}: what each rung changes in the configuration of the rung it is compared with; how "
-        "many labels it answers, with the most frequent one and its share of the parsed answers; whether it is above "
-        "the best or below the worst constant answer, and above or below the hypothesis-only baseline (McNemar's mid-p "
-        f"by premise, {FAMILY}); and the parts of the model that train, with the number of tensors that got a gradient "
-        "where not all did."
+        f"{escape(ladder['title'])}, for each rung: what it changes in the configuration of the rung it is compared "
+        "with; how many labels it answers with, the most frequent one and its share of the parsed answers; whether it "
+        "is above the best or below the worst constant answer, and above or below the hypothesis-only baseline "
+        f"(McNemar's mid-p by premise, {FAMILY}); and which parts of the model train, with the number of tensors that "
+        "got a gradient if not all did."
     )
     return table(columns, rows, caption, label)
 
@@ -397,6 +397,6 @@ def pairs(results: Results) -> str:
     apart = sum(test["p_holm"] < LEVEL for test in tests)
     return (
         f"Of {counted(len(tests), 'pair')} of experiments, {apart} differ (McNemar's mid-p by premise, Holm over all "
-        f"pairs); for {len(tests) - apart} there is no evidence of a difference. This is an exploration: with so many "
-        "tests only large differences stand out, and no claim of a ladder rests on it."
+        f"pairs); for {len(tests) - apart} there is no evidence of a difference. This comparison is exploratory: with "
+        "so many tests only large differences stand out, and no claim of a ladder rests on it."
     )

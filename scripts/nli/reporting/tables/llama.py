@@ -32,7 +32,7 @@ SCORER_TITLES = {
     "most_frequent_label": "most frequent label",
     "first_word": "first word",
 }
-NO_DRAWS = "*No prompt of this run draws its worked examples several times; with `rungs: all` some do.*"
+NO_DRAWS = "*No prompt of this run draws its worked examples more than once. With `rungs: all` some do.*"
 FIGURES = {  # of history.json's "train" and of reported.yaml alike
     "loss": ("Training loss", lambda value: decimal(value, 4)),
     "seconds": ("Runtime, s", lambda value: decimal(value, 1)),
@@ -67,7 +67,7 @@ def _prompt_card(results: Results, arm: Arm) -> str:
         facts.append(("Example", f"{', '.join(parts)}, answer *{escape(example['answer'])}*"))
     if prompt.get("drawn"):
         times = f" {draws} times" if (draws := arm.spec.get("draws", 1)) > 1 else ""
-        facts.append(("Examples", f"drawn{times} from the training pairs, written above the pair that is asked"))
+        facts.append(("Examples", f"drawn{times} from the training pairs, shown above the pair in question"))
     facts += [
         (name.capitalize(), escape(printed[key]))
         for name, key in (("strength", "strength"), ("weakness", "weakness"), ("note", "note"))
@@ -122,9 +122,9 @@ def icl_summary(results: Results) -> str:
         f"Reported{GROUP}fraction": "r",
     }
     caption = (
-        "The prompts side by side, on the matched split. The original counted parsed answers only; counted "
-        "strictly, an answer that names no label is wrong. The fractions are recovered from the original's "
-        "decimals: those of at most 250 answers that give the printed value."
+        "The prompts on the matched split. The original counted parsed answers only. Counted strictly (*all answers*), "
+        "an answer that names no label is wrong. The fractions are recovered from the original's decimals: they are "
+        "those of at most 250 answers that give the printed value."
     )
     return table(columns, rows, explained(caption, rows), "tbl-icl") if rows else NONE
 
@@ -157,9 +157,9 @@ def icl_draws(results: Results) -> str:
         "p": "r",
     }
     caption = (
-        "Several draws of the worked examples, on the matched split, every answer counted. Each draw shows other "
-        "training pairs and is asked about its own share of the evaluated ones, so that some spread comes from the "
-        "pairs alone: p is that of a chi-squared test that all draws are right equally often, for independent pairs."
+        "Repeated draws of the worked examples, on the matched split, with every answer counted. Each draw shows other "
+        "training pairs and answers its own share of the evaluated pairs, so part of the spread comes from the pairs "
+        "alone. p is from a chi-squared test that all draws are right equally often, as if pairs were independent."
     )
     return table(columns, rows, caption, "tbl-icl-draws") if rows else NO_DRAWS
 
@@ -199,7 +199,7 @@ def qlora_settings(results: Results) -> str:
         "Max. tokens": "r",
         "LoRA r / alpha": "r",
     }
-    caption = "The experiments that train Llama's adapters, with their settings at this scale."
+    caption = "Settings, at this scale, of the experiments that train adapters of Llama."
     return table(columns, rows, caption, "tbl-qlora-settings") if rows else NONE
 
 
@@ -213,7 +213,7 @@ def qlora_texts(results: Results) -> str:
     for (text, asked), names in texts.items():
         parts.append(f"#### {'; '.join(names)} {{.unnumbered .unlisted}}\n\n{code_block(text)}")
         if asked:
-            parts.append(f"\nAsked with another text than its beginning:\n\n{code_block(asked)}")
+            parts.append(f"\nAsked with a different text:\n\n{code_block(asked)}")
     return "\n".join(parts) or NONE
 
 
@@ -230,10 +230,10 @@ def qlora_training(results: Results) -> str:
         if printed:
             shown = (show(printed.get(key)) for key, (_, show) in FIGURES.items())
             rows.append(["", "reported", *shown])
-    columns = {"Experiment": "l", "Figures": "l"} | {title: "r" for title, _ in FIGURES.values()}
+    columns = {"Experiment": "l", "Source": "l"} | {title: "r" for title, _ in FIGURES.values()}
     caption = (
-        "Training figures. Losses compare only between experiments that put the loss on the same tokens: "
-        "the whole text, its padding, the label, or a class."
+        "Loss, time and speed of training. Losses compare only between experiments that put the loss on the same "
+        "tokens: the whole text, its padding, the label, or a class."
     )
     return table(columns, rows, caption, "tbl-qlora-training") if rows else NONE
 
@@ -241,8 +241,8 @@ def qlora_training(results: Results) -> str:
 def qlora_accuracy(results: Results) -> str:
     """Accuracy of every QLoRA experiment under each of its scorers."""
     caption = (
-        "Accuracy of the QLoRA experiments by way of scoring. The figure reported for attempt 1's first label is that "
-        "of a small trial (@sec-original)."
+        "Accuracy of the QLoRA experiments by way of scoring. The accuracy reported for attempt 1's first label comes "
+        "from a small trial (@sec-original)."
     )
     return _scorer_table(results, results.family("qlora"), caption, "tbl-qlora")
 
@@ -259,7 +259,7 @@ def merge(results: Results) -> str:
     keys = dict.fromkeys(key for arm in merged for key in (unmerged(results, arm), arm.key))
     arms = [results.arms[key] for key in keys if key in results.arms]
     caption = (
-        "Before and after the merge. The original merged into the 4-bit weights and prints no figure for the "
+        "Before and after the merge. The original merged into the 4-bit weights and gives no accuracy of the "
         "merged model, only a verdict in words (@sec-original)."
     )
     return _scorer_table(results, arms, caption, "tbl-merge")

@@ -59,8 +59,8 @@ def experiments(results: Results) -> str:
         rows = [row[:3] for row in rows]
         columns.pop("Remark")
     caption = (
-        "The experiments. *Reported*: in the original with figures. *Described*: named there without figures. "
-        "*Repair*: ours, of an experiment that failed there, or a step towards it. *Ours*: not in the original. "
+        "The experiments. *Reported*: in the original, with numbers. *Described*: named there without numbers. "
+        "*Repair*: our repair of an experiment that failed there, or a step towards one. *Ours*: not in the original. "
         "*Baseline*: ours, for comparison."
     )
     return table(columns, rows, caption, "tbl-experiments")
@@ -100,17 +100,17 @@ def all_results(results: Results) -> str:
     }
     caption = (
         "All experiments on the matched split. *All*: an answer that names no label is wrong. *Parsed only*: "
-        "such answers are left out, as the original did for its prompts. *95% interval*: of independent rows, and of "
-        "rows that share premises, whose number is divided by the design effect. *Chance*: the best constant answer on "
-        f"the same pairs. *Above*: better than that (McNemar's mid-p by premise, {FAMILY}); *below*: worse even than "
-        "the worst constant answer; *not separable*: neither."
+        "such answers are left out, as the original did for its prompts. *95% interval, rows*: as if rows were "
+        "independent; *premises*: with the number of rows divided by the design effect, because rows share premises. "
+        f"*Chance*: the best constant answer on the same pairs; *above*: better than it (McNemar's mid-p by premise, "
+        f"{FAMILY}); *below*: worse than even the worst constant answer; *not separable*: neither."
     )
     rows = by_family(results, len(columns), row)
     return table(columns, rows, explained(caption, rows), "tbl-all-results")
 
 
 def comparison(results: Results) -> str:
-    """The original's closing table as it printed it, with our figures next to its own."""
+    """The original's closing table as it printed it, with our numbers next to its own."""
     rows: list[Sequence[str]] = []
     printed_rows = results.reported["comparison_table"]["rows"]
     for key, (title, loss, accuracy, seconds) in zip(COMPARISON, printed_rows, strict=True):
@@ -132,7 +132,7 @@ def comparison(results: Results) -> str:
     columns = {"Approach": "l"}
     for measure in ("Training loss", "Accuracy, %", "Runtime, s"):
         columns |= {f"{measure}{GROUP}ours": "r", f"{measure}{GROUP}reported": "r"}
-    caption = "The original's closing comparison, under its own names, with our figures next to its own."
+    caption = "The original's closing comparison, under its own names, with our numbers next to its own."
     return table(columns, rows, explained(caption, rows), "tbl-comparison")
 
 
@@ -160,8 +160,8 @@ def all_parameters(results: Results) -> str:
         "Trainable, %": "r",
     }
     caption = (
-        "Parameters of every experiment, each counted once. Four-bit weights count as they are packed, two "
-        "to an element, in our counts as in the original's."
+        "Parameters of every experiment, each counted once. Four-bit weights are counted as they are packed, two to an "
+        "element, as in the original's counts."
     )
     return table(columns, by_family(results, len(columns), row), caption, "tbl-all-parameters")
 
@@ -225,10 +225,10 @@ def seeds(results: Results) -> str:
         return [escape(arm.title), str(len(values)), percent(statistics.mean(values)), spread, ends]
 
     columns = {"Experiment": "l", "Seeds": "r", "Mean, %": "r", "SD, points": "r", "Range, %": "r"}
-    caption = "Accuracy over seeds: the spread that training itself brings, matched split."
+    caption = "Accuracy over seeds on the matched split: how much the outcome of training varies."
     said = (
         "Accuracies, with their intervals and tests, are means over the seeds of each experiment. Confusion matrices, "
-        "scores by label and by genre, training curves and costs are those of its first seed."
+        "scores by label and by genre, training curves and costs are from its first seed."
     )
     return f"{said}\n\n{table(columns, by_family(results, len(columns), row), caption, 'tbl-seeds')}"
 
@@ -292,8 +292,8 @@ def costs(results: Results) -> str:
         f"Training{GROUP}sessions": "r",
     }
     caption = (
-        "Cost of each experiment: time, real (unpadded) tokens a second in training, memory, the GPU's energy where it "
-        "can be read, and in how many sessions it was trained (more than one: it was interrupted and resumed)."
+        "Cost of each experiment: time, real (unpadded) tokens per second in training, memory, the GPU's energy where "
+        "it can be read, and the number of training sessions (more than one: training was interrupted and resumed)."
     )
     return table(columns, by_family(results, len(columns), row), caption, "tbl-costs")
 
@@ -309,7 +309,7 @@ def versions(results: Results) -> str:
         return "*No run has finished: no versions to show.*"
     rows = [[escape(name), escape(", ".join(sorted(found[name])))] for name in sorted(found)]
     columns = {"Package": "l", "Version": "l"}
-    return table(columns, rows, "Versions behind the runs.", "tbl-versions")
+    return table(columns, rows, "Versions of the libraries that made the runs.", "tbl-versions")
 
 
 def provenance(results: Results) -> str:

@@ -30,7 +30,7 @@ IN_THE_REPORT = {"reported": "yes", "described": "described only", "repaired": "
 
 
 def status_cells(arm: Arm, columns: int) -> list[str]:
-    """What stands in an experiment's row when it has no figures: its status, then dashes."""
+    """The cells of an experiment that has no results: its status, then dashes."""
     return [f"*{arm.status}*", *[MISSING] * (columns - 1)]
 
 
@@ -97,7 +97,7 @@ def layers(results: Results) -> str:
 
 
 def parameters(results: Results) -> str:
-    """Total, trainable and frozen: counted once; as the original counts; and the original's own figures."""
+    """Total, trainable and frozen: counted once; as the original counts; and the original's own numbers."""
     rows: list[Sequence[str]] = []
     for arm in results.family("roberta"):
         title = escape(arm.title)
@@ -121,9 +121,9 @@ def parameters(results: Results) -> str:
         "Trainable, %": "r",
     }
     caption = (
-        "Parameters. The original's layer table counts a tensor again wherever it is printed again "
+        "Parameters. The original's layer table counts a tensor again wherever it lists it again "
         "(word embeddings under prompt tuning, the head under LoRA), so its totals can exceed the "
-        "true ones; both ways of counting are shown."
+        "true ones. Both ways of counting are shown."
     )
     return table(columns, rows, caption, "tbl-roberta-parameters") if rows else NONE
 
@@ -155,7 +155,7 @@ def _epoch_table(results: Results, arm: Arm) -> str:
             cells += [decimal(mine.get(key)), decimal(value)]
         rows.append([*cells, percent(mine.get("accuracy")), epoch_cell(results.reported, theirs[2])])
     if not ours:
-        note = f"*{arm.status}*: no figures of ours."
+        note = f"*{arm.status}*: we have no numbers."
         if not rows:
             return f"{escape(arm.title)} was {note}\n"
     columns = {"Epoch": "r"}
@@ -169,7 +169,7 @@ def _epoch_table(results: Results, arm: Arm) -> str:
     if not ours:
         caption += f" Our run: {arm.status}."
     if not printed:
-        caption += " The original has no figures for it."
+        caption += " The original has no numbers for it."
     return table(columns, rows, caption, f"tbl-epochs-{name.replace('_', '-')}")
 
 
