@@ -18,7 +18,7 @@ help:
 	@echo "make containers   the container images, which snakemake --use-singularity builds as well"
 	@echo "make bench    how long planning takes, and what the settings of a job save"
 	@echo "make cluster-demo, make cluster-stop  a throw-away SLURM cluster on one Debian machine, to try the profile"
-	@echo "make lint     the linters alone; make format mends what they can"
+	@echo "make lint     the linters alone; make format fixes what it can"
 	@echo "make schema   config.schema.json and docs/configuration.md from scripts/nli/study/"
 	@echo "make lock     the lock files from pyproject.toml"
 	@echo "make clean    delete the demo's results"
