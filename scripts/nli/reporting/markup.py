@@ -30,10 +30,10 @@ def _backtick_runs(text: str) -> list[str]:
 
 
 def percent(fraction: float | str | None, digits: int = 2) -> str:
-    """0.87753 -> "87.75". A text such as "about 0.30" keeps its words: "about 30"."""
+    """0.87753, or the text "0.87753" -> "87.75". A text with words keeps them: "about 0.30" -> "about 30"."""
     if isinstance(fraction, str):
-        word, _, value = fraction.rpartition(" ")
-        return f"{word} {100 * float(value):.0f}".strip()
+        words, _, value = fraction.rpartition(" ")
+        return f"{words} {100 * float(value):.0f}" if words else percent(float(value), digits)
     return MISSING if fraction is None else f"{100 * fraction:.{digits}f}"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nli.reporting.markup import MISSING, escape, listing, percent, table
-from nli.reporting.results import Arm, Results
+from nli.reporting.results import Arm, Results, reported_entry
 
 
 def words(results: Results) -> str:
@@ -37,11 +37,12 @@ def _outcome(arm: Arm) -> str:
 
 def trial(reported: Mapping[str, Any]) -> str:
     """Where the original's accuracies of attempt 1 come from: two from a small trial, one from the full evaluation."""
-    scoring = reported["llama"]["qlora"]["attempt1"]["scoring"]
-    frequent, first = (f"{percent(scoring['trial'][name])}%" for name in ("most_frequent_label", "first_label"))
+    entry = next(entry for entry in reported["experiments"].values() if "trial" in entry)
+    full = entry["accuracy"]["matched"]["most_frequent_label"]
+    frequent, first = (f"{percent(printed)}%" for printed in entry["trial"]["matched"].values())
     return (
         f"For attempt 1 the original gives two accuracies from a small trial, {frequent} by the most frequent label "
-        f"and {first} by the first. Its full evaluation gives {percent(scoring['most_frequent_label'])}% by the most "
+        f"and {first} by the first. Its full evaluation gives {percent(full)}% by the most "
         "frequent label, and nothing by the first."
     )
 
@@ -57,9 +58,7 @@ def pros_and_cons(reported: Mapping[str, Any]) -> str:
 
 def samples_of(reported: Mapping[str, Any], key: str) -> list[str]:
     """The pairs that the original shows before and after an experiment's training, each as Markdown; [] for none."""
-    family, name = key.split("/")
-    entry = reported["llama"]["qlora"].get(name, {}) if family == "qlora" else {}
-    return [_sample(sample) for sample in entry.get("samples", [])]
+    return [_sample(sample) for sample in reported_entry(reported, key).get("samples", [])]
 
 
 def _sample(sample: Mapping[str, Any]) -> str:

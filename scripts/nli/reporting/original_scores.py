@@ -17,10 +17,9 @@ from typing import Any
 
 from nli.measure.paired import LEVEL, mid_p, mid_p_interval
 from nli.reporting.markup import counted, escape, integer, interval, listing, percent, table
-from nli.reporting.results import Arm, Results, reported_accuracy
+from nli.reporting.results import Arm, Results, reported_accuracy, reported_entry
 
 MOST_EXAMPLES = 250  # reported.yaml: the original's samples of Llama's answers held at most some 250 rows
-FEWEST_DIGITS = 4  # behind the point of any accuracy that the original printed in full
 MARKS = {"same as chance": "†", "open": "‡", "differs": ""}
 MEANING = "†: not separable from chance. ‡: separable or not, depending on the unknown number of examples."
 
@@ -68,29 +67,23 @@ def verdict(right: int, n: int, chance: float) -> str:
     return "differs" if mid_p(right, n, chance) < LEVEL else "same as chance"
 
 
-def possible_fractions(
-    reported: Mapping[str, Any], key: str, split: str, printed: float | str
-) -> list[tuple[int, int]]:
+def possible_fractions(reported: Mapping[str, Any], key: str, split: str, printed: str) -> list[tuple[int, int]]:
     """The fractions (right, examples) that a printed accuracy can be, smallest number of examples first."""
-    family, name = key.split("/")
-    if family == "roberta":
+    if fits := reported_entry(reported, key).get("fits"):
+        return sorted((tuple(map(int, fit.split("/"))) for fit in fits), key=lambda fit: fit[1])
+    if "answered" in reported["families"].get(key.split("/")[0], {}):
         n = reported["data"]["splits"][f"validation_{split}"]
         return rounding_to(printed, n, n)
-    if family == "icl":
-        fits = reported["llama"]["icl"]["prompts"][int(name.removeprefix("prompt"))]["fits"]
-        return sorted((tuple(map(int, fit.split("/"))) for fit in fits), key=lambda fit: fit[1])
     return rounding_to(printed, 1, MOST_EXAMPLES)
 
 
-def rounding_to(printed: float | str, fewest: int, most: int) -> list[tuple[int, int]]:
-    """Fractions of `fewest` to `most` examples that give `printed` when rounded to its digits.
+def rounding_to(printed: str, fewest: int, most: int) -> list[tuple[int, int]]:
+    """Fractions of `fewest` to `most` examples that give `printed` ("0.3429", "about 0.30") when rounded to its digits.
 
-    A text such as "about 0.30" is taken by its number. A float has lost its closing zeros: it was printed to four
-    digits at least. Figures to the last digit of a float are compared as floats.
+    Numbers printed to the last digit of a float are compared as floats.
     """
-    text = str(printed).split()[-1]
+    text = printed.split()[-1]
     digits = len(text.partition(".")[2])
-    digits = max(digits, FEWEST_DIGITS) if isinstance(printed, float) else digits
     value, half = Fraction(text), Fraction(1, 2 * 10**digits)
     tolerance = max(half, Fraction(1, 10**12))
     low, high = value - tolerance, value + tolerance
@@ -108,7 +101,7 @@ def reported_cell(reported: Mapping[str, Any], key: str, split: str = "matched",
     return percent(reported_accuracy(reported, key, split, scorer)) + (MARKS[judged.verdict] if judged else "")
 
 
-def epoch_cell(reported: Mapping[str, Any], accuracy: float | None) -> str:
+def epoch_cell(reported: Mapping[str, Any], accuracy: str | None) -> str:
     """RoBERTa's accuracy on the matched split after an epoch, with the mark of one that chance could have given."""
     if accuracy is None:
         return percent(None)

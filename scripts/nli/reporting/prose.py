@@ -10,7 +10,7 @@ from typing import Any
 from nli.base.labels import LABELS
 from nli.measure.paired import LEVEL
 from nli.reporting.markup import counted, decimal, escape, integer, interval, listing, percent, scientific
-from nli.reporting.results import Arm, Results, chance_test, unmerged
+from nli.reporting.results import Arm, Results, chance_test, reported_training, unmerged
 from nli.reporting.tables.ladders import level_of, p_equation, points, signed, stands
 
 LEAST_PARSED = 0.5  # share of a prompt's answers: below it, an accuracy among the parsed ones says too little
@@ -275,7 +275,7 @@ def padding_in_loss(arm: Arm, reported: Mapping[str, Any]) -> str:
     if not closing or arm.spec.get("loss_on") != "padded":
         return ""
     limit = arm.spec["tokenization"]["max_length"]
-    long, short = (reported["llama"]["qlora"][name]["train"]["loss"] for name in ("attempt2", "attempt3"))
+    long, short = (reported_training(reported, key)["loss"] for key in reported["families"]["qlora"]["losses_apart"])
     most, printed = limit / closing["tokens"], long / short
     explains = "could explain all of that" if most >= printed else "cannot explain that alone"
     return (

@@ -61,12 +61,12 @@ class Arm:
 
     @property
     def origin(self) -> str:
-        """ "reported", "described" (in the original, without figures), "repaired", "ours" or "baseline"."""
+        """ "reported", "described" (in the original, without numbers), "repaired", "ours" or "baseline"."""
         return str(self.spec["origin"])
 
     @property
     def scorer(self) -> str:
-        """The scorer whose figures stand for the experiment."""
+        """The scorer whose numbers stand for the experiment."""
         return next(iter(self.spec.get("scorers") or ()), FAMILIES[self.family].scorer)
 
     @property
@@ -246,68 +246,29 @@ def read_answers(folder: Path, arm: Arm) -> Answers:
     return Answers(status, "; ".join(problems), frames, arm.first.run if arm.first else {})
 
 
-# How the original judged written answers: parsed, by the first word, by the most frequent label or by the first one.
-REPORTED_SCORERS = ("classifier", "parsed", "first_word", "most_frequent_label", "first_label")
+def reported_entry(reported: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """What the original printed of an experiment; {} for one that it did not run."""
+    return reported["experiments"].get(key, {})
 
 
 def reported_accuracy(
     reported: Mapping[str, Any], key: str, split: str = "matched", scorer: str | None = None
-) -> float | str | None:
-    """What the original printed for an experiment, split and scorer; None where it printed nothing.
+) -> str | None:
+    """The accuracy that the original printed for an experiment, split and scorer, as printed; None for none.
 
-    A fraction; or the text as printed ("about 0.30") where the original gave no exact figure. Where a scorer has no
-    full figure, that of the original's small trial stands in.
+    Without a scorer the original's own. Where a scorer has no number of the full evaluation, that of the original's
+    small trial ("about 0.30") is taken.
     """
-    family, name = key.split("/")
-    if family == "roberta":
-        entry = reported["roberta"].get(name, {})
-        if "accuracy" in entry:
-            return entry["accuracy"].get(split)
-        epochs = entry.get("epochs")
-        return epochs[-1][2] if epochs and split == "matched" else None
-    if split != "matched":
-        return None
-    llama = reported["llama"]
-    if scorer not in (None, *REPORTED_SCORERS):
-        return None
-    if family == "icl":
-        return llama["icl"]["prompts"].get(_number(name), {}).get("accuracy")
-    if key == "linear_head/first_token":
-        return llama["linear_head"]["accuracy"]
-    entry = llama["qlora"].get(name, {}) if family == "qlora" else {}
-    if "scoring" in entry:
-        scoring = {**entry["scoring"]["trial"], **entry["scoring"]}
-        return scoring.get(scorer or "most_frequent_label")
-    return entry.get("accuracy")
+    entry = reported_entry(reported, key)
+    full, trial = (entry.get(name, {}).get(split, {}) for name in ("accuracy", "trial"))
+    return {**trial, **full}.get(scorer) if scorer else next(iter(full.values()), None)
 
 
 def reported_training(reported: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """The original's closing training figures (loss, seconds, ...) of an experiment; {} for none."""
-    family, name = key.split("/")
-    if family == "roberta" and "train_seconds" in reported["roberta"].get(name, {}):
-        return {"seconds": reported["roberta"][name]["train_seconds"]}
-    if key == "linear_head/first_token":
-        return reported["llama"]["linear_head"]["train"]
-    return reported["llama"]["qlora"].get(name, {}).get("train", {}) if family == "qlora" else {}
+    """The original's closing training numbers (loss, seconds, ...) of an experiment; {} for none."""
+    return reported_entry(reported, key).get("train", {})
 
 
 def reported_parameters(reported: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     """The parameter counts that the original printed (or that follow from its table); {} for none."""
-    family, name = key.split("/")
-    if family == "roberta":
-        return reported["roberta"].get(name, {}).get("parameters", {})
-    if key == "linear_head/first_token":
-        return reported["llama"]["linear_head"]["parameters"]
-    if key in ("qlora/attempt1", "qlora/attempt2", "qlora/attempt3"):
-        return reported["llama"]["qlora"]["parameters"]
-    return {}
-
-
-def reported_prompt(reported: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """The original's entry for "prompt1" .. "prompt5"; {} for a prompt of ours."""
-    return reported["llama"]["icl"]["prompts"].get(_number(name), {})
-
-
-def _number(name: str) -> int | None:
-    digits = name.removeprefix("prompt")
-    return int(digits) if digits.isdigit() else None
+    return reported_entry(reported, key).get("parameters", {})

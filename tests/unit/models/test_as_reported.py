@@ -32,9 +32,9 @@ def test_data_is_the_reports(paper_study, reported):
 
 
 def test_models_are_the_reports(paper_study, reported):
-    assert paper_study.models.encoder.name == reported["roberta"]["model"]
-    assert paper_study.models.decoder.name == reported["llama"]["model"]
-    ours, theirs = paper_study.models.decoder.quantization, reported["llama"]["quantization"]
+    assert paper_study.models.encoder.name == reported["models"]["encoder"]["name"]
+    assert paper_study.models.decoder.name == reported["models"]["decoder"]["name"]
+    ours, theirs = paper_study.models.decoder.quantization, reported["models"]["decoder"]["quantization"]
     assert (ours.load_in_4bit, ours.quant_type) == (theirs["load_in_4bit"], theirs["bnb_4bit_quant_type"])
     assert ours.compute_dtype == theirs["bnb_4bit_compute_dtype"]
     assert ours.double_quant == theirs["bnb_4bit_use_double_quant"]
@@ -42,23 +42,23 @@ def test_models_are_the_reports(paper_study, reported):
 
 @pytest.mark.parametrize("name", ["full", "lora", "prompt_tuning"])
 def test_roberta_trains_as_reported(experiments, reported, name):
-    ours, theirs = experiments[f"roberta/{name}"]["training"], reported["roberta"]["training"]
+    ours, theirs = experiments[f"roberta/{name}"]["training"], reported["families"]["roberta"]["training"]
     assert ours["learning_rate"] == float(theirs["learning_rate"])
     assert ours["batch_size"] == theirs["train_batch_size"]
     assert ours["eval_batch_size"] == theirs["eval_batch_size"]
     assert (ours["epochs"], ours["max_steps"]) == (theirs["epochs"], None)
     assert ours["weight_decay"] == theirs["weight_decay"]
     assert ours["logging_steps"] == theirs["logging_steps"]
-    tokens = {key: reported["roberta"]["tokenization"][key] for key in ("max_length", "padding")}
+    tokens = {key: reported["families"]["roberta"]["tokenization"][key] for key in ("max_length", "padding")}
     assert experiments[f"roberta/{name}"]["tokenization"] == tokens
 
 
 def test_roberta_methods_are_configured_as_reported(experiments, reported):
-    ours, theirs = experiments["roberta/lora"]["lora"], reported["roberta"]["lora"]["config"]
+    ours, theirs = experiments["roberta/lora"]["lora"], reported["experiments"]["roberta/lora"]["config"]
     assert (ours["r"], ours["alpha"], ours["dropout"]) == (theirs["r"], theirs["lora_alpha"], theirs["lora_dropout"])
     assert ours["target_modules"] is None  # PEFT's default
     prompt = experiments["roberta/prompt_tuning"]
-    printed = reported["roberta"]["prompt_tuning"]["config"]
+    printed = reported["experiments"]["roberta/prompt_tuning"]["config"]
     assert prompt["prompt"]["num_virtual_tokens"] == printed["num_virtual_tokens"]
     assert prompt["trainable"] == "word_embeddings"
 
@@ -66,24 +66,21 @@ def test_roberta_methods_are_configured_as_reported(experiments, reported):
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
 def test_prompts_are_the_reports_to_the_letter(paper_study, reported, number):
     ours = paper_study.prompts[f"prompt{number}"]
-    theirs = reported["llama"]["icl"]["prompts"][number]
+    theirs = reported["experiments"][f"icl/prompt{number}"]
     assert ours.text == theirs["text"]
     assert ours.shots == theirs["shots"]
-    # YAML 1.1 reads Yes and No as true and false
-    words = {True: "Yes", False: "No"}
-    second = {
-        words.get(word, word): label for word, label in reported["llama"]["icl"]["answers"]["second_approach"].items()
-    }
-    first = {word: word.lower() for word in reported["llama"]["icl"]["answers"]["first_approach"]}
-    assert ours.answers == (first if theirs["approach"] == "labels" else second)
+    answers = reported["families"]["icl"]["answers"]
+    labels = {word: word.lower() for word in answers["labels"]}
+    assert ours.answers == (labels if theirs["approach"] == "labels" else answers["yes_no_maybe"])
     assert (ours.example.model_dump() if ours.example else None) == theirs.get("example")
 
 
 def test_prompts_are_answered_as_reported(experiments, reported):
     for number in range(1, 6):
         generation = experiments[f"icl/prompt{number}"]["generation"]
-        assert generation["temperature"] == reported["llama"]["icl"]["generation"]["temperature"]
-        assert str(generation["max_new_tokens"]) in reported["llama"]["icl"]["generation"]["max_new_tokens"].split("-")
+        printed = reported["families"]["icl"]["generation"]
+        assert generation["temperature"] == printed["temperature"]
+        assert str(generation["max_new_tokens"]) in printed["max_new_tokens"].split("-")
 
 
 def test_filled_prompt_is_the_text_that_the_report_describes(paper_study):
@@ -93,13 +90,13 @@ def test_filled_prompt_is_the_text_that_the_report_describes(paper_study):
 
 @pytest.mark.parametrize("name", ATTEMPTS)
 def test_qlora_adapters_are_the_reports(experiments, reported, name):
-    ours, theirs = experiments[f"qlora/{name}"]["lora"], reported["llama"]["qlora"]["lora"]
+    ours, theirs = experiments[f"qlora/{name}"]["lora"], reported["families"]["qlora"]["lora"]
     printed = {"r": theirs["r"], "alpha": theirs["lora_alpha"], "dropout": theirs["lora_dropout"]}
     assert ours == {**printed, "bias": theirs["bias"], "target_modules": theirs["target_modules"]}
 
 
 def test_attempt_1_is_the_reports(experiments, reported):
-    ours, theirs = experiments["qlora/attempt1"], reported["llama"]["qlora"]["attempt1"]
+    ours, theirs = experiments["qlora/attempt1"], reported["experiments"]["qlora/attempt1"]
     assert ours["text"] == theirs["train_text"]
     rows = pd.DataFrame([{"premise": "A.", "hypothesis": "B."}])
     expected = theirs["eval_text"].replace("{premise}", "A.").replace("{hypothesis}", "B.")
@@ -121,7 +118,7 @@ def test_attempt_1_is_the_reports(experiments, reported):
 
 def test_attempts_2_and_3_change_what_the_report_changed(experiments, reported):
     second, third = (experiments[f"qlora/attempt{n}"] for n in (2, 3))
-    printed = reported["llama"]["qlora"]["attempt2"]
+    printed = reported["experiments"]["qlora/attempt2"]
     changes = printed["changes"]
     assert second["text"] == third["text"] == printed["text"]
     assert second["evaluation_text"] == third["evaluation_text"] == printed["eval_text"]
@@ -131,7 +128,7 @@ def test_attempts_2_and_3_change_what_the_report_changed(experiments, reported):
     assert second["training"]["gradient_accumulation"] == changes["gradient_accumulation"]
     assert second["training"]["max_steps"] == changes["max_steps"]["derived"]
     assert second["tokenization"]["max_length"] == changes["max_length"]
-    changes = reported["llama"]["qlora"]["attempt3"]["changes"]
+    changes = reported["experiments"]["qlora/attempt3"]["changes"]
     assert third["tokenization"]["max_length"] == changes["max_length"]
     assert third["training"]["max_steps"] == changes["max_steps"]["derived"]
     effective = third["training"]["batch_size"] * third["training"]["gradient_accumulation"]
@@ -143,7 +140,7 @@ def test_attempts_2_and_3_change_what_the_report_changed(experiments, reported):
 
 @pytest.mark.parametrize("name", ["attempt2", "attempt3", "attempt2_merged"])
 def test_attempts_2_and_3_and_the_merge_leave_the_sampling_to_the_model(experiments, reported, name):
-    printed = reported["llama"]["qlora"]["attempt2"]["generation"]["max_new_tokens"]
+    printed = reported["experiments"]["qlora/attempt2"]["generation"]["max_new_tokens"]
     open_to_the_model = {"temperature": None, "top_k": None, "top_p": None}
     assert experiments[f"qlora/{name}"]["generation"] == {**open_to_the_model, "max_new_tokens": printed}
 
@@ -154,13 +151,14 @@ def test_steps_average_their_micro_batches_as_in_june_2024(experiments, name):
 
 
 def test_decoder_answers_as_it_was_prepared_for_training(experiments, reported):
-    assert reported["llama"]["preparation"] == "prepare_model_for_kbit_training"
+    assert reported["models"]["decoder"]["preparation"] == "prepare_model_for_kbit_training"
     answering = [spec for key, spec in experiments.items() if key.startswith(("icl/", "qlora/"))]
     assert all(spec["prepared"] for spec in answering)
 
 
 def test_linear_head_is_the_reports(experiments, reported):
-    ours, printed = experiments["linear_head/first_token"], reported["llama"]["linear_head"]["training"]
+    key = "linear_head/first_token"
+    ours, printed = experiments[key], reported["experiments"][key]["training"]
     assert ours["position"] == "first"
     assert ours["head_dropout"] == 0.1
     for key in ("batch_size", "gradient_accumulation", "max_steps"):

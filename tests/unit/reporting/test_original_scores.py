@@ -24,13 +24,13 @@ def reported():
 
 def test_fractions_are_those_that_round_to_what_was_printed():
     # 12/35 = 0.342857, 24/70, 36/105: multiples; 37/108 = 0.34259 and 35/102 = 0.34314 round to something else.
-    assert rounding_to(0.3429, 1, 110) == [(12, 35), (24, 70), (36, 105)]
-    assert rounding_to(0.5125, 1, 160) == [(41, 80), (82, 160)]
+    assert rounding_to("0.3429", 1, 110) == [(12, 35), (24, 70), (36, 105)]
+    assert rounding_to("0.5125", 1, 160) == [(41, 80), (82, 160)]
     assert rounding_to("about 0.30", 1, 10) == [(3, 10)]
-    assert rounding_to(0.8775343861436576, 9815, 9815) == [(8613, 9815)]
-    assert rounding_to(0.354457, 9815, 9815) == [(3479, 9815)]
-    assert rounding_to(0.35, 9815, 9815) == [(3435, 9815)]  # 0.349975 rounds to 0.35
-    assert rounding_to(0.3500, 3, 3) == []
+    assert rounding_to("0.8775343861436576", 9815, 9815) == [(8613, 9815)]
+    assert rounding_to("0.354457", 9815, 9815) == [(3479, 9815)]
+    assert rounding_to("0.3500", 9815, 9815) == [(3435, 9815)]  # 0.349975 rounds to 0.3500
+    assert rounding_to("0.3500", 3, 3) == []
     assert rounding_to("about 0.30", 200, 200) == [(59, 200), (60, 200), (61, 200)]  # 0.295 to 0.305
 
 
@@ -109,7 +109,7 @@ def test_marks_stand_beside_the_printed_values_and_are_explained(reported):
     assert reported_cell(reported, "roberta/prompt_tuning") == "35.45†"
     assert reported_cell(reported, "icl/prompt1") == "47.17‡"
     assert reported_cell(reported, "qlora/attempt1", scorer="first_label") == "about 30†"
-    assert epoch_cell(reported, 0.354457) == "35.45†"
-    assert epoch_cell(reported, 0.840652) == "84.07"
+    assert epoch_cell(reported, "0.354457") == "35.45†"
+    assert epoch_cell(reported, "0.840652") == "84.07"
     assert "not separable from chance" in explained("C.", [["35.45†"]])
     assert explained("C.", [["87.75"]]) == "C."

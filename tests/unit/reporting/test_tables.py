@@ -17,7 +17,7 @@ from nli.reporting.results import (
     Run,
     load_results,
     reported_accuracy,
-    reported_prompt,
+    reported_entry,
     reported_training,
     unmerged,
 )
@@ -122,13 +122,13 @@ def test_without_a_study_there_is_nothing_to_report(tmp_path):
 
 def test_reported_values_are_those_of_the_earlier_report(results):
     reported = results.reported
-    assert reported_accuracy(reported, "roberta/full", "mismatched") == 0.8746948738812043
-    assert reported_accuracy(reported, "roberta/prompt_tuning") == 0.354457
+    assert reported_accuracy(reported, "roberta/full", "mismatched") == "0.8746948738812043"
+    assert reported_accuracy(reported, "roberta/prompt_tuning") == "0.354457"
     assert reported_accuracy(reported, "roberta/prompt_tuning", "mismatched") is None
-    assert reported_accuracy(reported, "icl/prompt5") == 0.5591836734693878
+    assert reported_accuracy(reported, "icl/prompt5") == "0.5591836734693878"
     assert reported_accuracy(reported, "qlora/attempt1", scorer="first_label") == "about 0.30"
     assert reported_accuracy(reported, "qlora/attempt1_label_loss") is None
-    assert reported_accuracy(reported, "linear_head/first_token") == 0.3429
+    assert reported_accuracy(reported, "linear_head/first_token") == "0.3429"
     assert reported_training(reported, "qlora/attempt1")["total_flops"] == 9.2619946328064e16
 
 
@@ -160,7 +160,7 @@ VERDICTS = {
 
 @pytest.mark.parametrize("name", VERDICTS)
 def test_every_text_on_a_prompt_is_read_whole_and_shown(results, name):
-    entry = reported_prompt(results.reported, name)
+    entry = reported_entry(results.reported, f"icl/{name}")
     assert tuple(entry.get(key, "") for key in ("strength", "weakness", "note")) == VERDICTS[name]
     assert set(entry) <= {*["approach", "shots", "accuracy", "fits", "text", "example", "strength", "weakness", "note"]}
     shown = llama.prompts(results)
@@ -382,7 +382,7 @@ def test_the_originals_samples_stand_without_ours(results):
 
 def test_both_attempts_are_shown_the_pair_that_the_original_shows(results):
     for name in ("attempt1", "attempt2"):
-        pair = results.reported["llama"]["qlora"][name]["samples"][0]["pair"]
+        pair = results.reported["experiments"][f"qlora/{name}"]["samples"][0]["pair"]
         assert results.arms[f"qlora/{name}"].spec["sample"] == {**pair, "label": "neutral"}
         assert pair["premise"].startswith("Conceptually cream skimming")
 

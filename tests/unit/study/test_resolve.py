@@ -25,18 +25,18 @@ def resolve(config, overrides=None):
 def test_paper_scale_states_the_reported_hyperparameters(config, root):
     reported = yaml.safe_load((root / "report/reported.yaml").read_text())
     study = resolve(config, {"scale": "paper"})
-    theirs = reported["roberta"]["training"]
+    theirs = reported["families"]["roberta"]["training"]
     ours = study.experiments["roberta/full"].training
     assert ours.learning_rate == theirs["learning_rate"]
     assert (ours.batch_size, ours.eval_batch_size) == (theirs["train_batch_size"], theirs["eval_batch_size"])
     assert (ours.epochs, ours.weight_decay) == (theirs["epochs"], theirs["weight_decay"])
-    attempt = reported["llama"]["qlora"]["attempt1"]
+    attempt = reported["experiments"]["qlora/attempt1"]
     ours = study.experiments["qlora/attempt1"]
     assert ours.text == attempt["train_text"]
     assert ours.training.max_steps == attempt["training"]["max_steps"]
     assert ours.training.max_grad_norm == attempt["training"]["max_grad_norm"]
     assert ours.training.optimizer == attempt["training"]["optimizer"]
-    lora = reported["llama"]["qlora"]["lora"]
+    lora = reported["families"]["qlora"]["lora"]
     assert (ours.lora.r, ours.lora.alpha, ours.lora.dropout) == (
         lora["r"],
         lora["lora_alpha"],
@@ -47,7 +47,7 @@ def test_paper_scale_states_the_reported_hyperparameters(config, root):
 
 @pytest.mark.parametrize("number", range(1, 6))
 def test_prompts_are_the_reported_ones_to_the_letter(config, root, number):
-    reported = yaml.safe_load((root / "report/reported.yaml").read_text())["llama"]["icl"]["prompts"][number]
+    reported = yaml.safe_load((root / "report/reported.yaml").read_text())["experiments"][f"icl/prompt{number}"]
     prompt = resolve(config, {"scale": "paper"}).prompts[f"prompt{number}"]
     assert prompt.text == reported["text"]
     assert prompt.shots == reported["shots"]

@@ -85,8 +85,8 @@ def accuracy(results: Results) -> Drawn:
 
 def _accuracy_row(axes: Axes, results: Results, arm: Arm, row: float) -> None:
     printed = reported_accuracy(results.reported, arm.key)
-    if isinstance(printed, float):
-        axes.plot(100 * printed, row, "D", color=MUTED, mfc="white", ms=4.5, zorder=2)
+    if printed is not None:
+        axes.plot(100 * float(printed), row, "D", color=MUTED, mfc="white", ms=4.5, zorder=2)
     scores = arm.scores()
     if scores is None:
         axes.text(1, row, arm.status, va="center", style="italic", color=MUTED)
@@ -302,7 +302,7 @@ def prompts(results: Results) -> Drawn:
     for i, arm in enumerate(arms):
         printed = reported_accuracy(results.reported, arm.key)
         if printed is not None:
-            top.plot(i + 0.22, 100 * printed, "D", color=MUTED, mfc="white", ms=5)
+            top.plot(i + 0.22, 100 * float(printed), "D", color=MUTED, mfc="white", ms=5)
         scores = arm.scores()
         if scores is None:
             top.text(i, 3, arm.status, ha="center", style="italic", color=MUTED)

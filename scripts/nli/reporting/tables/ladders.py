@@ -161,14 +161,14 @@ def difference(step: Mapping[str, Any]) -> str:
 
 
 def seeds_of_step(ladder: Mapping[str, Any], i: int) -> str:
-    """The seeds of a step, where one of its rungs shows figures of others too."""
+    """The seeds of a step, where one of its rungs shows numbers of others too."""
     if same_seeds(ladder, i):
         return ""
     return f" under the seeds of both, {listing(list(ladder['rungs'][i]['step']['seeds']['values']))}"
 
 
 def same_seeds(ladder: Mapping[str, Any], i: int) -> bool:
-    """Whether both rungs of a step show their figures of the seeds that were compared."""
+    """Whether both rungs of a step show their numbers of the seeds that were compared."""
     step = ladder["rungs"][i]["step"]
     compared = step["seeds"]["values"].keys()
     return all(ladder["rungs"][place]["seeds"]["values"].keys() == compared for place in (step["from"], i))

@@ -19,7 +19,7 @@ from nli.reporting.markup import (
 )
 from nli.reporting.original import samples_of
 from nli.reporting.original_scores import explained, reported_cell
-from nli.reporting.results import Arm, Results, reported_prompt, reported_training, unmerged
+from nli.reporting.results import Arm, Results, reported_entry, reported_training, unmerged
 from nli.reporting.tables.ladders import p_value
 from nli.reporting.tables.roberta import NONE, status_cells
 
@@ -56,7 +56,7 @@ def prompts(results: Results) -> str:
 
 def _prompt_card(results: Results, arm: Arm) -> str:
     prompt = results.study["prompts"][arm.spec["prompt"]]
-    printed = reported_prompt(results.reported, arm.key.split("/")[1])
+    printed = reported_entry(results.reported, arm.key)
     example = prompt.get("example")
     answers = listing([f"*{escape(a)}* ({label})" for a, label in prompt["answers"].items()])
     facts = [("Text", _whose_text(prompt, printed))]
@@ -91,7 +91,7 @@ def icl_summary(results: Results) -> str:
     """The summary of the prompts: both ways of counting, and the original's accuracy with its fraction."""
     rows: list[Sequence[str]] = []
     for arm in results.family("icl"):
-        printed = reported_prompt(results.reported, arm.key.split("/")[1])
+        printed = reported_entry(results.reported, arm.key)
         theirs = [reported_cell(results.reported, arm.key), _fraction(printed)]
         shots = str(results.study["prompts"][arm.spec["prompt"]]["shots"])
         scores = arm.scores()
@@ -218,7 +218,7 @@ def qlora_texts(results: Results) -> str:
 
 
 def qlora_training(results: Results) -> str:
-    """The trainer's closing figures, ours above the original's."""
+    """The trainer's closing numbers, ours above the original's."""
     rows: list[Sequence[str]] = []
     for arm in [*results.family("qlora"), *results.family("linear_head")]:
         if arm.spec.get("adapter"):

@@ -28,7 +28,6 @@ ORIGINS = {
     "baseline": "baseline (ours)",
 }
 # The rows of the printed comparison, in its order, and the experiments that repeat them.
-COMPARISON = ("qlora/attempt1", "qlora/attempt2", "qlora/attempt3", "linear_head/first_token")
 
 
 def by_family(results: Results, width: int, row: Callable[[Arm], Sequence[str]]) -> list[Sequence[str]]:
@@ -112,8 +111,8 @@ def all_results(results: Results) -> str:
 def comparison(results: Results) -> str:
     """The original's closing table as it printed it, with our numbers next to its own."""
     rows: list[Sequence[str]] = []
-    printed_rows = results.reported["comparison_table"]["rows"]
-    for key, (title, loss, accuracy, seconds) in zip(COMPARISON, printed_rows, strict=True):
+    for entry in results.reported["comparison_table"]:
+        key, theirs = entry["experiment"], entry["printed"]
         arm = results.arms.get(key)
         ours = [f"*{arm.status if arm else 'not run'}*", MISSING, MISSING]
         if arm and arm.first:
@@ -126,9 +125,9 @@ def comparison(results: Results) -> str:
             ]
         judged = judge(results.reported, key)
         mark = MARKS[judged.verdict] if judged else ""
-        printed = [decimal(loss, 4), decimal(accuracy, 2) + mark, integer(seconds)]
+        printed = [decimal(theirs["loss"], 4), decimal(theirs["accuracy"], 2) + mark, integer(theirs["seconds"])]
         pairs = [cell for pair in zip(ours, printed, strict=True) for cell in pair]
-        rows.append([escape(title), *pairs])
+        rows.append([escape(entry["approach"]), *pairs])
     columns = {"Approach": "l"}
     for measure in ("Training loss", "Accuracy, %", "Runtime, s"):
         columns |= {f"{measure}{GROUP}ours": "r", f"{measure}{GROUP}reported": "r"}

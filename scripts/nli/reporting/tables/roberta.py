@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from nli.reporting.markup import GROUP, MISSING, decimal, escape, integer, interval, percent, table, yes_no
 from nli.reporting.original_scores import epoch_cell, explained, reported_cell
-from nli.reporting.results import Arm, Results, reported_parameters, reported_training
+from nli.reporting.results import Arm, Results, reported_entry, reported_parameters, reported_training
 
 LAYER_TITLES = {
     "word_embeddings": "Word embeddings",
@@ -71,8 +71,9 @@ def settings(results: Results) -> str:
 
 def layers(results: Results) -> str:
     """The printed layer table: parameters of each layer next to the original's."""
-    arm = results.arms.get("roberta/full")
-    reported = results.reported["roberta"]["full"]["architecture"]
+    key = next(key for key, entry in results.reported["experiments"].items() if "architecture" in entry)
+    arm = results.arms.get(key)
+    reported = reported_entry(results.reported, key)["architecture"]
     run = arm.first if arm else None
     ours = {row["name"]: row["parameters"] for row in run.run["parameters"]["layers"]} if run else {}
     names = [*reported, *(name for name in ours if name not in reported)]
@@ -143,8 +144,7 @@ def epochs(results: Results) -> str:
 
 
 def _epoch_table(results: Results, arm: Arm) -> str:
-    name = arm.key.split("/")[1]
-    printed = results.reported["roberta"].get(name, {}).get("epochs", [])
+    printed = reported_entry(results.reported, arm.key).get("epochs", [])
     ours = arm.first.history.get("epochs", []) if arm.first else []
     rows = []
     for i in range(max(len(ours), len(printed))):
@@ -152,7 +152,7 @@ def _epoch_table(results: Results, arm: Arm) -> str:
         theirs = printed[i] if i < len(printed) else (None, None, None)
         cells = [f"{mine.get('epoch', i + 1):g}"]
         for key, value in zip(("training_loss", "validation_loss"), theirs[:2], strict=True):
-            cells += [decimal(mine.get(key)), decimal(value)]
+            cells += [decimal(mine.get(key)), MISSING if value is None else decimal(float(value))]
         rows.append([*cells, percent(mine.get("accuracy")), epoch_cell(results.reported, theirs[2])])
     if not ours:
         note = f"*{arm.status}*: we have no numbers."
@@ -170,7 +170,7 @@ def _epoch_table(results: Results, arm: Arm) -> str:
         caption += f" Our run: {arm.status}."
     if not printed:
         caption += " The original has no numbers for it."
-    return table(columns, rows, caption, f"tbl-epochs-{name.replace('_', '-')}")
+    return table(columns, rows, caption, f"tbl-epochs-{arm.key.split('/')[1].replace('_', '-')}")
 
 
 def accuracy(results: Results) -> str:
