@@ -1,7 +1,7 @@
 """What the report reads: every experiment of the study with its files, whether it ran or not.
 
-An experiment without files is "not run". One whose run directory lacks a file or has one that cannot be read is "failed",
-with the reason. Neither stops the report.
+An experiment without files is "not run". One whose run directory lacks a file, or has one that cannot be read, is
+"failed", with the reason. Neither stops the report.
 """
 
 import argparse
