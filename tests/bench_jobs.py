@@ -34,7 +34,7 @@ def prepare(results: Path) -> tuple[Path, list[str]]:
     settings = [f"results={results}", f"families={{qlora: {{training: {{max_steps: {STEPS}}}}}}}"]
     options = ["--cores", "1", "--quiet", "all", "--nolock", "--configfile", str(SMOKE), "--config", *settings]
     cpu_seconds([sys.executable, "-m", "snakemake", *targets, *options])
-    script = [sys.executable, "scripts/finetune_llama.py", "--seed", "42", "--threads", "1"]
+    script = [sys.executable, "scripts/finetune_qlora.py", "--seed", "42", "--threads", "1"]
     inputs = ["--spec", targets[0], "--model", targets[1], "--train", targets[2]]
     return study, [*script, *inputs]
 
