@@ -1,7 +1,7 @@
 # In-context learning: the 4-bit decoder under the report's five prompts.
 
 
-rule prompt_llama:
+rule predict_icl:
     input:
         spec="<study>/specs/icl/{name}/predict.json",
         model=model_folder("decoder"),
@@ -12,9 +12,9 @@ rule prompt_llama:
         predictions="<study>/icl/{name}/seed{seed}/predictions.parquet",
         run="<study>/icl/{name}/seed{seed}/run.json",
     log:
-        "<study>/logs/prompt_llama/{name}.seed{seed}.log",
+        "<study>/logs/predict_icl/{name}.seed{seed}.log",
     benchmark:
-        "<study>/benchmarks/prompt_llama/{name}.seed{seed}.tsv"
+        "<study>/benchmarks/predict_icl/{name}.seed{seed}.tsv"
     container:
         STUDY_IMAGE
     threads: JOB_THREADS
@@ -28,6 +28,6 @@ rule prompt_llama:
     message:
         gpu_job("prompt the decoder with icl/{wildcards.name}, seed {wildcards.seed}")
     shell:
-        "python scripts/prompt_llama.py --spec {input.spec} --model {input.model} {params.examples} {params.splits}"
+        "python scripts/predict_icl.py --spec {input.spec} --model {input.model} {params.examples} {params.splits}"
         " --seed {wildcards.seed} --threads {threads}"
         " --predictions {output.predictions} --run {output.run} > {log} 2>&1"

@@ -1,7 +1,7 @@
 # QLoRA: the three attempts, the answers of their adapters, and the merge into the 4-bit weights.
 
 
-rule finetune_llama:
+rule finetune_qlora:
     input:
         spec="<study>/specs/qlora/{name}/train.json",
         model=model_folder("decoder"),
@@ -13,9 +13,9 @@ rule finetune_llama:
         record="<study>/qlora/{name}/seed{seed}/training.json",
         samples="<study>/qlora/{name}/seed{seed}/samples.json",
     log:
-        "<study>/logs/finetune_llama/{name}.seed{seed}.log",
+        "<study>/logs/finetune_qlora/{name}.seed{seed}.log",
     benchmark:
-        "<study>/benchmarks/finetune_llama/{name}.seed{seed}.tsv"
+        "<study>/benchmarks/finetune_qlora/{name}.seed{seed}.tsv"
     container:
         STUDY_IMAGE
     threads: JOB_THREADS
@@ -28,7 +28,7 @@ rule finetune_llama:
     message:
         gpu_job("fine-tune qlora/{wildcards.name}, seed {wildcards.seed}")
     shell:
-        "python scripts/finetune_llama.py --spec {input.spec} --model {input.model}"
+        "python scripts/finetune_qlora.py --spec {input.spec} --model {input.model}"
         " --train {input.train} --checkpoints {params.checkpoints}"
         " --seed {wildcards.seed} --threads {threads} --output-dir {output.adapter}"
         " --history {output.history} --record {output.record} --samples {output.samples} > {log} 2>&1"
@@ -65,7 +65,7 @@ rule merge_adapter:
         " --output-dir {output.merged} --error {output.error} > {log} 2>&1"
 
 
-rule answer_llama:
+rule predict_qlora:
     input:
         spec="<study>/specs/qlora/{name}/predict.json",
         model=answering_model,
@@ -78,9 +78,9 @@ rule answer_llama:
         predictions="<study>/qlora/{name}/seed{seed}/predictions.parquet",
         run="<study>/qlora/{name}/seed{seed}/run.json",
     log:
-        "<study>/logs/answer_llama/{name}.seed{seed}.log",
+        "<study>/logs/predict_qlora/{name}.seed{seed}.log",
     benchmark:
-        "<study>/benchmarks/answer_llama/{name}.seed{seed}.tsv"
+        "<study>/benchmarks/predict_qlora/{name}.seed{seed}.tsv"
     container:
         STUDY_IMAGE
     threads: JOB_THREADS
@@ -94,6 +94,6 @@ rule answer_llama:
     message:
         gpu_job("answer with qlora/{wildcards.name}, seed {wildcards.seed}")
     shell:
-        "python scripts/answer_llama.py --spec {input.spec} --model {input.model} {params.adapter}"
+        "python scripts/predict_qlora.py --spec {input.spec} --model {input.model} {params.adapter}"
         " --record {input.record} {params.splits} --seed {wildcards.seed} --threads {threads}"
         " --predictions {output.predictions} --run {output.run} > {log} 2>&1"

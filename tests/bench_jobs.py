@@ -1,4 +1,4 @@
-"""Print what the settings of nli/runtime.py save of a job's CPU time, as ratios of runs that alternate.
+"""Print what plain instead of compiled kernels save of a QLoRA training's CPU time, as a ratio of alternating runs.
 
 python tests/bench_jobs.py [REPETITIONS]
 """
@@ -13,10 +13,6 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 SMOKE = ROOT / "tests/workflow/smoke.yaml"
 STEPS = 60
-STARTS = {
-    "collecting": "import torch; from transformers import set_seed",
-    "not collecting": "from nli import runtime",
-}
 
 
 def cpu_seconds(command: list[str], **environment: str) -> float:
@@ -38,7 +34,7 @@ def prepare(results: Path) -> tuple[Path, list[str]]:
     settings = [f"results={results}", f"families={{qlora: {{training: {{max_steps: {STEPS}}}}}}}"]
     options = ["--cores", "1", "--quiet", "all", "--nolock", "--configfile", str(SMOKE), "--config", *settings]
     cpu_seconds([sys.executable, "-m", "snakemake", *targets, *options])
-    script = [sys.executable, "scripts/finetune_llama.py", "--seed", "42", "--threads", "1"]
+    script = [sys.executable, "scripts/finetune_qlora.py", "--seed", "42", "--threads", "1"]
     inputs = ["--spec", targets[0], "--model", targets[1], "--train", targets[2]]
     return study, [*script, *inputs]
 
@@ -54,13 +50,6 @@ def train(study: Path, command: list[str], name: str, dynamo_disabled: str) -> t
 
 def main() -> None:
     repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-    starts = {name: [] for name in STARTS}
-    for _ in range(repetitions):
-        for name, code in STARTS.items():
-            starts[name].append(cpu_seconds([sys.executable, "-c", code]))
-    ratio = min(starts["not collecting"]) / min(starts["collecting"])
-    print(f"start of a job, garbage not collected meanwhile / collected: {ratio:.2f} of the CPU time", flush=True)
-
     with tempfile.TemporaryDirectory() as results:
         study, command = prepare(Path(results))
         trainings = {"0": [], "1": []}

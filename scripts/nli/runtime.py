@@ -3,7 +3,6 @@
 Import this before torch and transformers: they read the environment when they are imported.
 """
 
-import gc
 import os
 
 from nli.machine.gpus import first_visible
@@ -17,12 +16,8 @@ os.environ["CUDA_VISIBLE_DEVICES"] = first_visible(os.environ)
 import argparse
 import time
 
-gc.disable()  # what these two make lives to the end: looking for garbage meanwhile finds none (tests/bench_jobs.py)
-import torch  # noqa: E402
-from transformers import set_seed  # noqa: E402
-
-gc.freeze()
-gc.enable()
+import torch
+from transformers import set_seed
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:

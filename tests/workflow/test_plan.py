@@ -30,9 +30,9 @@ def test_whole_demo_is_planned(demo_study, plan):
     borrowing = sum(getattr(experiment, "adapter", None) is not None for experiment in demo_study.selected())
     assert jobs["predict_roberta"] == families.count("roberta")
     assert jobs["finetune_roberta"] == families.count("roberta") - 1  # the zero-shot cloze answers untrained
-    assert jobs["prompt_llama"] == families.count("icl")
-    assert jobs["finetune_llama"] == families.count("qlora") - borrowing  # the rest use another's adapter
-    assert jobs["answer_llama"] == families.count("qlora")
+    assert jobs["predict_icl"] == families.count("icl")
+    assert jobs["finetune_qlora"] == families.count("qlora") - borrowing  # the rest use another's adapter
+    assert jobs["predict_qlora"] == families.count("qlora")
     assert jobs["merge_adapter"] == merges == 6
     assert jobs["predict_baseline"] == families.count("baseline") == 2
     assert jobs["score"] == len(families)
@@ -81,25 +81,25 @@ def test_seeds_multiply_the_runs_but_not_the_models_or_specs(plan):
 def test_encoders_of_the_paper_scale_run_with_their_own_seeds_unless_told_otherwise(plan):
     only = "only=[roberta/full,icl/prompt1]"
     stated, told = plan("scale=paper", only), plan("scale=paper", only, "seeds=[7]")
-    assert (stated["finetune_roberta"], stated["prompt_llama"], stated["score"]) == (3, 1, 4)
-    assert (told["finetune_roberta"], told["prompt_llama"], told["score"]) == (1, 1, 2)
+    assert (stated["finetune_roberta"], stated["predict_icl"], stated["score"]) == (3, 1, 4)
+    assert (told["finetune_roberta"], told["predict_icl"], told["score"]) == (1, 1, 2)
 
 
 def test_only_selects_experiments_and_families(plan):
     jobs = plan("only=[roberta/lora,linear_head]")
     assert jobs["finetune_roberta"] == 1
     assert jobs["finetune_linear_head"] == 2
-    assert "prompt_llama" not in jobs
+    assert "predict_icl" not in jobs
 
 
 def test_merge_alone_brings_the_training_it_needs(plan):
     jobs = plan("only=[qlora/attempt2_merged]")
-    assert (jobs["finetune_llama"], jobs["merge_adapter"], jobs["answer_llama"]) == (1, 1, 1)
+    assert (jobs["finetune_qlora"], jobs["merge_adapter"], jobs["predict_qlora"]) == (1, 1, 1)
 
 
 def test_answering_with_anothers_adapter_brings_the_training_it_needs(plan):
     jobs = plan("only=[qlora/attempt2_greedy]")
-    assert (jobs["finetune_llama"], jobs["answer_llama"]) == (1, 1)
+    assert (jobs["finetune_qlora"], jobs["predict_qlora"]) == (1, 1)
     assert "merge_adapter" not in jobs
 
 

@@ -81,7 +81,7 @@ def test_gpu_that_is_asked_for_by_gres_is_a_gpu(machine, tmp_path, decoder_folde
         (source / f"{name}.jsonl").write_text(json.dumps({"premise": "a", "hypothesis": "b", "label": "neutral"}))
     own = [f"data={{source: files, path: {source}}}", "only=[icl/prompt1]"]
     model = f"models={{decoder: {{source: path, name: {decoder_folder}}}}}"
-    gres = ["--set-resources", "prompt_llama:gpu=0", "prompt_llama:gres=gpu:1"]
+    gres = ["--set-resources", "predict_icl:gpu=0", "predict_icl:gres=gpu:1"]
     done = snakemake("--cores", "1", *gres, *machine, *own, model, check=False)
     assert "gpu" in red_lines(done.stdout)
 

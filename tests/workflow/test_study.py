@@ -144,7 +144,7 @@ def test_second_clone_notices_changed_data_and_models(copied):
     jobs = planned_jobs(*arguments, "models={encoder: {recipe: {steps: 13}}}")
     assert (jobs["write_model_spec"], jobs["make_model"]) == (1, 1)
     assert jobs["finetune_roberta"] > 0
-    assert not {"prompt_llama", "finetune_llama", "sample_data"} & jobs.keys()
+    assert not {"predict_icl", "finetune_qlora", "sample_data"} & jobs.keys()
 
 
 def test_spec_is_written_again_and_what_depends_on_it_stays_old(copied):
@@ -161,15 +161,15 @@ def test_spec_is_written_again_and_what_depends_on_it_stays_old(copied):
 def test_changed_evaluation_retrains_nothing(smoke):
     _, arguments = smoke
     jobs = planned_jobs(*arguments, "families={qlora: {evaluation: {batch_size: 8}}}")
-    assert jobs["answer_llama"] == len(list(smoke[0].glob("qlora/*/seed42/run.json")))
-    assert not {"finetune_llama", "finetune_roberta", "prompt_llama", "make_model"} & jobs.keys()
+    assert jobs["predict_qlora"] == len(list(smoke[0].glob("qlora/*/seed42/run.json")))
+    assert not {"finetune_qlora", "finetune_roberta", "predict_icl", "make_model"} & jobs.keys()
 
 
 def test_changed_prompt_reruns_its_own_experiment(smoke):
     _, arguments = smoke
     jobs = planned_jobs(*arguments, "prompts={prompt1: {text: '{premise} {hypothesis} Label:'}}")
-    assert jobs["prompt_llama"] == 1
-    assert "finetune_llama" not in jobs
+    assert jobs["predict_icl"] == 1
+    assert "finetune_qlora" not in jobs
 
 
 def test_same_seed_gives_the_same_bytes(smoke):

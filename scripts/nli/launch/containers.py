@@ -13,7 +13,10 @@ from nli.study.schema import Containers, Study
 
 IMAGES = ("study", "report")
 BUILD = "build"  # the value of `containers: <image>:` that lets the workflow build it
-MINIMUM = {"apptainer": (1, 2), "singularity-ce": (4, 0)}  # definition files with {{ arguments }}
+# The least versions, by program: of those that run an image, and of those that build the definition files, which hold
+# {{ arguments }}.
+RUNS = {"apptainer": (1, 2), "singularity-ce": (3, 11), "singularity": (3, 8)}
+BUILDS = {"apptainer": (1, 2), "singularity-ce": (4, 0)}
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
@@ -47,9 +50,9 @@ def program_version(program: str) -> tuple[str, tuple[int, ...]]:
 def check_builder(program: str) -> None:
     """Raise StudyError if `program` is too old to build the definition files."""
     kind, version = program_version(program)
-    needed = MINIMUM.get(kind)
+    needed = BUILDS.get(kind)
     if needed is None or version < needed:
-        known = " or ".join(f"{name} {'.'.join(map(str, least))}" for name, least in MINIMUM.items())
+        known = " or ".join(f"{name} {'.'.join(map(str, least))}" for name, least in BUILDS.items())
         raise StudyError(
             f"--use-singularity: {kind} {'.'.join(map(str, version))} cannot build the images, which takes {known} "
             "or newer; update it, or give ready images (containers: {study: PATH.sif, report: PATH.sif})"

@@ -25,6 +25,7 @@ from nli.base.errors import StudyError
 from nli.hub import cache, needs
 from nli.hub.needs import HubItem
 from nli.launch import disk
+from nli.launch.containers import RUNS
 from nli.machine import gpus
 from nli.machine.gpus import Gpu
 from nli.machine.memory import machine_memory
@@ -35,8 +36,6 @@ Status = Literal["ok", "warn", "fail", "skipped"]
 COLOURS = {"ok": "32", "warn": "33", "fail": "31", "skipped": "2"}  # ANSI: green, yellow, red, dim
 
 RESERVED_GIB = 0.5  # what driver, ECC or firmware keep of a nominal size: a 16 GB T4 reports 14.6 to 15.0 GiB
-
-MIN_RUNTIME = {"apptainer": Version("1.2"), "singularity-ce": Version("3.11"), "singularity": Version("3.8")}
 
 
 @dataclass(frozen=True)
@@ -261,10 +260,10 @@ def check_runtime(launch: Launch) -> Check:
         return Check("containers", "fail", f"{Path(program).name} --version: {type(error).__name__}", advice)
     found = done.stdout.strip()
     match = re.match(r"([\w-]+) version v?(\d+(?:\.\d+)*)", found)
-    if done.returncode != 0 or match is None or match[1] not in MIN_RUNTIME:
+    if done.returncode != 0 or match is None or match[1] not in RUNS:
         said = (found or done.stderr.strip() or "nothing").splitlines()[0]
         return Check("containers", "fail", f"{Path(program).name} --version said: {said}", advice)
-    old = Version(match[2]) < MIN_RUNTIME[match[1]]
+    old = tuple(map(int, match[2].split("."))) < RUNS[match[1]]
     return Check("containers", "fail" if old else "ok", found, advice if old else "")
 
 

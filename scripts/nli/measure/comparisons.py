@@ -10,7 +10,7 @@ import numpy as np
 from nli.base.labels import LABELS
 from nli.measure.answers import Answers, Frames, arrays, common_pairs, frames_of, require_same_gold
 from nli.measure.clustered import compare, estimate, whole
-from nli.measure.metrics import COLLAPSE_SHARE
+from nli.measure.metrics import collapsed
 from nli.measure.paired import holm
 
 
@@ -33,7 +33,7 @@ def scores_of(frames: Frames, parsed_only: bool) -> dict[str, Any]:
         "classes": int((given > 0).sum(axis=1).max()),
         "top_share": top["value"],
         "top_interval": top["clustered_interval"],
-        "collapsed": top["value"] is not None and top["value"] > COLLAPSE_SHARE,
+        "collapsed": collapsed(top["value"]),
     }
 
 

@@ -53,10 +53,15 @@ def score_rows(rows: pd.DataFrame) -> dict[str, Any]:
         "macro_f1": float(np.mean([scores["f1"] for scores in per_class.values()])),
         "confusion": count_confusion(gold, pred),
         "answers": answers,
-        "collapsed": bool(parsed) and most_frequent > COLLAPSE_SHARE * parsed,
+        "collapsed": collapsed(most_frequent / parsed if parsed else None),
         "calibration_error": calibration_error(rows),
         "genres": genre_accuracies(rows, pred == gold),
     }
+
+
+def collapsed(share: float | None) -> bool:
+    """Whether the commonest label has so large a share of the parsed answers that the model has one answer."""
+    return share is not None and share > COLLAPSE_SHARE
 
 
 def class_scores(gold: np.ndarray, pred: np.ndarray) -> dict[str, dict[str, float]]:

@@ -64,23 +64,22 @@ def weighted_sequences(
 def staged_batches(
     corpus: pd.DataFrame, lengths: np.ndarray, recipe: dict[str, Any], rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """Batches of three lists of texts: the plain ones alone, then those of one mind, at last those of many.
+    """Batches of four lists of texts: plain ones alone, then annotators agree, then they differ, then texts are wide.
 
-    From `plain_steps` on a share `plain_share` is still of plain texts; annotators agree up to `agreed_steps`.
+    From `plain_steps` on a share `plain_share` is still of plain texts.
 
     Args:
-        lengths: of the texts of the three lists, one after the other, each with a text for every pair.
+        lengths: of the texts of the four lists, one after the other, each with a text for every pair.
     """
-    plain, agreed, divided = (
-        grouped_batches(corpus["premise"], part, recipe["batch_size"], rng) for part in np.split(lengths, 3)
+    plain, *others = (
+        grouped_batches(corpus["premise"], part, recipe["batch_size"], rng) for part in np.split(lengths, 4)
     )
     for step in count():
         if step < recipe["plain_steps"] or rng.random() < recipe["plain_share"]:
             yield next(plain)
-        elif step < recipe["agreed_steps"]:
-            yield next(agreed) + len(corpus)
         else:
-            yield next(divided) + 2 * len(corpus)
+            stage = (step >= recipe["agreed_steps"]) + (step >= recipe["divided_steps"])
+            yield next(others[stage]) + (1 + stage) * len(corpus)
 
 
 def pretrain_decoder(
@@ -92,11 +91,12 @@ def pretrain_decoder(
     in all of them at once, and reads the others from there; that annotators differ it learns last.
     """
     torch.manual_seed(seed)
-    rng, order = (np.random.default_rng([seed, stream]) for stream in range(2))
+    rng = np.random.default_rng(seed)
     model = tiny_llama(tokenizer, recipe)
     texts = plain_texts(corpus)
     for agreement in (1.0, recipe["agreement"]):
-        texts += draw_texts(corpus, rng, agreement, recipe["examples"])
+        texts += draw_texts(corpus, rng, agreement, recipe["examples"], wide=False)
+    texts += draw_texts(corpus, np.random.default_rng([seed, 1]), recipe["agreement"], recipe["examples"], wide=True)
     sequences, weights = weighted_sequences(texts, tokenizer, recipe)
 
     def loss_of(rows: np.ndarray) -> tuple[torch.Tensor, dict[str, float]]:
@@ -112,7 +112,7 @@ def pretrain_decoder(
         return (losses * weight).sum() / weight.sum(), figures
 
     lengths = np.array([len(ids) for ids in sequences])
-    optimise(model, staged_batches(corpus, lengths, recipe, order), loss_of, recipe)
+    optimise(model, staged_batches(corpus, lengths, recipe, rng), loss_of, recipe)
     return model
 
 

@@ -24,6 +24,7 @@ LAYOUTS = {
     "question": "{p}: {premise}\n{h}: {hypothesis}\n{question} {c}:",
     "question apart": "{p}: {premise}\n{h}: {hypothesis}\n{question}\n{c}:",
 }
+WIDE = ("question apart",)  # read in the last stage alone
 QUESTIONS = (
     "Is it so?",
     "Is this true?",
@@ -52,28 +53,29 @@ def pick(rng: np.random.Generator, options):
     return options[rng.integers(len(options))]
 
 
-def draw_names(layout: str, rng: np.random.Generator) -> tuple[str, str, str]:
+def draw_names(layout: str, rng: np.random.Generator, wide: bool) -> tuple[str, str, str]:
     """What a layout calls premise, hypothesis and label: the study's names only where the study lays out otherwise.
 
-    Headings have the study's name for the premise or the hypothesis, never for both. The study's cues stand in every
-    layout but the tags.
+    Headings have the study's name for the premise or the hypothesis, never for both. Where `wide`, the study's cues are
+    used in every layout but the tags.
     """
-    names = pick(rng, PREMISES[:-1]), pick(rng, HYPOTHESES[:-1]), pick(rng, CUES[:-2] if layout == "tags" else CUES)
+    cues = CUES if wide and layout != "tags" else CUES[:-2]
+    names = pick(rng, PREMISES[:-1]), pick(rng, HYPOTHESES[:-1]), pick(rng, cues)
     if layout in WITH_STUDY_NAMES and rng.random() < 0.6:
         names = PREMISES[-1], HYPOTHESES[-1], pick(rng, CUES[-2:])
     elif layout == "headings":
         premise, hypothesis, cue = names
-        names = pick(rng, ((PREMISES[-1], hypothesis, cue), (premise, HYPOTHESES[-1], cue)))
+        names = pick(rng, ((PREMISES[-1], hypothesis, cue), (premise, HYPOTHESES[-1], pick(rng, CUES[-2:]))))
     return tuple(name.lower() for name in names) if rng.random() < 0.4 else names
 
 
-def draw_quiz(layout: str, names: tuple[str, str, str], rng: np.random.Generator) -> bool:
+def draw_quiz(layout: str, names: tuple[str, str, str], rng: np.random.Generator, wide: bool) -> bool:
     """Whether the answer is yes, maybe or no, and not a label.
 
-    It is after a question, in every second text with headings or with options, and after some cues in layouts with the
-    study's names.
+    It is after a question, in every second text with headings (where `wide`, with options too), and after some cues in
+    layouts with the study's names.
     """
-    if layout in ("headings", "options"):
+    if layout == "headings" or (wide and layout == "options"):
         return rng.random() < 0.5
     return layout.startswith("question") or (layout in WITH_STUDY_NAMES and names[2].capitalize() in QUIZ_CUES)
 
@@ -105,19 +107,24 @@ def plain_texts(corpus: pd.DataFrame) -> list[Text]:
     return [Text(fill_layout("lines", pair, names, (), ""), [f" {ANSWERS[0][label]}"]) for *pair, label in pairs]
 
 
-def draw_texts(corpus: pd.DataFrame, rng: np.random.Generator, agreement: float, examples: float) -> list[Text]:
+def draw_texts(
+    corpus: pd.DataFrame, rng: np.random.Generator, agreement: float, examples: float, wide: bool
+) -> list[Text]:
     """One text for every pair of the corpus; a share `examples` of them begin with another pair and its label.
 
-    Where `agreement` is 1 one label stands for the votes: five equal ones would teach to copy the vote before.
+    Args:
+        agreement: probability that an annotator's vote is the pair's label.
+        wide: with the layouts of the last stage, its cues, and lists of options of either kind.
     """
+    layouts = [layout for layout in LAYOUTS if wide or layout not in WIDE]
     pairs = list(zip(corpus["premise"], corpus["hypothesis"], corpus["label"], strict=True))
     texts = []
     for *pair, label in pairs:
-        layout = pick(rng, (*LAYOUTS, "tags"))
-        names = draw_names(layout, rng)
-        words = words_for(names, draw_quiz(layout, names, rng))
+        layout = pick(rng, (*layouts, "tags"))
+        names = draw_names(layout, rng, wide)
+        words = words_for(names, draw_quiz(layout, names, rng, wide))
         frame = names, [words[i] for i in rng.permutation(len(LABELS))], pick(rng, QUESTIONS)
-        labels = draw_votes(label, rng, agreement) if layout == "tags" and agreement < 1 else [label]
+        labels = draw_votes(label, rng, agreement) if layout == "tags" else [label]
         body = fill_layout(layout, pair, *frame)
         if layout != "tags" and rng.random() < examples:
             *other, its_label = pick(rng, pairs)

@@ -1,8 +1,7 @@
 """What the report reads: every experiment of the study with its files, whether it ran or not.
 
-An experiment without files is "not run". One whose run directory holds `failed.json` ({"message": str}),
-lacks one of its files or holds one that cannot be read is "failed", with the reason. Neither stops the
-report.
+An experiment without files is "not run". One whose run directory lacks a file, or has one that cannot be read, is
+"failed", with the reason. Neither stops the report.
 """
 
 import argparse
@@ -201,10 +200,7 @@ def load_arm(folder: Path, key: str, spec: Mapping[str, Any], seeds: list[int]) 
 
 
 def load_run(directory: Path, seed: int) -> Run | None:
-    """One run directory; None if it holds nothing. Raises StudyError if it failed or is incomplete."""
-    if (directory / "failed.json").exists():
-        message = _read(directory / "failed.json", json.loads).get("message", "no reason given")
-        raise StudyError(f"seed {seed}: {message}")
+    """One run directory; None if it holds nothing. Raises StudyError if it is incomplete."""
     names = ("run", "metrics", "history", "samples")
     present = [name for name in names if (directory / f"{name}.json").exists()]
     if not present:

@@ -85,6 +85,7 @@ class DecoderRecipe(Recipe):
     plain_steps: NonNegative = Field(description="first steps, from texts in one layout under the same names")
     plain_share: Probability = Field(description="share of them in the steps that follow")
     agreed_steps: NonNegative = Field(description="first steps, in which all annotators give the pair's label")
+    divided_steps: NonNegative = Field(description="first steps, before texts have every layout and cue")
     answer_weight: PositiveFloat = Field(description="weight of the first label's token in the loss")
     vote_weight: PositiveFloat = Field(description="weight of the further annotators' labels")
     agreement: Probability = Field(description="probability that an annotator gives the pair's label")

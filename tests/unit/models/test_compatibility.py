@@ -19,9 +19,9 @@ NO_WEIGHTS = "no safetensors files"
 SCRIPTS = [  # script, experiment, further arguments, what does not suit, the error's words
     ("finetune_roberta", "roberta/lora", [*TRAINING, "--validation", "none"], "targets", TARGETS),
     ("predict_roberta", "roberta/full", [*PREDICTION, "--trained", "none", "--record", "none"], "length", LENGTH),
-    ("finetune_llama", "qlora/attempt1", [*TRAINING, "--samples", "none"], "targets", TARGETS),
-    ("answer_llama", "qlora/attempt2", [*PREDICTION, "--record", "none"], "words", BEGINNING),
-    ("prompt_llama", "icl/prompt2", PREDICTION, "words", BEGINNING),
+    ("finetune_qlora", "qlora/attempt1", [*TRAINING, "--samples", "none"], "targets", TARGETS),
+    ("predict_qlora", "qlora/attempt2", [*PREDICTION, "--record", "none"], "words", BEGINNING),
+    ("predict_icl", "icl/prompt2", PREDICTION, "words", BEGINNING),
     ("finetune_linear_head", "linear_head/last_token", TRAINING, "length", LENGTH),
     (
         "predict_linear_head",
@@ -31,7 +31,7 @@ SCRIPTS = [  # script, experiment, further arguments, what does not suit, the er
         TARGETS,
     ),
     ("finetune_roberta", "roberta/full", [*TRAINING, "--validation", "none"], "weights", NO_WEIGHTS),
-    ("finetune_llama", "qlora/attempt1", [*TRAINING, "--samples", "none"], "weights", NO_WEIGHTS),
+    ("finetune_qlora", "qlora/attempt1", [*TRAINING, "--samples", "none"], "weights", NO_WEIGHTS),
     ("finetune_linear_head", "linear_head/last_token", TRAINING, "weights", NO_WEIGHTS),
 ]
 

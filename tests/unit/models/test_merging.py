@@ -183,7 +183,7 @@ def test_merge_error_is_that_of_the_models_that_answer(
     run_script("merge_adapter.py", monkeypatch, {**common, **merge, "--error": tmp_path / "error.json"})
     answer = {"--predictions": tmp_path / "p.parquet", "--run": tmp_path / "run.json", "--record": tmp_path / "r.json"}
     for model in ({"--model": decoder_folder, "--adapter": adapter}, {"--model": tmp_path / "merged"}):
-        run_script("answer_llama.py", monkeypatch, {**common, **answer, **model})
+        run_script("predict_qlora.py", monkeypatch, {**common, **answer, **model})
     assert [measured["adapter"], measured["merged"]] == answering
     cast = {name: found["model.norm.weight"] for name, found in measured.items()}
     half = getattr(torch, half)

@@ -72,7 +72,8 @@ def test_no_text_of_the_corpus_is_laid_out_and_named_as_one_of_the_studys(demo_s
     studys = [prompt.text for prompt in demo_study.prompts.values()]
     studys += [getattr(experiment, "text", None) or "" for experiment in demo_study.experiments.values()]
     corpus = pd.DataFrame({"premise": "{premise}", "hypothesis": "{hypothesis}", "label": [0, 1, 2] * 1000})
-    frames = {text.body for text in draw_texts(corpus, np.random.default_rng(0), 0.6, 0.0)}
+    texts = [text for wide in (False, True) for text in draw_texts(corpus, np.random.default_rng(0), 0.6, 0.0, wide)]
+    frames = {text.body for text in texts}
     assert len(frames) > 1000
     assert not [frame for frame in frames if any(frame.split("{hypothesis}")[0] in text for text in studys)]
 
@@ -80,13 +81,11 @@ def test_no_text_of_the_corpus_is_laid_out_and_named_as_one_of_the_studys(demo_s
 def test_texts_have_every_layout_and_the_labels_of_their_pairs():
     rows = [("A dog.", "An animal.", label) for label in (0, 1, 2) for _ in range(400)]
     corpus = pd.DataFrame(rows, columns=["premise", "hypothesis", "label"])
-    texts = draw_texts(corpus, np.random.default_rng(0), agreement=1.0, examples=0.3)
+    texts = draw_texts(corpus, np.random.default_rng(0), agreement=1.0, examples=0.3, wide=True)
     positions = {word.lower(): i for words in ANSWERS for i, word in enumerate(words)}
     for label, text in zip(corpus["label"], texts, strict=True):
         assert {positions[answer.strip().lower()] for answer in text.answers} == {label}
-    assert {len(text.answers) for text in texts} == {1}
-    divided = draw_texts(corpus, np.random.default_rng(0), agreement=0.5, examples=0.3)
-    assert {len(text.answers) for text in divided if "[/" in text.body} == {5}
+    assert {len(text.answers) for text in texts} == {1, 5}
     with_example = [text for text in texts if any(f" {word}\n\n" in text.body.lower() for word in positions)]
     assert len(with_example) / len(texts) == pytest.approx(0.3 * 8 / 10, abs=0.04)
     assert any("[/" in text.body for text in texts)
@@ -103,14 +102,25 @@ def test_texts_have_every_layout_and_the_labels_of_their_pairs():
     assert len(LAYOUTS) == 9
 
 
+def test_only_wide_texts_have_a_question_on_a_line_of_its_own_and_options_of_either_kind():
+    rows = [("A dog.", "An animal.", label) for label in (0, 1, 2) for _ in range(400)]
+    corpus = pd.DataFrame(rows, columns=["premise", "hypothesis", "label"])
+    for wide in (False, True):
+        texts = draw_texts(corpus, np.random.default_rng(0), 0.6, 0.0, wide)
+        assert any(re.search(r"[?]\n\w+:$", text.body) for text in texts) == wide
+        listed = [text for text in texts if text.body.endswith("):")]
+        assert {text.answers[0].strip() in ANSWERS[2] for text in listed} == ({True, False} if wide else {False})
+
+
 def test_plain_texts_come_first_alone_and_keep_their_share_afterwards(corpus, demo_study):
-    made = recipe(demo_study, "decoder", plain_steps=20, agreed_steps=220, plain_share=0.25)
-    batches = staged_batches(corpus, np.full(3 * len(corpus), 9), made, np.random.default_rng(0))
-    lists = np.array([np.unique(rows // len(corpus)).tolist() for rows, _ in zip(batches, range(420), strict=False)])
-    assert lists.shape == (420, 1)  # no batch takes from two lists
+    made = recipe(demo_study, "decoder", plain_steps=20, agreed_steps=220, divided_steps=420, plain_share=0.25)
+    batches = staged_batches(corpus, np.full(4 * len(corpus), 9), made, np.random.default_rng(0))
+    lists = np.array([np.unique(rows // len(corpus)).tolist() for rows, _ in zip(batches, range(620), strict=False)])
+    assert lists.shape == (620, 1)  # no batch takes from two lists
     assert set(lists[:20, 0]) == {0}
     assert set(lists[20:220, 0]) == {0, 1}
-    assert set(lists[220:, 0]) == {0, 2}
+    assert set(lists[220:420, 0]) == {0, 2}
+    assert set(lists[420:, 0]) == {0, 3}
     assert (lists[20:] == 0).mean() == pytest.approx(0.25, abs=0.08)
     assert {text.body.split("\n")[-1] for text in plain_texts(corpus)} == {"Class:"}
 
@@ -125,7 +135,7 @@ def test_annotators_agree_as_often_as_stated():
 def test_the_first_label_and_the_votes_weigh_as_stated(corpus, demo_study):
     made = recipe(demo_study, "decoder", max_length=40, answer_weight=7, vote_weight=2)
     tokenizer = train_decoder_tokenizer(corpus, 900, 64)
-    texts = draw_texts(corpus, np.random.default_rng(0), 0.6, 0.1)
+    texts = draw_texts(corpus, np.random.default_rng(0), 0.6, 0.1, wide=True)
     sequences, weights = weighted_sequences(texts, tokenizer, made)
     words = {f"{space}{word}" for group in ANSWERS for word in group for space in ("", " ")}
     assert max(map(len, sequences)) <= 40

@@ -55,7 +55,7 @@ def broken(tmp_path_factory):
     folder = make_results(tmp_path_factory.mktemp("broken"))
     for path in (folder / "roberta/full/seed42").iterdir():
         path.unlink()
-    (folder / "icl/prompt1/seed42/failed.json").write_text('{"message": "out of memory"}')
+    (folder / "icl/prompt1/seed42/run.json").unlink()
     (folder / "qlora/attempt3/seed42/metrics.json").unlink()
     (folder / "linear_head/last_token/seed42/run.json").write_text("{")
     (folder / "data/description.json").unlink()
@@ -101,7 +101,7 @@ def test_every_fragment_is_written_when_experiments_are_missing(broken, tmp_path
     registry.make_tables(broken, tmp_path)
     text = (tmp_path / "experiments.md").read_text()
     assert cells(text, "Full fine-tuning") == ["Full fine-tuning", "reported", "not run", ""]
-    assert cells(text, "Prompt 1")[2:] == ["failed", "seed 42: out of memory"]
+    assert cells(text, "Prompt 1")[2:] == ["failed", "seed 42: run.json missing"]
     assert cells(text, "Attempt 3: SFTTrainer, longer and faster")[2] == "failed"
     assert "metrics.json missing" in text
     assert "run.json: not readable" in text

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from nli.reporting.markup import GROUP, MISSING, decimal, escape, integer, interval, percent, table, yes_no
 from nli.reporting.original_scores import epoch_cell, explained, reported_cell
-from nli.reporting.results import Arm, Results, reported_entry, reported_parameters, reported_training
+from nli.reporting.results import Arm, Results, reported_entry, reported_parameters
 
 LAYER_TITLES = {
     "word_embeddings": "Word embeddings",
@@ -209,9 +209,3 @@ def accuracy(results: Results) -> str:
     }
     caption = "Accuracy of the RoBERTa experiments on both validation splits, after the last epoch."
     return table(columns, rows, explained(caption, rows), "tbl-roberta-accuracy") if rows else NONE
-
-
-def train_seconds(results: Results, arm: Arm) -> tuple[float | None, float | None]:
-    """Training time of our first run and of the original's, in seconds."""
-    ours = arm.first.run.get("seconds", {}).get("train") if arm.first else None
-    return ours, reported_training(results.reported, arm.key).get("seconds")
