@@ -146,7 +146,7 @@ def mine(command: str, folder: Path) -> tuple[Path, ...]:
     """The config file that a command names `mine.yaml`, written into `folder`; none for a command without one."""
     if "mine.yaml" not in command:
         return ()
-    return (write_shown(PRINTED[command], folder),)
+    return (write_shown(PRINTED[command] or "{}", folder),)
 
 
 def write_shown(block: str, folder: Path) -> Path:
@@ -260,4 +260,4 @@ def test_config_that_a_page_shows_is_planned(block, tmp_path):
     seeds = shown.get("seeds", [None])
     experiments = shown.get("experiments", {"roberta/full": {}})
     jobs = sum(len((changes or {}).get("seeds", seeds)) for changes in experiments.values())
-    assert re.search(rf"^score\s+{3 if shown.get('scale') == 'paper' else jobs}\b", output, flags=re.MULTILINE)
+    assert re.search(rf"^ *score +{3 if shown.get('scale') == 'paper' else jobs}\b", output, flags=re.MULTILINE)
