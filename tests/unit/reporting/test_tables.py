@@ -276,12 +276,13 @@ def test_a_prompt_has_one_card_with_its_shots_and_examples(tmp_path):
     results = load_results(tmp_path, tmp_path / files[0], ROOT / "report/reported.yaml", tmp_path / files[1])
     cards = re.split(r"^#### ", llama.prompts(results), flags=re.MULTILINE)[1:]
     used = {spec["prompt"] for spec in study["experiments"].values() if spec["family"] == "icl"}
-    assert len(cards) == len(used) == 9
+    assert len(cards) == len(used)
     three = next(card for card in cards if card.startswith("Prompt 1, three shots"))
     assert "**Shots.** 3" in three
     assert "{answer}" in three
     assert "drawn 3 times from the training pairs" in three
-    assert ["the original's, letter for letter" in card for card in cards] == [True] * 5 + [False] * 4
+    whole = {card.split(" {")[0] for card in cards if "the original's, letter for letter" in card}
+    assert whole == {f"Prompt {number}" for number in range(1, 6)}
 
 
 def test_prompt_texts_stand_in_the_report_letter_for_letter(results):
