@@ -5,6 +5,7 @@ rule score:
     input:
         predictions="<study>/{family}/{name}/seed{seed}/predictions.parquet",
         run="<study>/{family}/{name}/seed{seed}/run.json",
+        code=[*SCORING_CODE, "scripts/score.py"],
         image=STUDY_FILE,
     output:
         metrics="<study>/{family}/{name}/seed{seed}/metrics.json",
