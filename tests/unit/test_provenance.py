@@ -27,10 +27,7 @@ def test_changed_and_missing_files_are_named(tmp_path):
 
 
 def test_a_job_records_its_script_and_the_modules_that_it_loaded():
-    code = (
-        "import nli.measure.metrics as m, nli.provenance as p; "
-    )
-    code += "print(*p.code_hashes())"
+    code = "import nli.measure.metrics, nli.provenance; print(*nli.provenance.code_hashes())"
     paths = {"PYTHONPATH": str(ROOT / "scripts"), "PATH": "/usr/bin:/bin"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=paths)
     assert {"scripts/nli/measure/metrics.py", "scripts/nli/provenance.py"} <= set(done.stdout.split())
