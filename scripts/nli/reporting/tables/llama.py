@@ -22,6 +22,7 @@ from nli.reporting.original_scores import explained, reported_cell
 from nli.reporting.results import Arm, Results, reported_entry, reported_training, unmerged
 from nli.reporting.tables.ladders import p_value
 from nli.reporting.tables.roberta import NONE, status_cells
+from nli.study.methods import VARIANTS
 
 SCORER_TITLES = {
     "classifier": "classifier",
@@ -187,6 +188,7 @@ def qlora_settings(results: Results) -> str:
                 f"{training['batch_size']} × {training['gradient_accumulation']}",
                 integer(training["max_steps"]),
                 integer(spec["tokenization"]["max_length"]),
+                VARIANTS[lora.get("variant", "lora")].title,
                 f"{lora['r']} / {lora['alpha']}",
             ]
         )
@@ -197,7 +199,8 @@ def qlora_settings(results: Results) -> str:
         "Batch × accum.": "r",
         "Steps": "r",
         "Max. tokens": "r",
-        "LoRA r / alpha": "r",
+        "Adapter": "l",
+        "r / alpha": "r",
     }
     caption = "Settings, at this scale, of the experiments that train adapters of Llama."
     return table(columns, rows, caption, "tbl-qlora-settings") if rows else NONE
