@@ -149,6 +149,12 @@ def resource(kind, of):
     return scaled
 
 
+def job_class(name):
+    """What a job of a class asks for; a GPU only where the class is one with a GPU."""
+    kinds = ["mem_mb", "runtime"] + (["gpu"] if name.startswith("gpu_") else [])
+    return {kind: resource(kind, name) for kind in kinds}
+
+
 # ---------------------------------------------------------------------------------------------- specs
 
 

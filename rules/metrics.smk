@@ -14,8 +14,7 @@ rule score:
     container:
         STUDY_IMAGE
     resources:
-        mem_mb=resource("mem_mb", "cpu"),
-        runtime=resource("runtime", "cpu"),
+        **job_class("cpu"),
     message:
         cpu_job("score {wildcards.family}/{wildcards.name}, seed {wildcards.seed}")
     shell:

@@ -20,8 +20,7 @@ rule make_ladders:
     container:
         REPORT_IMAGE
     resources:
-        mem_mb=resource("mem_mb", "cpu"),
-        runtime=resource("runtime", "cpu"),
+        **job_class("cpu"),
     params:
         results=subpath(input.study, parent=True),
     message:
@@ -47,8 +46,7 @@ rule make_tables:
     container:
         REPORT_IMAGE
     resources:
-        mem_mb=resource("mem_mb", "cpu"),
-        runtime=resource("runtime", "cpu"),
+        **job_class("cpu"),
     params:
         results=subpath(input.study, parent=True),
     message:
@@ -75,8 +73,7 @@ rule make_figures:
     container:
         REPORT_IMAGE
     resources:
-        mem_mb=resource("mem_mb", "cpu"),
-        runtime=resource("runtime", "cpu"),
+        **job_class("cpu"),
     params:
         results=subpath(input.study, parent=True),
     message:
@@ -102,8 +99,7 @@ rule render_report:
     container:
         REPORT_IMAGE
     resources:
-        mem_mb=resource("mem_mb", "cpu"),
-        runtime=resource("runtime", "cpu"),
+        **job_class("cpu"),
     params:
         fragments=subpath(input.tables, parent=True),
     message:
