@@ -238,6 +238,7 @@ def test_comparison_keeps_the_printed_rows(results):
 
 
 def test_prompt_summary_shows_both_ways_of_counting_and_the_fraction(results):
+    assert all(name in llama.icl_scorers(results) for name in ("parsed answer", "label words", "the same, calibrated"))
     row = cells(llama.icl_summary(results), "Prompt 1")
     scores = results.arms["icl/prompt1"].scores()
     assert row[3] == f"{100 * scores['correct'] / scores['parsed']:.2f}"
