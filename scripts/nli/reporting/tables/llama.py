@@ -133,9 +133,9 @@ def icl_summary(results: Results) -> str:
 def icl_scorers(results: Results) -> str:
     """Accuracy of every prompt under each of its scorers."""
     caption = (
-        "Accuracy of the prompts by way of scoring, on the matched split. *Label words' probabilities*: the most probable "
-        "of the prompt's label words is the answer. *Calibrated*: each is first divided by its probability for "
-        "content-free pairs [@zhao2021calibrate]."
+        "Accuracy of the prompts by way of scoring, on the matched split. *Label words' probabilities*: the most "
+        "probable of the prompt's label words is the answer. *Calibrated*: each is first divided by its probability "
+        "for content-free pairs [@zhao2021calibrate]."
     )
     return _scorer_table(results, results.family("icl"), caption, "tbl-icl-scorers")
 
