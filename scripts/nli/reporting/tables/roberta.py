@@ -32,16 +32,14 @@ def settings(results: Results) -> str:
     for arm in results.family("roberta"):
         spec, training = arm.spec, arm.spec["training"]
         length = training.get("epochs") or training.get("max_steps")
-        rows.append(
-            [
-                escape(arm.title),
-                what_trains(spec),
-                f"{training['learning_rate']:.0e}".replace("e-0", "e-"),
-                integer(training["batch_size"]),
-                f"{length:g} {'epochs' if training.get('epochs') else 'steps'}",
-                IN_THE_REPORT[arm.origin],
-            ]
-        )
+        how = [
+            f"{training['learning_rate']:.0e}".replace("e-0", "e-"),
+            integer(training["batch_size"]),
+            f"{length:g} {'epochs' if training.get('epochs') else 'steps'}",
+        ]
+        untrained = (spec.get("cloze") or {}).get("trained") is False
+        how = [MISSING] * 3 if untrained else how
+        rows.append([escape(arm.title), what_trains(spec), *how, IN_THE_REPORT[arm.origin]])
     columns = {
         "Experiment": "l",
         "What trains": "l",
