@@ -21,7 +21,7 @@ from nli.study.methods import ADAPTER, HEAD, METHODS
 from nli.study.schema import TOGETHER
 
 # Keys of an experiment that name it, or decide nothing about its answers.
-NAMES = ("family", "name", "title", "origin", "rung", "adapter", "seeds", "sample")
+NAMES = ("family", "name", "title", "origin", "rung", "compared_with", "adapter", "seeds", "sample")
 WITHOUT_EFFECT = ("training.logging_steps", "training.checkpoint_steps", "evaluation.batch_size")
 # Parts of every model by the names of their tensors; a part that is a method's own comes before them.
 PARTS = {"head": HEAD, "word embeddings": r"word_embeddings|embed_tokens", "body": ""}

@@ -180,6 +180,9 @@ class Experiment(Strict):
         description="in the original with figures or without; our repair of a failure there; ours, not there"
     )
     rung: bool = Field(False, description="a ladder's step that runs with `rungs: all` only")
+    compared_with: str | None = Field(
+        None, description="experiment that the report compares this one with; of a repair, the one that it repairs"
+    )
     seeds: list[NonNegative] | None = Field(
         None, min_length=1, description="it runs once per seed; null: the study's `seeds`"
     )
