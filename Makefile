@@ -7,12 +7,13 @@ SNAKEFILES := Snakefile $(wildcard rules/*.smk)
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help demo demo-models study containers test test-system bench cluster-demo cluster-stop lint format schema lock clean
+.PHONY: help demo demo-models study status containers test test-system bench cluster-demo cluster-stop lint format schema lock clean
 
 help:
 	@echo "make demo     the whole study on a laptop: synthetic pairs, tiny models, minutes"
-	@echo "make demo-models  the tiny models that ship in models/, from nothing: half an hour"
+	@echo "make demo-models  the tiny models that ship in models/, from nothing: about an hour"
 	@echo "make study    the reported study at paper scale: one GPU of 16 GB, days"
+	@echo "make status   which of the demo's results were made by code that has changed since"
 	@echo "make test     the linters and the test suite"
 	@echo "make test-system  the study in containers, with a real Apptainer (on Debian as root: it is installed)"
 	@echo "make containers   the container images, which snakemake --use-singularity builds as well"
@@ -36,6 +37,9 @@ demo-models: .venv/installed
 
 study: .venv/installed
 	snakemake --cores $(CORES) --config scale=paper
+
+status: .venv/installed
+	@snakemake status --cores 1 --quiet all
 
 containers: .venv/installed
 	snakemake --cores $(CORES) --use-singularity containers

@@ -18,8 +18,7 @@ rule predict_baseline:
     container:
         STUDY_IMAGE
     resources:
-        mem_mb=resource("mem_mb", "cpu"),
-        runtime=resource("runtime", "cpu"),
+        **job_class("cpu"),
     params:
         splits=split_arguments,
     message:

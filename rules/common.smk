@@ -149,6 +149,12 @@ def resource(kind, of):
     return scaled
 
 
+def job_class(name):
+    """What a job of a class asks for; a GPU only where the class is one with a GPU."""
+    kinds = ["mem_mb", "runtime"] + (["gpu"] if name.startswith("gpu_") else [])
+    return {kind: resource(kind, name) for kind in kinds}
+
+
 # ---------------------------------------------------------------------------------------------- specs
 
 
@@ -407,13 +413,37 @@ def metrics_of_selected_runs(wildcards):
     return files_of_selected_runs("metrics.json")
 
 
-def files_of_reported_runs(wildcards):
-    """What the report is made from: the metrics of every selected run, which stand for its other files.
+def files_of_run(experiment):
+    """What the report reads of a run: its answers, scores and record, and of a training the losses and the samples."""
+    names = ["predictions.parquet", "metrics.json", "run.json"]
+    names += ["history.json"] if trains(experiment) else []
+    return names + (["samples.json"] if trains(experiment) and experiment.family == "qlora" else [])
 
-    With `finished_only` those that are there already: an arm that failed then appears in the report as such.
+
+def files_of_reported_runs(wildcards):
+    """Every file that the report is made from, of every selected run.
+
+    With `finished_only` those that are there already: an experiment that failed then appears in the report as such.
     """
-    wanted = files_of_selected_runs("metrics.json")
+    wanted = [
+        study_path(experiment.key, f"seed{seed}", name)
+        for experiment in STUDY.selected()
+        for seed in STUDY.seeds_of(experiment)
+        for name in files_of_run(experiment)
+    ]
     return [path for path in wanted if Path(path).exists()] if STUDY.finished_only else wanted
+
+
+def library(*rooms):
+    """The source files of rooms of the library, for rules that are cheap enough to rerun when their code changes.
+
+    A training is never thrown away for an edit: `snakemake status` lists what other code made.
+    """
+    return sorted(str(path) for room in rooms for path in Path("scripts/nli", room).rglob("*.py"))
+
+
+SCORING_CODE = library("base", "data", "measure", "study")
+REPORT_CODE = [*SCORING_CODE, *library("reporting")]
 
 
 def report_sources():

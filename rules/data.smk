@@ -45,8 +45,7 @@ rule sample_data:
     container:
         STUDY_IMAGE
     resources:
-        mem_mb=resource("mem_mb", "cpu"),
-        runtime=resource("runtime", "cpu"),
+        **job_class("cpu"),
     params:
         arguments=sampling_arguments(),
         seed=STUDY.data.seed,

@@ -19,9 +19,7 @@ rule predict_icl:
         STUDY_IMAGE
     threads: JOB_THREADS
     resources:
-        mem_mb=resource("mem_mb", "gpu_large"),
-        runtime=resource("runtime", "gpu_large"),
-        gpu=resource("gpu", "gpu_large"),
+        **job_class("gpu_large"),
     params:
         examples=example_arguments,
         splits=split_arguments,

@@ -1,5 +1,6 @@
 # What Snakemake does before the first job of a run and after the last: the checks, and the closing lines.
 
+import shlex
 from pathlib import Path
 
 from nli.base.errors import StudyError
@@ -72,11 +73,20 @@ def announce_report():
             print(study_path(name))
 
 
+def finished_only(arguments):
+    """The command that ran, with `finished_only=true` among its settings."""
+    program, *options = ["snakemake", *arguments[1:]]
+    place = next((i for i, option in enumerate(options) if option in ("--config", "-C")), None)
+    if place is None:
+        return [program, *options, "--config", "finished_only=true"]
+    return [program, *options[: place + 1], "finished_only=true", *options[place + 1 :]]
+
+
 def explain_failure():
-    """Say how to get a report of the arms that did not fail, if there were any."""
+    """Say how to get a report of the experiments that did not fail, with the options of this run."""
     if {job.rule.name for job in workflow.dag.needrun_jobs()} == {"preflight"}:
         return
     print(
         "Some jobs failed: their logs are above. For a report of all that finished:\n"
-        "  snakemake --cores 1 --config finished_only=true"
+        f"  {shlex.join(finished_only(sys.argv))}"
     )

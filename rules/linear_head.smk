@@ -19,9 +19,7 @@ rule finetune_linear_head:
         STUDY_IMAGE
     threads: JOB_THREADS
     resources:
-        mem_mb=resource("mem_mb", "gpu_large"),
-        runtime=resource("runtime", "gpu_large"),
-        gpu=resource("gpu", "gpu_large"),
+        **job_class("gpu_large"),
     params:
         checkpoints=checkpoint_folder("linear_head"),
     message:
@@ -52,9 +50,7 @@ rule predict_linear_head:
         STUDY_IMAGE
     threads: JOB_THREADS
     resources:
-        mem_mb=resource("mem_mb", "gpu_large"),
-        runtime=resource("runtime", "gpu_large"),
-        gpu=resource("gpu", "gpu_large"),
+        **job_class("gpu_large"),
     params:
         splits=split_arguments,
     message:

@@ -5,6 +5,7 @@ rule score:
     input:
         predictions="<study>/{family}/{name}/seed{seed}/predictions.parquet",
         run="<study>/{family}/{name}/seed{seed}/run.json",
+        code=[*SCORING_CODE, "scripts/score.py"],
         image=STUDY_FILE,
     output:
         metrics="<study>/{family}/{name}/seed{seed}/metrics.json",
@@ -13,8 +14,7 @@ rule score:
     container:
         STUDY_IMAGE
     resources:
-        mem_mb=resource("mem_mb", "cpu"),
-        runtime=resource("runtime", "cpu"),
+        **job_class("cpu"),
     message:
         cpu_job("score {wildcards.family}/{wildcards.name}, seed {wildcards.seed}")
     shell:

@@ -67,8 +67,7 @@ rule make_model:
         STUDY_IMAGE
     threads: JOB_THREADS
     resources:
-        mem_mb=resource("mem_mb", "cpu"),
-        runtime=resource("runtime", "cpu"),
+        **job_class("cpu"),
     params:
         seed=STUDY.data.seed,
     message:
@@ -93,8 +92,7 @@ rule describe_model:
         STUDY_IMAGE
     threads: JOB_THREADS
     resources:
-        mem_mb=resource("mem_mb", "cpu"),
-        runtime=resource("runtime", "cpu"),
+        **job_class("cpu"),
     params:
         seed=STUDY.data.seed,
     message:

@@ -20,9 +20,7 @@ rule finetune_qlora:
         STUDY_IMAGE
     threads: JOB_THREADS
     resources:
-        mem_mb=resource("mem_mb", "gpu_large"),
-        runtime=resource("runtime", "gpu_large"),
-        gpu=resource("gpu", "gpu_large"),
+        **job_class("gpu_large"),
     params:
         checkpoints=checkpoint_folder("qlora"),
     message:
@@ -52,9 +50,7 @@ rule merge_adapter:
         STUDY_IMAGE
     threads: JOB_THREADS
     resources:
-        mem_mb=resource("mem_mb", "gpu_large"),
-        runtime=resource("runtime", "gpu_large"),
-        gpu=resource("gpu", "gpu_large"),
+        **job_class("gpu_large"),
     params:
         splits=split_arguments,
     message:
@@ -85,9 +81,7 @@ rule predict_qlora:
         STUDY_IMAGE
     threads: JOB_THREADS
     resources:
-        mem_mb=resource("mem_mb", "gpu_large"),
-        runtime=resource("runtime", "gpu_large"),
-        gpu=resource("gpu", "gpu_large"),
+        **job_class("gpu_large"),
     params:
         adapter=adapter_argument,
         splits=split_arguments,

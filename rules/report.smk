@@ -1,12 +1,17 @@
 # Tables and figures from the runs' files, and the report that includes them.
 
 
+localrules:
+    status,
+
+
 rule make_ladders:
     input:
         study="<study>/study.json",
         data="<study>/data/description.json",
         reported="report/reported.yaml",
         runs=files_of_reported_runs,
+        code=[*REPORT_CODE, "scripts/make_ladders.py"],
         image=REPORT_FILE,
     output:
         ladders="<study>/report/ladders.json",
@@ -15,8 +20,7 @@ rule make_ladders:
     container:
         REPORT_IMAGE
     resources:
-        mem_mb=resource("mem_mb", "cpu"),
-        runtime=resource("runtime", "cpu"),
+        **job_class("cpu"),
     params:
         results=subpath(input.study, parent=True),
     message:
@@ -33,6 +37,7 @@ rule make_tables:
         reported="report/reported.yaml",
         ladders="<study>/report/ladders.json",
         runs=files_of_reported_runs,
+        code=[*REPORT_CODE, "scripts/make_tables.py"],
         image=REPORT_FILE,
     output:
         tables=directory("<study>/report/tables"),
@@ -41,8 +46,7 @@ rule make_tables:
     container:
         REPORT_IMAGE
     resources:
-        mem_mb=resource("mem_mb", "cpu"),
-        runtime=resource("runtime", "cpu"),
+        **job_class("cpu"),
     params:
         results=subpath(input.study, parent=True),
     message:
@@ -60,6 +64,7 @@ rule make_figures:
         reported="report/reported.yaml",
         ladders="<study>/report/ladders.json",
         runs=files_of_reported_runs,
+        code=[*REPORT_CODE, "scripts/make_figures.py"],
         image=REPORT_FILE,
     output:
         figures=directory("<study>/report/figures"),
@@ -68,8 +73,7 @@ rule make_figures:
     container:
         REPORT_IMAGE
     resources:
-        mem_mb=resource("mem_mb", "cpu"),
-        runtime=resource("runtime", "cpu"),
+        **job_class("cpu"),
     params:
         results=subpath(input.study, parent=True),
     message:
@@ -85,6 +89,7 @@ rule render_report:
         sources=report_sources(),
         tables="<study>/report/tables",
         figures="<study>/report/figures",
+        code="scripts/nli/reporting/render.py",
         image=REPORT_FILE,
     output:
         html="<study>/report.html",
@@ -94,8 +99,7 @@ rule render_report:
     container:
         REPORT_IMAGE
     resources:
-        mem_mb=resource("mem_mb", "cpu"),
-        runtime=resource("runtime", "cpu"),
+        **job_class("cpu"),
     params:
         fragments=subpath(input.tables, parent=True),
     message:
@@ -103,3 +107,19 @@ rule render_report:
     shell:
         "python scripts/render_report.py --source report --fragments {params.fragments}"
         " --html {output.html} --pdf {output.pdf} --work-dir {params.fragments}/build > {log} 2>&1"
+
+
+rule status:
+    input:
+        study="<study>/study.json",
+    log:
+        "<study>/logs/status.log",
+    container:
+        image_unless_in_use(REPORT_IMAGE)
+    params:
+        results=subpath(input.study, parent=True),
+    message:
+        "which results other code made"
+    shell:
+        "python scripts/status.py --results {params.results} --study {input.study}"
+        " --data {params.results}/data/description.json --reported report/reported.yaml 2> {log}"

@@ -20,9 +20,7 @@ rule finetune_roberta:
         STUDY_IMAGE
     threads: JOB_THREADS
     resources:
-        mem_mb=resource("mem_mb", "gpu_small"),
-        runtime=resource("runtime", "gpu_small"),
-        gpu=resource("gpu", "gpu_small"),
+        **job_class("gpu_small"),
     params:
         checkpoints=checkpoint_folder("roberta"),
     message:
@@ -53,9 +51,7 @@ rule predict_roberta:
         STUDY_IMAGE
     threads: JOB_THREADS
     resources:
-        mem_mb=resource("mem_mb", "gpu_small"),
-        runtime=resource("runtime", "gpu_small"),
-        gpu=resource("gpu", "gpu_small"),
+        **job_class("gpu_small"),
     params:
         trained=trained_arguments,
         splits=split_arguments,

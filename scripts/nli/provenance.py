@@ -1,14 +1,18 @@
-"""What made a result: the commit of the code, the versions of its libraries, and the data."""
+"""What made a result: the code and its commit, the versions of its libraries, and the data."""
 
+import ast
+import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from nli.base.files import read_json, sha256
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 COMMIT_VARIABLE = "NLI_GIT_COMMIT"  # how the workflow tells a container, which has no git
 PACKAGES = ("torch", "transformers", "datasets", "peft", "bitsandbytes", "trl", "accelerate", "tokenizers")
 PACKAGES += ("scikit-learn",)
@@ -30,6 +34,26 @@ def data_identity(splits: dict[str, Path]) -> dict[str, Any]:
         "revision": description.get("revision"),
         "sha256": {name: sha256(path) for name, path in splits.items()},
     }
+
+
+def code_hashes() -> dict[str, str]:
+    """The hash of this script and of every module of the library that it has loaded, by path in the repository."""
+    main = getattr(sys.modules["__main__"], "__file__", None)
+    loaded = [module.__file__ for name, module in list(sys.modules.items()) if name.split(".")[0] == "nli"]
+    paths = {Path(path).resolve() for path in (main, *loaded) if path}
+    inside = sorted(path for path in paths if path.is_relative_to(REPOSITORY) and path.suffix == ".py")
+    return {str(path.relative_to(REPOSITORY)): code_hash(path) for path in inside}
+
+
+def code_hash(path: Path) -> str:
+    """Twelve hexadecimal digits of what a Python file does: comments and layout do not change them."""
+    return hashlib.sha256(ast.dump(ast.parse(path.read_bytes())).encode()).hexdigest()[:12]
+
+
+def changed_code(recorded: Mapping[str, str], repository: Path) -> list[str]:
+    """The files of `code_hashes` that do something else now, or are gone."""
+    paths = {name: repository / name for name in recorded}
+    return [name for name, path in paths.items() if not path.exists() or code_hash(path) != recorded[name]]
 
 
 def git_commit() -> str | None:

@@ -17,7 +17,7 @@ from nli.base.labels import LABELS
 from nli.data.predictions import write_predictions
 from nli.measure.draws import score_draws
 from nli.measure.metrics import score_predictions
-from nli.reporting.results import load_results, measure_results
+from nli.reporting.results import Results, load_results, measure_results
 from nli.study.resolve import load_study
 
 ROOT = Path(__file__).parents[2]
@@ -74,6 +74,18 @@ def measure(folder: Path) -> Path:
     files = folder / "study.json", ROOT / "report/reported.yaml", folder / "data" / "description.json"
     write_json(output, measure_results(folder, load_results(folder, *files)))
     return output
+
+
+def load(folder: Path) -> Results:
+    """Results with their ladders, if `measure` has made them."""
+    ladders = folder / "report/ladders.json"
+    return load_results(
+        folder,
+        folder / "study.json",
+        ROOT / "report/reported.yaml",
+        folder / "data/description.json",
+        ladders if ladders.exists() else None,
+    )
 
 
 def make_run(directory: Path, key: str, spec: dict, scale: str, n: int, rng) -> None:

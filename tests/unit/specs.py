@@ -61,6 +61,7 @@ QLORA_SPEC = {
     "prepared": True,
     "tokenization": {"max_length": 96, "padding": "longest"},
     "lora": {
+        "variant": "lora",
         "r": 4,
         "alpha": 8,
         "dropout": 0.0,
@@ -91,7 +92,8 @@ def encoder_spec(method, **changes):
         "name": method,
         "dtype": "float32",
         "method": method,
-        "lora": {"r": 2, "alpha": 4, "dropout": 0.0, "bias": "none", "target_modules": None},
+        "lora": {"variant": "lora", "r": 2, "alpha": 4, "dropout": 0.0, "bias": "none", "target_modules": None},
+        "ia3": {"target_modules": None, "feedforward_modules": None},
         "prompt": {"num_virtual_tokens": 5, "init": "random"},
         "cloze": None,
         "layers": 1,

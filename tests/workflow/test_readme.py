@@ -71,7 +71,6 @@ COMMANDS = {
     "snakemake --cores 2 --configfile mine.yaml --config only='[roberta/lora, icl/prompt1]'": (RUN,),
     "snakemake --cores 2 --configfile mine.yaml --config only='[roberta/head_only]'": PLANNED,
     "snakemake --cores 2 --configfile mine.yaml --config only='[baseline, roberta/head_only]'": PLANNED,
-    "snakemake --cores 2 --forcerun make_figures": (RUN,),
     "snakemake --cores 1 --config finished_only=true": (RUN,),
     "--configfile mine.yaml": PLANNED,
     "--config rehearsal='{on_cpu: true}'": PLANNED,

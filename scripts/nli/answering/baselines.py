@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from nli.base.errors import StudyError
 from nli.base.labels import LABELS
 from nli.machine.memory import resident_memory
-from nli.provenance import data_identity, git_commit, versions
+from nli.provenance import code_hashes, data_identity, git_commit, versions
 
 MAX_ITERATIONS = 1000
 
@@ -112,5 +112,6 @@ def baseline_record(
         "versions": versions(),
         "data": data_identity(splits),
         "model": None,
+        "code": {"training": None, "answering": code_hashes()},
         "git_commit": git_commit(),
     }

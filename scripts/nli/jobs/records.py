@@ -14,7 +14,7 @@ from torch import nn
 from nli.base.files import read_json
 from nli.models.sessions import Sessions, highest, peak_memory
 from nli.models.training import GradientAudit
-from nli.provenance import data_identity, git_commit, versions
+from nli.provenance import code_hashes, data_identity, git_commit, versions
 
 
 def parameter_counts(model: nn.Module) -> dict[str, Any]:
@@ -94,6 +94,7 @@ def training_record(
     train = history["train"]
     return {
         "spec": spec,
+        "code": code_hashes(),
         "parameters": {
             **parameter_counts(model),
             "gradient_tensors": [name for name, _ in model.named_parameters() if name in audit.names],
@@ -156,6 +157,7 @@ def run_record(
         "versions": versions(),
         "data": data_identity(data),
         "model": model_identity(model_folder),
+        "code": {"training": training.get("code"), "answering": code_hashes()},
         "git_commit": git_commit(),
     }
 

@@ -17,19 +17,14 @@ from nli.measure.answers import Answers, Frames, common_pairs, counted_of, frame
 from nli.measure.comparisons import adjust, compare_all, compare_frames, over_seeds, scores_of, spread
 from nli.measure.standings import best_constant, measure_standings
 from nli.measure.verdicts import verdict
+from nli.study.methods import ADAPTER, HEAD, METHODS
 from nli.study.schema import TOGETHER
 
 # Keys of an experiment that name it, or decide nothing about its answers.
-NAMES = ("family", "name", "title", "origin", "rung", "adapter", "seeds", "sample")
+NAMES = ("family", "name", "title", "origin", "rung", "compared_with", "adapter", "seeds", "sample")
 WITHOUT_EFFECT = ("training.logging_steps", "training.checkpoint_steps", "evaluation.batch_size")
-# Parts of a model by the names of their tensors; the first that fits.
-PARTS = {
-    "prompt": r"prompt_encoder|prompt_embeddings",
-    "adapter": r"lora_",
-    "head": r"(^|\.)(classifier|score|head|coef|intercept)(\.|$)",
-    "word embeddings": r"word_embeddings|embed_tokens",
-    "body": "",
-}
+# Parts of every model by the names of their tensors; a part that is a method's own comes before them.
+PARTS = {"head": HEAD, "word embeddings": r"word_embeddings|embed_tokens", "body": ""}
 
 
 def measure_ladders(study: Mapping[str, Any], answers: Mapping[str, Answers], scorers: Mapping[str, str]) -> dict:
@@ -166,13 +161,15 @@ def gradient_audit(record: Mapping[str, Any]) -> list[dict[str, Any]] | None:
     if not names:
         return None
     moved = set(parameters.get("gradient_tensors") or [])
+    method = METHODS.get(record["spec"].get("method"))
+    patterns = {**(method.parts if method else ADAPTER), **PARTS}
     parts: dict[str, list[str]] = {}
     for name in names:
-        part = next(part for part, pattern in PARTS.items() if re.search(pattern, name))
+        part = next(part for part, pattern in patterns.items() if re.search(pattern, name))
         parts.setdefault(part, []).append(name)
     return [
         {"part": part, "trainable": len(parts[part]), "with_gradient": sum(name in moved for name in parts[part])}
-        for part in PARTS
+        for part in patterns
         if part in parts
     ]
 

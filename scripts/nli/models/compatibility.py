@@ -7,6 +7,8 @@ from itertools import combinations, dropwhile, takewhile
 from pathlib import Path
 from typing import Any
 
+import torch
+from peft.utils.constants import TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING as IA3_DEFAULTS
 from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as LORA_DEFAULTS
 from torch import nn
 from transformers import (
@@ -19,19 +21,22 @@ from transformers.pytorch_utils import Conv1D
 from nli.base.errors import StudyError
 from nli.models.architecture import linear_layers, load_skeleton, max_positions
 from nli.models.base_weights import check_weights
-from nli.models.encoder import check_method, encoder_class
-from nli.study.experiments import SOFT_PROMPTS
+from nli.models.encoder import encoder_class, prepare_encoder
+from nli.study.methods import METHODS
 from nli.texts import asked_template, label_lead, lead_after
+
+ADAPTER_DEFAULTS = {"lora": LORA_DEFAULTS, "ia3": IA3_DEFAULTS}  # section -> model type -> layers
 
 
 def check_encoder(folder: Path | str, spec: dict[str, Any]) -> None:
     """Raise StudyError unless the encoder in `folder` can run the experiment."""
     model = load_skeleton(folder, encoder_class(spec), "encoder")
-    virtual = spec["prompt"]["num_virtual_tokens"] if spec["method"] in SOFT_PROMPTS else 0
-    check_length(model, spec, virtual)
-    if spec["method"] == "lora":
-        check_lora_targets(model, spec)
-    check_method(model, spec)
+    section = METHODS[spec["method"]].section
+    check_length(model, spec, spec["prompt"]["num_virtual_tokens"] if section == "prompt" else 0)
+    if section in ADAPTER_DEFAULTS:
+        check_targets(model, spec, section)
+    with torch.random.fork_rng(devices=[]):  # the run's own draws stay as they are
+        prepare_encoder(model, spec)  # what the method refuses it refuses of the skeleton
     check_weights(folder, encoder_class(spec), "encoder")
 
 
@@ -42,7 +47,7 @@ def check_decoder(folder: Path | str, tokenizer: PreTrainedTokenizerBase, spec: 
     if "tokenization" in spec:
         check_length(model, spec)
     if "lora" in spec:
-        check_lora_targets(model, spec)
+        check_targets(model, spec, "lora")
     if spec["family"] == "qlora":
         check_end_token(tokenizer, spec)
         asked = asked_template(spec)
@@ -73,12 +78,17 @@ def check_length(model: PreTrainedModel, spec: dict[str, Any], virtual_tokens: i
     )
 
 
-def check_lora_targets(model: PreTrainedModel, spec: dict[str, Any]) -> None:
-    """Raise StudyError unless every LoRA target is a layer of the model, or PEFT has a default for the architecture."""
-    key, kind, targets = key_of(spec, "lora.target_modules"), model.config.model_type, spec["lora"]["target_modules"]
+def check_targets(model: PreTrainedModel, spec: dict[str, Any], section: str) -> None:
+    """Raise StudyError unless every target of an adapter is a layer of the model, or PEFT has a default for it.
+
+    Args:
+        section: the adapter's, "lora" or "ia3".
+    """
+    key, kind = key_of(spec, f"{section}.target_modules"), model.config.model_type
+    targets = spec[section]["target_modules"]
     offered = f"it has {', '.join(linear_layers(model))}"
     if targets is None:
-        if kind not in LORA_DEFAULTS:
+        if kind not in ADAPTER_DEFAULTS[section]:
             raise StudyError(f"{key}: PEFT has no default for {type(model).__name__}; name its layers: {offered}")
         return
     known = {name for name, module in model.named_modules() if isinstance(module, nn.Linear | Conv1D | nn.Embedding)}

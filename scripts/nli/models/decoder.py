@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel, TaskType, get_peft_model, prepare_model_for_kbit_training
+from peft import PeftModel, TaskType, prepare_model_for_kbit_training
 from torch import nn
 from transformers import (
     AutoModelForCausalLM,
@@ -15,7 +15,7 @@ from transformers import (
 )
 
 from nli.base.errors import StudyError
-from nli.models.adapters import lora_config
+from nli.models.adapters import add_lora
 from nli.models.base_weights import require_weights
 from nli.models.training import mark_pretrained
 from nli.runtime import device
@@ -103,7 +103,7 @@ def add_adapter(model: PreTrainedModel, spec: dict[str, Any], task_type: TaskTyp
     model = prepare_model_for_kbit_training(
         model, use_gradient_checkpointing=spec["training"]["gradient_checkpointing"]
     )
-    return get_peft_model(model, lora_config(spec["lora"], task_type))
+    return add_lora(model, spec["lora"], task_type)
 
 
 def prepared_to_answer(model: PreTrainedModel, spec: dict[str, Any]) -> PreTrainedModel:

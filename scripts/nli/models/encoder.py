@@ -23,11 +23,12 @@ from transformers import (
 
 from nli.base.errors import StudyError
 from nli.base.labels import LABEL_NAMES, LABELS
+from nli.models import methods
 from nli.models.architecture import load_config, transformer_blocks
 from nli.models.base_weights import require_weights
-from nli.models.cloze import ask_mask, fill_cloze
-from nli.models.methods import METHODS, train_word_embeddings_only
+from nli.models.cloze import fill_cloze
 from nli.models.training import StudyTrainer, mark_pretrained, training_arguments
+from nli.study.methods import METHODS
 
 
 def build_encoder(folder: Path | str, spec: dict[str, Any]) -> nn.Module:
@@ -39,13 +40,13 @@ def build_encoder(folder: Path | str, spec: dict[str, Any]) -> nn.Module:
 
     The head and whatever the method adds are drawn from torch's global generator: seed it first.
     """
-    tokenizer = load_tokenizer(folder) if spec["method"] == "cloze" else None
+    tokenizer = load_tokenizer(folder) if METHODS[spec["method"]].masked else None
     return prepare_encoder(load_encoder(folder, spec["dtype"], encoder_class(spec)), spec, tokenizer)
 
 
 def encoder_class(spec: dict[str, Any]) -> type:
     """The transformers class that an experiment's encoder loads as."""
-    return AutoModelForMaskedLM if spec["method"] == "cloze" else AutoModelForSequenceClassification
+    return AutoModelForMaskedLM if METHODS[spec["method"]].masked else AutoModelForSequenceClassification
 
 
 def load_encoder(
@@ -66,21 +67,19 @@ def prepare_encoder(
     Without a tokenizer (where parameters are counted) a cloze stays the masked language model that it asks.
     """
     check_method(model, spec)
-    if spec["method"] == "cloze":
-        return ask_mask(model, tokenizer, spec) if tokenizer else model
-    model = METHODS[spec["method"]](model, spec)
+    model = getattr(methods, spec["method"])(model, spec, tokenizer)
     if spec["trainable"] == "word_embeddings":
-        train_word_embeddings_only(model)
+        methods.train_word_embeddings_only(model)
     return model
 
 
 def check_method(model: PreTrainedModel, spec: dict[str, Any]) -> None:
     """Raise StudyError where the encoder cannot do what the spec's method asks of its transformer layers."""
     where, kind = f"experiments.roberta/{spec['name']}", type(model).__name__
-    top, pooled = spec["method"] == "top_layers", spec["pooling"] == "sentence_start"
+    top, pooled = METHODS[spec["method"]].section == "layers", spec["pooling"] == "sentence_start"
     blocks = transformer_blocks(model) if top or pooled else None
     if (top or pooled) and blocks is None:
-        key = "method: 'top_layers'" if top else "pooling: 'sentence_start'"
+        key = f"method: '{spec['method']}'" if top else "pooling: 'sentence_start'"
         raise StudyError(f"{where}.{key} takes an encoder with a list of layers, {kind} has none; choose another")
     if top and spec["layers"] > len(blocks):
         raise StudyError(f"{where}.layers: {spec['layers']} asked for, the encoder has {len(blocks)}; lower it")

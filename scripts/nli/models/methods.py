@@ -1,30 +1,32 @@
-"""The encoder's methods: full fine-tuning, the top layers, the head alone, LoRA, soft prompts.
+"""The encoder's methods: for each entry of `study.methods.METHODS` the function of its name.
 
-Each method is one function from a classifier to a classifier with the right parameters trainable; `METHODS` is the
-table of them. A new method is one function and one entry.
+It takes the encoder, the spec and, for a method that asks for words, the tokenizer, and returns the model with the
+right parameters trainable.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
-from peft import PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig, TaskType, get_peft_model
+from peft import IA3Config, PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig, TaskType, get_peft_model
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from nli.models.adapters import lora_config
+from nli.base.errors import StudyError
+from nli.models.adapters import add_lora
 from nli.models.architecture import head_modules, transformer_blocks
+from nli.models.cloze import ask_mask
 
 SPECIAL_TOKENS = 4  # RoBERTa's vocabulary starts with <s>, <pad>, </s>, <unk>
-Method = Callable[[PreTrainedModel, dict[str, Any]], nn.Module]
+Spec = dict[str, Any]
+Tokenizer = PreTrainedTokenizerBase | None
 
 
-def tune_everything(model: PreTrainedModel, spec: dict[str, Any]) -> nn.Module:
+def full(model: PreTrainedModel, spec: Spec, tokenizer: Tokenizer = None) -> nn.Module:
     """Full fine-tuning: every parameter trains."""
     return model
 
 
-def tune_head(model: PreTrainedModel, spec: dict[str, Any]) -> nn.Module:
+def head_only(model: PreTrainedModel, spec: Spec, tokenizer: Tokenizer = None) -> nn.Module:
     """The classification head alone trains."""
     model.requires_grad_(False)
     for module in head_modules(model).values():
@@ -32,21 +34,47 @@ def tune_head(model: PreTrainedModel, spec: dict[str, Any]) -> nn.Module:
     return model
 
 
-def tune_top_layers(model: PreTrainedModel, spec: dict[str, Any]) -> nn.Module:
+def top_layers(model: PreTrainedModel, spec: Spec, tokenizer: Tokenizer = None) -> nn.Module:
     """The head and the last `layers` transformer layers train."""
-    tune_head(model, spec)
+    head_only(model, spec)
     transformer_blocks(model)[-spec["layers"] :].requires_grad_(True)
     return model
 
 
-def tune_lora(model: PreTrainedModel, spec: dict[str, Any]) -> nn.Module:
-    """Low-rank updates of the attention's projections (Hu et al. 2021), with a trainable head."""
-    config = lora_config(spec["lora"], TaskType.SEQ_CLS)
-    config.modules_to_save = list(head_modules(model))  # PEFT knows "classifier" and "score" alone
+def lora(model: PreTrainedModel, spec: Spec, tokenizer: Tokenizer = None) -> nn.Module:
+    """Low-rank updates of linear layers (Hu et al. 2021), or a variant of them, with a trainable head."""
+    # PEFT by itself knows heads called "classifier" or "score" alone
+    return add_lora(model, spec["lora"], TaskType.SEQ_CLS, saved=list(head_modules(model)))
+
+
+def ia3(model: PreTrainedModel, spec: Spec, tokenizer: Tokenizer = None) -> nn.Module:
+    """Learned factors of keys, values and feed-forward activations ((IA)³, Liu et al. 2022), with a trainable head."""
+    config = IA3Config(
+        task_type=TaskType.SEQ_CLS,
+        target_modules=spec["ia3"]["target_modules"],
+        feedforward_modules=spec["ia3"]["feedforward_modules"],
+        modules_to_save=list(head_modules(model)),
+    )
     return get_peft_model(model, config)
 
 
-def tune_prompt(model: PreTrainedModel, spec: dict[str, Any]) -> nn.Module:
+def bitfit(model: PreTrainedModel, spec: Spec, tokenizer: Tokenizer = None) -> nn.Module:
+    """The biases and the head train (Ben Zaken et al. 2022).
+
+    Raises:
+        StudyError: the encoder has no biases.
+    """
+    head_only(model, spec)
+    biases = [tensor for name, tensor in model.base_model.named_parameters() if name.endswith("bias")]
+    if not biases:
+        kind = type(model).__name__
+        raise StudyError(f"experiments.roberta/{spec['name']}.method: 'bitfit' trains biases, {kind} has none")
+    for bias in biases:
+        bias.requires_grad_(True)
+    return model
+
+
+def prompt_tuning(model: PreTrainedModel, spec: Spec, tokenizer: Tokenizer = None) -> nn.Module:
     """Virtual tokens before the input (Lester et al. 2021), with a trainable head.
 
     PEFT puts the virtual tokens first, so a head that reads position 0 reads a virtual token. Pooling
@@ -72,7 +100,7 @@ def start_from_vocabulary(prompt: nn.Embedding, words: nn.Embedding) -> None:
         prompt.weight.copy_(words.weight[chosen.to(words.weight.device)])
 
 
-def tune_p(model: PreTrainedModel, spec: dict[str, Any]) -> nn.Module:
+def p_tuning(model: PreTrainedModel, spec: Spec, tokenizer: Tokenizer = None) -> nn.Module:
     """Virtual tokens that a small bidirectional LSTM makes (P-tuning, Liu et al. 2021), with a trainable head."""
     size = model.get_input_embeddings().embedding_dim
     return add_soft_prompt(
@@ -80,7 +108,7 @@ def tune_p(model: PreTrainedModel, spec: dict[str, Any]) -> nn.Module:
     )
 
 
-def tune_prefix(model: PreTrainedModel, spec: dict[str, Any]) -> nn.Module:
+def prefix_tuning(model: PreTrainedModel, spec: Spec, tokenizer: Tokenizer = None) -> nn.Module:
     """Keys and values before those of every layer, made by a small network (Li and Liang 2021), and a trainable head.
 
     The prefix is no part of the hidden states, so that position 0 is `<s>`.
@@ -119,6 +147,11 @@ class SkipPositions:
         return output[:, self.length :]
 
 
+def cloze(model: PreTrainedModel, spec: Spec, tokenizer: Tokenizer = None) -> nn.Module:
+    """Every parameter of the masked language model trains, asked at the mask; without a tokenizer it is not asked."""
+    return ask_mask(model, tokenizer, spec) if tokenizer else model
+
+
 def train_word_embeddings_only(model: nn.Module) -> None:
     """The report's freezing: everything, then the word-embedding table is unfrozen.
 
@@ -126,15 +159,3 @@ def train_word_embeddings_only(model: nn.Module) -> None:
     """
     model.requires_grad_(False)
     model.get_input_embeddings().requires_grad_(True)
-
-
-# A cloze has no entry: it is another model, see nli.models.cloze.
-METHODS: dict[str, Method] = {
-    "full": tune_everything,
-    "lora": tune_lora,
-    "prompt_tuning": tune_prompt,
-    "p_tuning": tune_p,
-    "prefix_tuning": tune_prefix,
-    "top_layers": tune_top_layers,
-    "head_only": tune_head,
-}

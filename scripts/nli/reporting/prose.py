@@ -69,9 +69,9 @@ def answers(scores: Mapping[str, Any]) -> str:
     return f"it has collapsed: {percent(share, 1)}% of its answers are *{label}*"
 
 
-def gap(results: Results, first: str, second: str) -> str:
+def gap(results: Results, first: str | None, second: str) -> str:
     """How the second experiment differs from the first on the pairs that both answered, and what the test says."""
-    found = comparison_of(results, first, second)
+    found = comparison_of(results, first, second) if first else None
     if found is None:
         return ""
     test, turned, p, correction = found
@@ -157,22 +157,24 @@ def data_source(results: Results) -> str:
 
 def roberta(results: Results) -> str:
     """Every RoBERTa experiment in a sentence, and LoRA against full fine-tuning."""
-    lines = [statement(results, arm.key) for arm in results.family("roberta")]
-    lines += [line for line in [gap(results, "roberta/full", "roberta/lora")] if line]
-    return "\n".join(f"- {line}" for line in lines)
+    arms = results.family("roberta")
+    lines = [statement(results, arm.key) for arm in arms]
+    lines += [gap(results, arm.spec["compared_with"], arm.key) for arm in arms if arm.origin == "reported"]
+    return "\n".join(f"- {line}" for line in lines if line)
 
 
 def prompt_tuning(results: Results) -> str:
-    """What prompt tuning answers and what moved in it; and its repair."""
-    lines = [statement(results, "roberta/prompt_tuning")]
-    arm = results.arms.get("roberta/prompt_tuning")
-    audit = arm.first.run.get("parameters") if arm and arm.first else None
-    if audit:
-        lines.append(gradient(audit))
-    lines += [
-        statement(results, "roberta/prompt_tuning_repaired"),
-        gap(results, "roberta/prompt_tuning", "roberta/prompt_tuning_repaired"),
-    ]
+    """What the original's prompt tuning answers and what moved in it; and its repairs."""
+    arms = results.family("roberta")
+    lines = []
+    for arm in arms:
+        if arm.spec["method"] != "prompt_tuning" or arm.origin != "reported":
+            continue
+        lines.append(statement(results, arm.key))
+        audit = arm.first.run.get("parameters") if arm.first else None
+        lines.append(gradient(audit) if audit else "")
+        for repair in (other for other in arms if other.spec["compared_with"] == arm.key):
+            lines += [statement(results, repair.key), gap(results, arm.key, repair.key)]
     return "\n".join(f"- {line}" for line in lines if line)
 
 
@@ -231,19 +233,24 @@ def best_parsed(scored: Sequence[tuple[Arm, Mapping[str, Any]]]) -> str:
 def qlora(results: Results) -> str:
     """Every QLoRA experiment, and the two scorings of the same answers."""
     lines = [statement(results, arm.key) for arm in results.family("qlora")]
-    arm = results.arms.get("qlora/attempt1")
-    scores = [arm.scores("matched", name) for name in ("first_label", "most_frequent_label")] if arm else []
-    if scores and all(scores):
-        moved = 100 * abs(scores[1]["accuracy"] - scores[0]["accuracy"])
-        lines.append(
-            f"The same answers of **{escape(arm.title)}** score {percent(scores[0]['accuracy'])}% by their "
-            f"first label and {percent(scores[1]['accuracy'])}% by their most frequent one: the scoring alone "
-            f"accounts for {moved:.1f} points."
-        )
+    lines += [line for arm in results.family("qlora") if (line := two_readings(arm))]
     lines += drawn(results.family("qlora"))
     lines += [line for arm in results.family("qlora") if (line := lost_labels(arm))]
     lines += [line for arm in results.family("qlora") if (line := padding_in_loss(arm, results.reported))]
     return "\n".join(f"- {line}" for line in lines)
+
+
+def two_readings(arm: Arm) -> str:
+    """What the two ways of reading the same answers score; "" for what the original does not read in both."""
+    scores = [arm.scores("matched", name) for name in ("first_label", "most_frequent_label")]
+    if arm.origin != "reported" or not all(scores):
+        return ""
+    moved = 100 * abs(scores[1]["accuracy"] - scores[0]["accuracy"])
+    return (
+        f"The same answers of **{escape(arm.title)}** score {percent(scores[0]['accuracy'])}% by their first label and "
+        f"{percent(scores[1]['accuracy'])}% by their most frequent one: the scoring alone accounts for "
+        f"{moved:.1f} points."
+    )
 
 
 def drawn(arms: Sequence[Arm]) -> list[str]:
@@ -330,7 +337,7 @@ def linear_head(results: Results) -> str:
     arms = results.family("linear_head")
     lines = [statement(results, arm.key) for arm in arms]
     lines += [states_read(arm) for arm in arms]
-    lines.append(gap(results, "linear_head/first_token", "linear_head/last_token"))
+    lines += [gap(results, arm.spec["compared_with"], arm.key) for arm in arms]
     return "\n".join(f"- {line}" for line in lines if line)
 
 
@@ -349,12 +356,6 @@ def states_read(arm: Arm) -> str:
 
 def comparison(results: Results) -> str:
     """How every repair compares with the experiment that it repairs."""
-    repairs = {
-        "roberta/prompt_tuning_repaired": "roberta/prompt_tuning",
-        "qlora/attempt1_label_loss": "qlora/attempt1",
-        "qlora/attempt2_rate": "qlora/attempt2",
-        "linear_head/last_token": "linear_head/first_token",
-    }
-    lines = [gap(results, before, after) for after, before in repairs.items()]
-    lines = [line for line in lines if line]
+    repairs = [arm for arm in results.arms.values() if arm.origin == "repaired"]
+    lines = [line for arm in repairs if (line := gap(results, arm.spec["compared_with"], arm.key))]
     return "\n".join(f"- {line}" for line in lines) or "No repair has run together with the experiment that it repairs."

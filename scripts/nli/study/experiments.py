@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from nli.base.labels import LABELS
+from nli.study.methods import METHODS, VARIANTS
 from nli.study.types import (
     Label,
     NonNegative,
@@ -84,11 +85,29 @@ class Generation(Strict):
 
 
 class Lora(Strict):
+    variant: Literal[*VARIANTS] = Field(
+        "lora", description="LoRA; rsLoRA, which divides alpha by the root of r; DoRA, which learns magnitudes too"
+    )
     r: Positive
     alpha: Positive
     dropout: Probability
     bias: Literal["none", "all", "lora_only"] = "none"
     target_modules: list[str] | None = Field(None, description="null: PEFT's default for the architecture")
+
+
+class Ia3(Strict):
+    target_modules: list[str] | None = Field(
+        None, description="layers that get factors, of their outputs; null: PEFT's default for the architecture"
+    )
+    feedforward_modules: list[str] | None = Field(
+        None, description="those of them that get factors of their inputs instead; null: PEFT's default"
+    )
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> "Ia3":
+        if (self.target_modules is None) != (self.feedforward_modules is None):
+            raise ValueError("state both of 'target_modules' and 'feedforward_modules', or neither")
+        return self
 
 
 class SoftPrompt(Strict):
@@ -116,9 +135,6 @@ class Cloze(Strict):
         if set(self.words) != set(LABELS):
             raise ValueError(f"'words' must name each of {', '.join(LABELS)}")
         return self
-
-
-SOFT_PROMPTS = ("prompt_tuning", "p_tuning", "prefix_tuning")
 
 
 class Example(Strict):
@@ -164,6 +180,9 @@ class Experiment(Strict):
         description="in the original with figures or without; our repair of a failure there; ours, not there"
     )
     rung: bool = Field(False, description="a ladder's step that runs with `rungs: all` only")
+    compared_with: str | None = Field(
+        None, description="experiment that the report compares this one with; of a repair, the one that it repairs"
+    )
     seeds: list[NonNegative] | None = Field(
         None, min_length=1, description="it runs once per seed; null: the study's `seeds`"
     )
@@ -192,10 +211,11 @@ class RobertaExperiment(Experiment):
     model: ClassVar[str] = "encoder"
 
     family: Literal["roberta"]
-    method: Literal["full", "lora", "prompt_tuning", "p_tuning", "prefix_tuning", "cloze", "top_layers", "head_only"]
+    method: Literal[*METHODS]
     tokenization: Tokenization
     training: Training
     lora: Lora | None = None
+    ia3: Ia3 | None = None
     prompt: SoftPrompt | None = None
     cloze: Cloze | None = None
     layers: Positive | None = Field(None, description="top layers that train, for top_layers")
@@ -208,16 +228,17 @@ class RobertaExperiment(Experiment):
 
     @model_validator(mode="after")
     def _method_has_what_it_needs(self) -> "RobertaExperiment":
-        needs = {"lora": ("lora",), "prompt": SOFT_PROMPTS, "layers": ("top_layers",), "cloze": ("cloze",)}
-        for key, methods in needs.items():
+        for key in dict.fromkeys(method.section for method in METHODS.values() if method.section):
+            methods = [name for name, method in METHODS.items() if method.section == key]
             if (self.method in methods) != (getattr(self, key) is not None):
                 raise ValueError(f"'{key}' goes with method '{' or '.join(methods)}', and only with it")
         if self.training.eval_batch_size is None:
             raise ValueError("'training' needs the key 'eval_batch_size'")
-        if self.pooling == "sentence_start" and self.method not in SOFT_PROMPTS[:2]:
-            raise ValueError("pooling 'sentence_start' goes with method 'prompt_tuning' or 'p_tuning' only")
-        if self.prompt and self.prompt.init == "vocabulary" and self.method != "prompt_tuning":
-            raise ValueError("prompt.init 'vocabulary' goes with method 'prompt_tuning' only")
+        for key, value in (("pooling", self.pooling), ("prompt.init", self.prompt and self.prompt.init)):
+            methods = [name for name, method in METHODS.items() if value in method.allows]
+            if methods and self.method not in methods:
+                known = " or ".join(f"'{name}'" for name in methods)
+                raise ValueError(f"{key} '{value}' goes with method {known} only")
         return self
 
 

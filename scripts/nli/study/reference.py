@@ -1,5 +1,6 @@
 """What is generated from the typed definition in `nli.study.schema`: the JSON schema and the reference of the keys."""
 
+import json
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
@@ -106,7 +107,7 @@ def _table(cls: type[BaseModel]) -> list[str]:
     for name, field in cls.model_fields.items():
         if name in ("family", "name") and issubclass(cls, tuple(FAMILIES.values())):
             continue
-        default = "required" if field.is_required() else f"`{_value(field.default)}`"
+        default = "required" if field.is_required() else f"`{_value(field.get_default(call_default_factory=True))}`"
         if isinstance(field.default, BaseModel):
             default = "its keys' own"
         rows.append(f"| `{name}` | {_takes(field)} | {default} | {field.description or ''} |")
@@ -114,7 +115,7 @@ def _table(cls: type[BaseModel]) -> list[str]:
 
 
 def _value(value: Any) -> str:
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return json.dumps(value) if isinstance(value, bool | list | dict | None) else str(value)
 
 
 def _takes(field: FieldInfo) -> str:

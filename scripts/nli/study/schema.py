@@ -309,6 +309,10 @@ class Study(Strict):
             draws = getattr(experiment, "draws", 1)
             if draws > 1 and self.prompts[experiment.prompt].drawn is None:
                 raise ValueError(f"experiments.{key}.draws: '{experiment.prompt}' draws no examples; leave it out")
+            if experiment.compared_with not in (None, *self.experiments):
+                raise ValueError(
+                    f"experiments.{key}.compared_with: {unknown(experiment.compared_with, self.experiments)}"
+                )
             source = self.experiments.get(getattr(experiment, "adapter", None) or key)
             if source is not experiment and (source is None or getattr(source, "adapter", None)):
                 raise ValueError(

@@ -8,11 +8,13 @@ from typing import Any
 from nli.study.experiments import Experiment
 from nli.study.schema import Study
 
+NAMES = ("title", "origin", "rung", "compared_with")  # what an experiment is called decides no number
+
 
 def training_spec(study: Study, key: str) -> dict[str, Any]:
     """What decides the training of an experiment, and nothing else, so that no other change re-runs it."""
     spec = study.experiments[key].model_dump(mode="json")
-    for field in ("title", "origin", "rung", "seeds", "evaluation", "scorers"):
+    for field in (*NAMES, "seeds", "evaluation", "scorers"):
         spec.pop(field, None)
     if not spec.get("sample"):  # the sample is asked before and after the training
         for field in ("generation", "evaluation_text", "prepared"):
@@ -24,7 +26,7 @@ def prediction_spec(study: Study, key: str) -> dict[str, Any]:
     """What decides the predictions of an experiment: the whole of it, and the prompt that it names."""
     experiment = study.experiments[key]
     spec = experiment.model_dump(mode="json")
-    for field in ("title", "origin", "rung", "seeds"):
+    for field in (*NAMES, "seeds"):
         spec.pop(field, None)
     if experiment.family == "icl":
         spec["prompt"] = {"name": experiment.prompt, **study.prompts[experiment.prompt].model_dump(mode="json")}

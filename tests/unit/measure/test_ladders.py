@@ -418,20 +418,36 @@ def test_another_scorer_of_the_same_answers_is_a_change():
     ]
 
 
-def test_audit_says_which_parts_train_and_which_of_them_got_a_gradient():
-    names = [
-        "base_model.model.roberta.encoder.layer.0.attention.self.query.lora_A.default.weight",
-        "base_model.model.roberta.encoder.layer.0.attention.self.query.lora_B.default.weight",
-        "prompt_encoder.default.embedding.weight",
-        "base_model.classifier.modules_to_save.default.dense.weight",
-        "roberta.embeddings.word_embeddings.weight",
-    ]
-    record = {"parameters": {"trainable_tensors": names, "gradient_tensors": names[1:2]}}
+BODY = "roberta.encoder.layer.0.attention.self.query"
+HEAD = "base_model.model.classifier.modules_to_save.default.dense"
+AUDITS = {  # method -> trainable tensors by part; None: a decoder's
+    "lora": {
+        "adapter": [f"{BODY}.lora_A.default.weight", f"{BODY}.lora_magnitude_vector.default.weight"],
+        "head": [HEAD],
+    },
+    "ia3": {"adapter": [f"{BODY}.ia3_l.default"], "head": [HEAD]},
+    "bitfit": {
+        "biases": [f"{BODY}.bias", "roberta.embeddings.LayerNorm.bias"],
+        "head": ["classifier.dense.weight", "classifier.dense.bias"],
+    },
+    "prompt_tuning": {"prompt": ["prompt_encoder.default.embedding.weight"], "head": [HEAD]},
+    "full": {
+        "head": ["classifier.dense.bias"],
+        "word embeddings": ["roberta.embeddings.word_embeddings.weight"],
+        "body": [f"{BODY}.weight", f"{BODY}.bias"],
+    },
+    None: {"adapter": ["model.layers.0.self_attn.q_proj.lora_B.default.weight"], "head": ["classifier.weight"]},
+}
+
+
+@pytest.mark.parametrize("method", AUDITS)
+def test_audit_says_which_parts_train_and_which_of_them_got_a_gradient(method):
+    names = [name for part in AUDITS[method].values() for name in part]
+    spec = {} if method is None else {"method": method}
+    record = {"spec": spec, "parameters": {"trainable_tensors": names, "gradient_tensors": names[:1]}}
     assert gradient_audit(record) == [
-        {"part": "prompt", "trainable": 1, "with_gradient": 0},
-        {"part": "adapter", "trainable": 2, "with_gradient": 1},
-        {"part": "head", "trainable": 1, "with_gradient": 0},
-        {"part": "word embeddings", "trainable": 1, "with_gradient": 0},
+        {"part": part, "trainable": len(own), "with_gradient": int(own[0] == names[0])}
+        for part, own in AUDITS[method].items()
     ]
     assert gradient_audit({}) is None
 

@@ -92,7 +92,12 @@ def test_filled_prompt_is_the_text_that_the_report_describes(paper_study):
 def test_qlora_adapters_are_the_reports(experiments, reported, name):
     ours, theirs = experiments[f"qlora/{name}"]["lora"], reported["families"]["qlora"]["lora"]
     printed = {"r": theirs["r"], "alpha": theirs["lora_alpha"], "dropout": theirs["lora_dropout"]}
-    assert ours == {**printed, "bias": theirs["bias"], "target_modules": theirs["target_modules"]}
+    assert ours == {
+        **printed,
+        "variant": "lora",
+        "bias": theirs["bias"],
+        "target_modules": theirs["target_modules"],
+    }
 
 
 def test_attempt_1_is_the_reports(experiments, reported):

@@ -9,6 +9,8 @@ from nli.jobs.records import layer_rows, parameter_counts
 from nli.models.encoder import load_tokenizer, tokenize_pairs
 from nli.models.training import load_trained, save_trained
 
+DORA = {"variant": "dora", "r": 2, "alpha": 4, "dropout": 0.0, "bias": "none", "target_modules": None}
+
 
 def test_pair_is_premise_then_hypothesis(encoder_folder, rows):
     tokenizer = load_tokenizer(encoder_folder)
@@ -111,6 +113,9 @@ def test_head_reads_a_virtual_token_unless_told_to_read_the_sentence_start(encod
         ("full", {}),
         ("top_layers", {}),
         ("lora", {}),
+        ("lora", {"lora": DORA}),
+        ("ia3", {}),
+        ("bitfit", {}),
         ("prompt_tuning", {"trainable": "word_embeddings"}),
         ("prompt_tuning", {"pooling": "sentence_start"}),
     ],

@@ -80,16 +80,26 @@ TOP_LAYER = {
     "xlm_roberta": "roberta.encoder.layer.1.",
     "modernbert": "model.layers.1.",
 }
+FACTORS = {  # PEFT has a default for BERT's and DeBERTa's names
+    "distilbert": (["k_lin", "v_lin", "lin2"], ["lin2"]),
+    "electra": (["key", "value", "output.dense"], ["output.dense"]),
+    "xlm_roberta": (["key", "value", "output.dense"], ["output.dense"]),
+    "modernbert": (["Wqkv", "mlp.Wo"], ["mlp.Wo"]),
+}
 TARGETS = {"distilbert": ["q_lin", "v_lin"], "modernbert": ["Wqkv"]}  # PEFT has a default for the others
 METHODS = [
     ("full", {}),
     ("head_only", {}),
     ("top_layers", {}),
     ("lora", {}),
+    ("lora", {"variant": "dora"}),
+    ("ia3", {}),
+    ("bitfit", {}),
     ("prompt_tuning", {}),
     ("prompt_tuning", {"pooling": "sentence_start"}),
     ("prompt_tuning", {"trainable": "word_embeddings"}),
 ]
+CASES = [(name, *case) for name in ENCODERS for case in METHODS if (name, case[0]) != ("modernbert", "bitfit")]
 NO_GRADIENT = r"(key|key_proj|k_lin)\.bias$"  # softmax does not see it: rounding alone decides
 
 
@@ -112,15 +122,16 @@ def encoders(tmp_path_factory):
 
 def spec_for(name, method, **changes):
     lora = {"r": 2, "alpha": 4, "dropout": 0.0, "bias": "none", "target_modules": TARGETS.get(name)}
-    return encoder_spec(method, family="roberta", tokenization=TOKENIZATION, **{"lora": lora, **changes})
+    lora["variant"] = changes.pop("variant", "lora")
+    ia3 = dict(zip(("target_modules", "feedforward_modules"), FACTORS.get(name, (None, None)), strict=True))
+    return encoder_spec(method, family="roberta", tokenization=TOKENIZATION, **{"lora": lora, "ia3": ia3, **changes})
 
 
 def belongs_to_head(tensor, name):
     return any(re.search(rf"(^|\.){module}\.", tensor) for module in HEADS[name])
 
 
-@pytest.mark.parametrize(("method", "changes"), METHODS)
-@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize(("name", "method", "changes"), CASES)
 def test_encoder_trains_by_every_method(encoders, rows, tmp_path, name, method, changes):
     """What should train does, gets a gradient, and is found again by the job that predicts."""
     spec = spec_for(name, method, **changes)
@@ -147,6 +158,7 @@ def test_encoder_trains_by_every_method(encoders, rows, tmp_path, name, method, 
         assert re.search(r"embeddings\.(word|tok)_embeddings\.weight$", next(iter(names)))
     else:
         own = {"head_only": "$^", "top_layers": TOP_LAYER[name], "lora": "lora_", "prompt_tuning": "prompt_encoder"}
+        own |= {"ia3": "ia3_", "bitfit": "bias$"}
         rest = {n for n in names if not belongs_to_head(n, name)}
         assert all(any(re.search(rf"(^|\.){module}\.", n) for n in names) for module in HEADS[name])
         assert all(re.search(own[method], n) for n in rest)
@@ -158,6 +170,11 @@ def test_encoder_trains_by_every_method(encoders, rows, tmp_path, name, method, 
     again = build_encoder(encoders[name], spec)
     load_trained(again, tmp_path / "trained")
     assert (classify(again, dataset, DataCollatorWithPadding(tokenizer), 4) == expected).all()
+
+
+def test_encoder_without_biases_is_refused_bitfit_before_its_weights_are_read(encoders):
+    with pytest.raises(StudyError, match="'bitfit' trains biases, ModernBertForSequenceClassification has none"):
+        check_encoder(encoders["modernbert"], spec_for("modernbert", "bitfit"))
 
 
 @pytest.mark.parametrize("name", ENCODERS)
@@ -184,8 +201,7 @@ def test_sentence_start_pools_the_first_real_token_of_any_encoder(encoders, rows
         assert torch.equal(found, states["first"][:, place])
 
 
-@pytest.mark.parametrize(("method", "changes"), METHODS)
-@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize(("name", "method", "changes"), CASES)
 def test_encoder_without_data_is_prepared_as_one_with_data(encoders, name, method, changes):
     spec = spec_for(name, method, **changes)
     skeleton = load_skeleton(encoders[name], AutoModelForSequenceClassification, "encoder")

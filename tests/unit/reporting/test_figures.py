@@ -6,22 +6,9 @@ from itertools import combinations, pairwise
 import matplotlib.pyplot as plt
 import pytest
 from matplotlib.text import Text
-from unit.report_fixtures import ROOT, make_results
+from unit.report_fixtures import load, make_results
 
 from nli.reporting.figures.registry import FIGURES, confusion, image_markdown, make_figures, prompts
-from nli.reporting.results import load_results
-
-
-def load(folder):
-    reported = ROOT / "report" / "reported.yaml"
-    ladders = folder / "report" / "ladders.json"
-    return load_results(
-        folder,
-        folder / "study.json",
-        reported,
-        folder / "data" / "description.json",
-        ladders if ladders.exists() else None,
-    )
 
 
 @pytest.fixture(scope="module")

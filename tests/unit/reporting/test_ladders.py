@@ -7,14 +7,13 @@ import re
 import numpy as np
 import pytest
 import yaml
-from unit.report_fixtures import ROOT, make_results, make_run, measure
+from unit.report_fixtures import ROOT, load, make_results, make_run, measure
 
 from nli.base.errors import StudyError
 from nli.reporting import prose
 from nli.reporting.figures.ladders import in_two_lines, matrices
 from nli.reporting.figures.registry import make_figures
 from nli.reporting.original_scores import printed_scores
-from nli.reporting.results import load_results
 from nli.reporting.tables import ladders, overview
 from nli.reporting.tables.registry import make_tables
 from nli.study.resolve import load_study
@@ -37,12 +36,6 @@ def config():
 def with_ladder(config, *rungs, **keys):
     ladder = {"title": "A new ladder", "question": "What is new?", "rungs": list(rungs), **keys}
     return {**copy.deepcopy(config), "ladders": {"new_one": ladder}}
-
-
-def load(folder):
-    files = "study.json", "data/description.json", "report/ladders.json"
-    study, data, measured = (folder / name for name in files)
-    return load_results(folder, study, ROOT / "report/reported.yaml", data, measured)
 
 
 def test_a_ladder_is_added_by_config_alone(config, tmp_path):

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 import yaml
-from unit.report_fixtures import ROOT, make_results, measure
+from unit.report_fixtures import ROOT, load, make_results, measure
 
 from nli.base.errors import StudyError
 from nli.reporting import markup, original, prose
@@ -26,17 +26,6 @@ from nli.study.resolve import load_study
 
 REPORTED = ROOT / "report" / "reported.yaml"
 FIGURE = re.compile(r"[-+]?\d+(\.\d*)?(e[-+]?\d+)?", re.IGNORECASE)
-
-
-def load(folder):
-    ladders = folder / "report/ladders.json"
-    return load_results(
-        folder,
-        folder / "study.json",
-        REPORTED,
-        folder / "data" / "description.json",
-        ladders if ladders.exists() else None,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -249,6 +238,7 @@ def test_comparison_keeps_the_printed_rows(results):
 
 
 def test_prompt_summary_shows_both_ways_of_counting_and_the_fraction(results):
+    assert all(name in llama.icl_scorers(results) for name in ("parsed answer", "label words", "the same, calibrated"))
     row = cells(llama.icl_summary(results), "Prompt 1")
     scores = results.arms["icl/prompt1"].scores()
     assert row[3] == f"{100 * scores['correct'] / scores['parsed']:.2f}"

@@ -22,6 +22,7 @@ from nli.reporting.original_scores import explained, reported_cell
 from nli.reporting.results import Arm, Results, reported_entry, reported_training, unmerged
 from nli.reporting.tables.ladders import p_value
 from nli.reporting.tables.roberta import NONE, status_cells
+from nli.study.methods import VARIANTS
 
 SCORER_TITLES = {
     "classifier": "classifier",
@@ -129,6 +130,16 @@ def icl_summary(results: Results) -> str:
     return table(columns, rows, explained(caption, rows), "tbl-icl") if rows else NONE
 
 
+def icl_scorers(results: Results) -> str:
+    """Accuracy of every prompt under each of its scorers."""
+    caption = (
+        "Accuracy of the prompts by way of scoring, on the matched split. *Label words' probabilities*: the most "
+        "probable of the prompt's label words is the answer. *Calibrated*: each is first divided by its probability "
+        "for content-free pairs [@zhao2021calibrate]."
+    )
+    return _scorer_table(results, results.family("icl"), caption, "tbl-icl-scorers")
+
+
 def icl_draws(results: Results) -> str:
     """What several draws of worked examples score."""
     rows: list[Sequence[str]] = []
@@ -187,6 +198,7 @@ def qlora_settings(results: Results) -> str:
                 f"{training['batch_size']} × {training['gradient_accumulation']}",
                 integer(training["max_steps"]),
                 integer(spec["tokenization"]["max_length"]),
+                VARIANTS[lora.get("variant", "lora")].title,
                 f"{lora['r']} / {lora['alpha']}",
             ]
         )
@@ -197,7 +209,8 @@ def qlora_settings(results: Results) -> str:
         "Batch × accum.": "r",
         "Steps": "r",
         "Max. tokens": "r",
-        "LoRA r / alpha": "r",
+        "Adapter": "l",
+        "r / alpha": "r",
     }
     caption = "Settings, at this scale, of the experiments that train adapters of Llama."
     return table(columns, rows, caption, "tbl-qlora-settings") if rows else NONE

@@ -42,6 +42,7 @@ FRAGMENTS: dict[str, Callable[[Results], str]] = {
     # Llama, prompted
     "icl-prompts.md": llama.prompts,
     "icl-summary.md": llama.icl_summary,
+    "icl-scorers.md": llama.icl_scorers,
     "icl-draws.md": llama.icl_draws,
     "icl-conclusion.md": prose.icl,
     # Llama, QLoRA

@@ -1,10 +1,12 @@
 """Tables of the RoBERTa experiments: settings, layers, parameters, epochs, accuracy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from nli.reporting.markup import GROUP, MISSING, decimal, escape, integer, interval, percent, table, yes_no
 from nli.reporting.original_scores import epoch_cell, explained, reported_cell
 from nli.reporting.results import Arm, Results, reported_entry, reported_parameters
+from nli.study.methods import METHODS, VARIANTS
 
 LAYER_TITLES = {
     "word_embeddings": "Word embeddings",
@@ -14,16 +16,6 @@ LAYER_TITLES = {
     "encoder": "Encoder",
     "classifier_dense": "Classifier, dense",
     "classifier_out_proj": "Classifier, output",
-}
-METHODS = {
-    "full": "every weight",
-    "lora": "low-rank updates of query and value, and the head",
-    "prompt_tuning": "virtual tokens before the input, and the head",
-    "p_tuning": "a network that makes the virtual tokens, and the head",
-    "prefix_tuning": "keys and values before every layer, and the head",
-    "cloze": "every weight, asked at the mask",
-    "top_layers": "the last layers and the head",
-    "head_only": "the classifier head",
 }
 NONE = "*The study has no such experiment.*"
 IN_THE_REPORT = {"reported": "yes", "described": "described only", "repaired": "no: our repair", "ours": "no: ours"}
@@ -39,24 +31,15 @@ def settings(results: Results) -> str:
     rows = []
     for arm in results.family("roberta"):
         spec, training = arm.spec, arm.spec["training"]
-        trains = METHODS.get(spec["method"], escape(spec["method"]))
-        if spec.get("trainable") == "word_embeddings":
-            trains = "the word-embedding table alone"
-        if len((spec.get("lora") or {}).get("target_modules") or []) > 2:
-            trains = "low-rank updates of every linear layer, and the head"
-        if (spec.get("cloze") or {}).get("trained") is False:
-            trains = "nothing: it is asked as it is"
         length = training.get("epochs") or training.get("max_steps")
-        rows.append(
-            [
-                escape(arm.title),
-                trains,
-                f"{training['learning_rate']:.0e}".replace("e-0", "e-"),
-                integer(training["batch_size"]),
-                f"{length:g} {'epochs' if training.get('epochs') else 'steps'}",
-                IN_THE_REPORT[arm.origin],
-            ]
-        )
+        how = [
+            f"{training['learning_rate']:.0e}".replace("e-0", "e-"),
+            integer(training["batch_size"]),
+            f"{length:g} {'epochs' if training.get('epochs') else 'steps'}",
+        ]
+        untrained = (spec.get("cloze") or {}).get("trained") is False
+        how = [MISSING] * 3 if untrained else how
+        rows.append([escape(arm.title), what_trains(spec), *how, IN_THE_REPORT[arm.origin]])
     columns = {
         "Experiment": "l",
         "What trains": "l",
@@ -67,6 +50,18 @@ def settings(results: Results) -> str:
     }
     caption = "The RoBERTa experiments at this scale."
     return table(columns, rows, caption, "tbl-roberta-settings") if rows else NONE
+
+
+def what_trains(spec: Mapping[str, Any]) -> str:
+    """What an experiment trains, in words."""
+    if spec.get("trainable") == "word_embeddings":
+        return "the word-embedding table alone"
+    if (spec.get("cloze") or {}).get("trained") is False:
+        return "nothing: it is asked as it is"
+    lora = spec.get("lora") or {}
+    layers = "every linear layer" if len(lora.get("target_modules") or []) > 2 else "query and value"
+    updates = VARIANTS[lora.get("variant", "lora")].updates
+    return METHODS[spec["method"]].trains.format(updates=updates, layers=layers)
 
 
 def layers(results: Results) -> str:

@@ -1,0 +1,39 @@
+"""Which results were made by code that has changed since, and what remakes them."""
+
+from pathlib import Path
+
+from nli.provenance import changed_code
+from nli.reporting.results import Results
+
+MADE = {"training": "history.json", "answering": "run.json"}  # the stage of a run, and a file that it makes
+
+
+def stale_stages(results: Results, repository: Path) -> list[tuple[str, str, list[str]]]:
+    """(run directory, stage, changed files of its code) of every stage of a run that other code made.
+
+    A run that borrows an adapter has the training of the experiment that trained it, and is not named for that.
+    """
+    stages = [
+        (f"{arm.key}/seed{run.seed}", stage, changed_code(recorded, repository))
+        for arm in results.done()
+        for run in arm.runs
+        for stage, recorded in (run.run.get("code") or {}).items()
+        if recorded and (stage == "answering" or run.history)
+    ]
+    return [stage for stage in stages if stage[2]]
+
+
+def status_lines(results: Results, repository: Path, folder: str) -> list[str]:
+    """What `snakemake status` prints: a line for each such stage, then the command that remakes them all.
+
+    Args:
+        folder: the scale's results, as Snakemake names it.
+    """
+    stale = stale_stages(results, repository)
+    runs = sum(len(arm.runs) for arm in results.done())
+    if not stale:
+        return [f"{runs} runs in {folder}, all made by the code that is here."]
+    lines = [f"{len(stale)} results in {folder} were made by other code. They are kept; this is what changed:"]
+    lines += [f"  {run}, {stage}: {', '.join(changed)}" for run, stage, changed in stale]
+    targets = " ".join(f"{folder}/{run}/{MADE[stage]}" for run, stage, _ in stale)
+    return [*lines, "To remake them and the report:", f"  snakemake --cores 2 --forcerun {targets}"]

@@ -1,0 +1,70 @@
+"""The encoder's methods of fine-tuning and LoRA's variants: all that the study and its report know of each.
+
+A new method is an entry here and the function of its name in `nli.models.methods`; a section of its own is a class and
+a key in `experiments`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+HEAD = r"(^|\.)(classifier|score|head|coef|intercept)(\.|$)"  # a head's tensors, by their names
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method of fine-tuning the encoder.
+
+    Attributes:
+        trains: what trains, in words; {updates} and {layers} are those of LoRA's section.
+        section: the key of an experiment that goes with this method, and only with those that name it.
+        parts: the parts of a model that are the method's own, with a pattern for the names of their tensors.
+        allows: values of `pooling` and `prompt.init`, other than the default, that the method can take.
+        masked: the encoder is loaded as a masked language model, without a new head.
+    """
+
+    trains: str
+    section: str | None = None
+    parts: Mapping[str, str] = field(default_factory=dict)
+    allows: tuple[str, ...] = ()
+    masked: bool = False
+
+
+ADAPTER = {"adapter": "lora_|ia3_"}
+PROMPT = {"prompt": "prompt_encoder|prompt_embeddings"}
+METHODS = {
+    "full": Method("every weight"),
+    "lora": Method("{updates} of {layers}, and the head", section="lora", parts=ADAPTER),
+    "ia3": Method("factors of keys, values and feed-forward activations, and the head", section="ia3", parts=ADAPTER),
+    "bitfit": Method("every bias, and the head", parts={"biases": rf"^(?!.*{HEAD}).*bias$"}),
+    "prompt_tuning": Method(
+        "virtual tokens before the input, and the head",
+        section="prompt",
+        parts=PROMPT,
+        allows=("sentence_start", "vocabulary"),
+    ),
+    "p_tuning": Method(
+        "a network that makes the virtual tokens, and the head",
+        section="prompt",
+        parts=PROMPT,
+        allows=("sentence_start",),
+    ),
+    "prefix_tuning": Method("keys and values before every layer, and the head", section="prompt", parts=PROMPT),
+    "cloze": Method("every weight, asked at the mask", section="cloze", masked=True),
+    "top_layers": Method("the last layers and the head", section="layers"),
+    "head_only": Method("the classifier head"),
+}
+
+
+class Variant(NamedTuple):
+    """A variant of LoRA: its name, and what trains, in words."""
+
+    title: str
+    updates: str
+
+
+VARIANTS = {
+    "lora": Variant("LoRA", "low-rank updates"),
+    "rslora": Variant("rsLoRA", "low-rank updates, scaled by alpha over the root of r,"),
+    "dora": Variant("DoRA", "magnitudes and low-rank updates"),
+}
