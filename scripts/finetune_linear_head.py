@@ -4,12 +4,14 @@ from nli import runtime
 from nli.base.errors import run_main
 from nli.base.files import read_json
 from nli.data.splits import read_split
+from nli.jobs.families import FAMILIES
 from nli.jobs.outline import finish_training, training_parser
-from nli.models.compatibility import check_decoder
 from nli.models.decoder import load_tokenizer
-from nli.models.linear_head import build_classifier, make_trainer, tokenize_texts
+from nli.models.linear_head import build_classifier
 from nli.models.sessions import Sessions
 from nli.models.training import run_training, save_trained
+
+FAMILY = FAMILIES["linear_head"]
 
 
 def main() -> None:
@@ -18,11 +20,11 @@ def main() -> None:
     sessions = Sessions(runtime.start(args.seed, args.threads))
     spec = read_json(args.spec)
     tokenizer = load_tokenizer(args.model)
-    check_decoder(args.model, tokenizer, spec)
-    dataset = tokenize_texts(read_split(args.train), tokenizer, spec)
+    FAMILY.check(args.model, tokenizer, spec)
+    dataset = FAMILY.dataset(read_split(args.train), tokenizer, spec)
 
     model = build_classifier(args.model, spec)
-    trainer = make_trainer(model, tokenizer, dataset, spec["training"], args.checkpoints, args.seed)
+    trainer = FAMILY.trainer(model, tokenizer, dataset, spec, args.checkpoints, args.seed)
     history, audit = run_training(trainer, args.checkpoints, sessions)
 
     save_trained(model, args.output_dir)

@@ -12,13 +12,15 @@ from nli.base.atomic import write_json
 from nli.base.errors import run_main
 from nli.base.files import read_json
 from nli.data.splits import read_split
+from nli.jobs.families import FAMILIES
 from nli.jobs.outline import finish_training, training_parser
-from nli.models.compatibility import check_decoder
-from nli.models.decoder import add_adapter, load_decoder, load_tokenizer, prepared_to_answer
-from nli.models.qlora import closing_losses, make_trainer
+from nli.models.decoder import load_decoder, load_tokenizer, prepared_to_answer
+from nli.models.qlora import closing_losses
 from nli.models.sessions import Sessions
 from nli.models.training import run_training
 from nli.models.training_texts import count_lost_labels, encode_texts, training_dataset
+
+FAMILY = FAMILIES["qlora"]
 
 
 def main() -> None:
@@ -29,7 +31,7 @@ def main() -> None:
     sessions = Sessions(runtime.start(args.seed, args.threads))
     spec = read_json(args.spec)
     tokenizer = load_tokenizer(args.model)
-    check_decoder(args.model, tokenizer, spec)
+    FAMILY.check(args.model, tokenizer, spec)
     encoded = encode_texts(read_split(args.train), tokenizer, spec)
     limit = spec["tokenization"]["max_length"]
     lost = count_lost_labels(encoded, limit)
@@ -41,8 +43,8 @@ def main() -> None:
         model = prepared_to_answer(model, spec)
     before = answer_sample(model, tokenizer, spec, args.seed)
     runtime.start(args.seed, args.threads)  # the sample's answer must not move the adapter's first weights
-    model = add_adapter(model, spec)
-    trainer = make_trainer(model, tokenizer, dataset, spec, args.checkpoints, args.seed)
+    model = FAMILY.adapt(model, spec, tokenizer)
+    trainer = FAMILY.trainer(model, tokenizer, dataset, spec, args.checkpoints, args.seed)
     history, audit = run_training(trainer, args.checkpoints, sessions)
     closing = closing_losses(model, tokenizer, encoded, spec)
     history["texts"] = {"rows": len(encoded.texts), "lost_labels": lost, "closing": closing}

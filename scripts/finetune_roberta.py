@@ -9,11 +9,13 @@ from nli import runtime
 from nli.base.errors import run_main
 from nli.base.files import read_json
 from nli.data.splits import read_split
+from nli.jobs.families import FAMILIES
 from nli.jobs.outline import finish_training, training_parser
-from nli.models.compatibility import check_encoder
-from nli.models.encoder import build_encoder, load_tokenizer, make_trainer, tokenize_pairs
+from nli.models.encoder import build_encoder, load_tokenizer
 from nli.models.sessions import Sessions
 from nli.models.training import run_training, save_trained
+
+FAMILY = FAMILIES["roberta"]
 
 
 def main() -> None:
@@ -24,12 +26,11 @@ def main() -> None:
     sessions = Sessions(runtime.start(args.seed, args.threads))
     spec = read_json(args.spec)
     tokenizer = load_tokenizer(args.model)
-    check_encoder(args.model, spec)
-    train = tokenize_pairs(read_split(args.train), tokenizer, spec["tokenization"], spec["cloze"])
-    validation = tokenize_pairs(read_split(args.validation), tokenizer, spec["tokenization"], spec["cloze"])
+    FAMILY.check(args.model, tokenizer, spec)
+    train, validation = (FAMILY.dataset(read_split(path), tokenizer, spec) for path in (args.train, args.validation))
 
     model = build_encoder(args.model, spec)
-    trainer = make_trainer(model, tokenizer, train, validation, spec["training"], args.checkpoints, args.seed)
+    trainer = FAMILY.trainer(model, tokenizer, train, spec, args.checkpoints, args.seed, validation)
     history, audit = run_training(trainer, args.checkpoints, sessions)
 
     save_trained(model, args.output_dir)

@@ -5,13 +5,15 @@ from pathlib import Path
 import pandas as pd
 
 from nli import runtime
-from nli.answering.pairs import answer_pairs, generation_details
+from nli.answering.pairs import generation_details
 from nli.base.errors import run_main
 from nli.base.files import read_json
 from nli.data.splits import read_split
+from nli.jobs.families import FAMILIES
 from nli.jobs.outline import answer_splits, prediction_parser
-from nli.models.compatibility import check_decoder
-from nli.models.decoder import load_decoder, load_tokenizer, prepared_to_answer
+from nli.models.decoder import load_decoder, load_tokenizer
+
+FAMILY = FAMILIES["icl"]
 
 
 def main() -> None:
@@ -22,13 +24,13 @@ def main() -> None:
     started = runtime.start(args.seed, args.threads)
     spec = read_json(args.spec)
     tokenizer = load_tokenizer(args.model)
-    check_decoder(args.model, tokenizer, spec)
-    model = prepared_to_answer(load_decoder(args.model, spec["quantization"]), spec)
+    FAMILY.check(args.model, tokenizer, spec)
+    model = FAMILY.ready(load_decoder(args.model, spec["quantization"]), spec, tokenizer)
 
     examples = read_split(args.examples) if args.examples else None
 
     def answer(rows: pd.DataFrame, split: str) -> list[pd.DataFrame]:
-        return answer_pairs(model, tokenizer, rows, split, spec, args.seed, examples)
+        return FAMILY.answer(model, tokenizer, rows, split, spec, args.seed, examples)
 
     answer_splits(args, spec, model, started, answer, details=generation_details(model, spec))
 

@@ -4,18 +4,17 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from transformers import DataCollatorWithPadding
 
 from nli import runtime
-from nli.answering.classify import classify
-from nli.answering.rows import scored_rows
 from nli.base.errors import run_main
 from nli.base.files import read_json
+from nli.jobs.families import FAMILIES
 from nli.jobs.outline import answer_splits, prediction_parser
-from nli.models.compatibility import check_decoder
 from nli.models.decoder import load_tokenizer
-from nli.models.linear_head import LinearHeadClassifier, StatesRead, build_classifier, tokenize_texts
+from nli.models.linear_head import LinearHeadClassifier, StatesRead, build_classifier
 from nli.models.training import load_trained
+
+FAMILY = FAMILIES["linear_head"]
 
 
 def main() -> None:
@@ -27,18 +26,17 @@ def main() -> None:
     started = runtime.start(args.seed, args.threads)
     spec = read_json(args.spec)
     tokenizer = load_tokenizer(args.model)
-    check_decoder(args.model, tokenizer, spec)
+    FAMILY.check(args.model, tokenizer, spec)
     model = build_classifier(args.model, spec)
     load_trained(model, args.trained)
     states = StatesRead(model) if isinstance(model, LinearHeadClassifier) else None
     details: dict[str, Any] = {}
 
     def answer(rows: pd.DataFrame, split: str) -> list[pd.DataFrame]:
-        dataset = tokenize_texts(rows, tokenizer, spec)
-        scores = classify(model, dataset, DataCollatorWithPadding(tokenizer), spec["evaluation"]["batch_size"])
+        frames = FAMILY.answer(model, tokenizer, rows, split, spec, args.seed)
         if states:
             details["states_read"] = states.figures()
-        return [scored_rows(rows, split, scores)]
+        return frames
 
     answer_splits(args, spec, model, started, answer, args.record, details)
 

@@ -5,13 +5,15 @@ from pathlib import Path
 import pandas as pd
 
 from nli import runtime
-from nli.answering.pairs import answer_pairs, generation_details
+from nli.answering.pairs import generation_details
 from nli.base.errors import run_main
 from nli.base.files import read_json
+from nli.jobs.families import FAMILIES
 from nli.jobs.outline import answer_splits, prediction_parser
-from nli.models.compatibility import check_decoder
 from nli.models.decoder import load_tokenizer, load_with_adapter
 from nli.models.merging import load_merged
+
+FAMILY = FAMILIES["qlora"]
 
 
 def main() -> None:
@@ -24,11 +26,11 @@ def main() -> None:
     started = runtime.start(args.seed, args.threads)
     spec = read_json(args.spec)
     tokenizer = load_tokenizer(args.model)
-    check_decoder(args.model, tokenizer, spec)
+    FAMILY.check(args.model, tokenizer, spec)
     model = load_with_adapter(args.model, spec, args.adapter) if args.adapter else load_merged(args.model, spec)
 
     def answer(rows: pd.DataFrame, split: str) -> list[pd.DataFrame]:
-        return answer_pairs(model, tokenizer, rows, split, spec, args.seed)
+        return FAMILY.answer(model, tokenizer, rows, split, spec, args.seed)
 
     details = generation_details(model, spec)
     if args.merge_error:

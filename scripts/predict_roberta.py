@@ -3,17 +3,16 @@
 from pathlib import Path
 
 import pandas as pd
-from transformers import DataCollatorWithPadding
 
 from nli import runtime
-from nli.answering.classify import classify
-from nli.answering.rows import scored_rows
 from nli.base.errors import run_main
 from nli.base.files import read_json
+from nli.jobs.families import FAMILIES
 from nli.jobs.outline import answer_splits, prediction_parser
-from nli.models.compatibility import check_encoder
-from nli.models.encoder import build_encoder, load_tokenizer, tokenize_pairs
+from nli.models.encoder import build_encoder, load_tokenizer
 from nli.models.training import load_trained
+
+FAMILY = FAMILIES["roberta"]
 
 
 def main() -> None:
@@ -25,15 +24,13 @@ def main() -> None:
     started = runtime.start(args.seed, args.threads)
     spec = read_json(args.spec)
     tokenizer = load_tokenizer(args.model)
-    check_encoder(args.model, spec)
+    FAMILY.check(args.model, tokenizer, spec)
     model = build_encoder(args.model, spec).to(runtime.device())
     if args.trained:
         load_trained(model, args.trained)
 
     def answer(rows: pd.DataFrame, split: str) -> list[pd.DataFrame]:
-        dataset = tokenize_pairs(rows, tokenizer, spec["tokenization"], spec["cloze"])
-        scores = classify(model, dataset, DataCollatorWithPadding(tokenizer), spec["evaluation"]["batch_size"])
-        return [scored_rows(rows, split, scores)]
+        return FAMILY.answer(model, tokenizer, rows, split, spec, args.seed)
 
     answer_splits(args, spec, model, started, answer, args.record)
 

@@ -46,7 +46,7 @@ def encoder_trainer(folder, rows, checkpoints, experiment=None, seed=3, **change
     dataset = tokenize_pairs(rows, tokenizer, TOKENIZATION)
     model = build_encoder(folder, experiment or encoder_spec("full"))
     training = {**TRAINING, "eval_batch_size": 8, **changes}
-    return encoder.make_trainer(model, tokenizer, dataset, dataset, training, checkpoints, seed)
+    return encoder.make_trainer(model, tokenizer, dataset, {"training": training}, checkpoints, seed, dataset)
 
 
 QUANTIZATION = {"load_in_4bit": True, "quant_type": "nf4", "compute_dtype": "float32", "double_quant": False}

@@ -20,11 +20,21 @@ from nli.texts import asked_template, fill, label_lead, lead_after, prompt_text
 
 @dataclass(frozen=True)
 class Question:
-    """How a pair is asked about: (premise, hypothesis) -> prompt, what stands before the answer, and word -> class."""
+    """How a pair is asked about.
+
+    Attributes:
+        ask: (premise, hypothesis) -> prompt.
+        lead: what stands before the answer.
+        words: word -> class.
+        any_spelling: a word counts in lower case and capitalised too. A prompt may show its words in another case than
+            `answers` states them (prompts 1 and 4 do), and a model that was only pretrained answers in either. A
+            fine-tuned one has learned the one spelling of its training texts.
+    """
 
     ask: Callable[[str, str], str]
     lead: str
     words: Mapping[str, str]
+    any_spelling: bool
 
 
 def question_of(
@@ -36,13 +46,14 @@ def question_of(
         examples: rows that a prompt with drawn examples draws from, with `seed`.
         draw: number of the draw of examples.
     """
-    if spec["family"] == "icl":
+    if "prompt" in spec:
         prompt = spec["prompt"]
         shown = demonstrations(prompt, examples, spec["order"], seed, draw)
-        return Question(lambda p, h: shown + prompt_text(prompt, p, h), lead_after(prompt["text"]), prompt["answers"])
+        lead = lead_after(prompt["text"])
+        return Question(lambda p, h: shown + prompt_text(prompt, p, h), lead, prompt["answers"], any_spelling=True)
     template = asked_template(spec)
     words = {word: label for label, word in spec["label_words"].items()}
-    return Question(lambda p, h: fill(template, {"premise": p, "hypothesis": h}), label_lead(spec), words)
+    return Question(lambda p, h: fill(template, {"premise": p, "hypothesis": h}), label_lead(spec), words, False)
 
 
 def generation_details(model: nn.Module, spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,7 +94,7 @@ def answer_pairs(
         answers = generate_answers(model, tokenizer, prompts, spec["generation"], batch_size, seed, names)
         frames += [answer_rows(rows, split, answers, question.words, scorer) for scorer in reading]
     if scoring:
-        words = scored_words(tokenizer, question, spec)
+        words = scored_words(tokenizer, question)
         blanks = [asked.ask(text, text) for asked in questions for text in CONTENT_FREE]
         scores = label_log_probabilities(model, tokenizer, [*prompts, *blanks], question.lead, words, batch_size)
         content_free = scores[len(rows) :].reshape(draws, len(CONTENT_FREE), -1)[drawn]
@@ -92,13 +103,9 @@ def answer_pairs(
     return frames
 
 
-def scored_words(tokenizer: PreTrainedTokenizerBase, question: Question, spec: Mapping[str, Any]) -> Mapping[str, str]:
-    """The words whose probabilities are added up, with the class of each.
-
-    A prompt may show its words in another case than `answers` states them (prompts 1 and 4 do), and a model that was
-    only pretrained answers in either. A fine-tuned one has learned the one spelling of its training texts.
-    """
-    if spec["family"] != "icl":
+def scored_words(tokenizer: PreTrainedTokenizerBase, question: Question) -> Mapping[str, str]:
+    """The words whose probabilities are added up, with the class of each."""
+    if not question.any_spelling:
         return question.words
     return with_spellings(tokenizer, question.ask("", ""), question.lead, question.words)
 

@@ -59,7 +59,7 @@ def predict(study: Study, key: str, measured: Mapping[str, Any]) -> dict[str, An
     if training:
         budget = training_budget(training_spec(study, key)["training"], examples)
         train = budget["steps"] * training["seconds_per_step"]
-        if study.experiments[key].family == "roberta":  # the matched split is evaluated after every epoch
+        if study.experiments[key].epochs_evaluated:
             train += round(budget["epoch"]) * split_rows(study, "matched") / answering["examples_per_second"]
     parts = [(train, training), (merge, merging), (answer, answering)]
     energy = [(seconds, own["watts"]) for seconds, own in parts if own]

@@ -8,10 +8,8 @@ from typing import Any
 from transformers import PretrainedConfig
 
 from nli.forecast.budget import padded_tokens, total_flops, training_budget, training_examples
+from nli.jobs.families import FAMILIES
 from nli.jobs.records import parameter_counts
-from nli.models.decoder import add_adapter
-from nli.models.encoder import encoder_class, prepare_encoder
-from nli.models.linear_head import add_head, decoder_class
 from nli.models.weightless import read_architecture, skeleton_decoder, skeleton_encoder
 from nli.reporting.markup import MISSING, decimal, integer, table
 from nli.reporting.results import reported_parameters, reported_training
@@ -58,7 +56,7 @@ def count_experiment(
 ) -> dict[str, Any]:
     """Parameters and training budget of one experiment; budget None where nothing trains."""
     spec = training_spec(study, experiment.key)
-    model = build_skeleton(experiment, spec, config)
+    model = FAMILIES[experiment.family].skeleton(config, spec, trains(experiment))
     if not trains(experiment):
         model.requires_grad_(False)
     counts = parameter_counts(model)
@@ -71,16 +69,6 @@ def count_experiment(
         "training": training_plan(study, experiment, spec, outside_embeddings),
         "reported": {key: value for key, value in printed.items() if isinstance(value, int | float)},
     }
-
-
-def build_skeleton(experiment: Experiment, spec: Mapping[str, Any], config: PretrainedConfig) -> Any:
-    """The experiment's model on the meta device, built by the functions that its training uses."""
-    if experiment.family == "roberta":
-        return prepare_encoder(skeleton_encoder(config, encoder_class(spec)), spec)
-    decoder = skeleton_decoder(config, spec["quantization"], decoder_class(spec))
-    if not trains(experiment):
-        return decoder
-    return add_head(decoder, spec) if experiment.family == "linear_head" else add_adapter(decoder, spec)
 
 
 def training_plan(

@@ -6,7 +6,7 @@ experiment trains with, so speed and memory are those of the real run. What the 
 
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,25 +17,20 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import nn
 from transformers import (
-    DataCollatorWithPadding,
     PretrainedConfig,
     PreTrainedTokenizerFast,
-    Trainer,
     TrainerCallback,
 )
 
-from nli.answering.classify import classify
-from nli.answering.pairs import answer_pairs, question_of
+from nli.answering.pairs import question_of
 from nli.base.labels import LABELS
+from nli.jobs.families import FAMILIES, Family
 from nli.jobs.records import device_name
 from nli.machine.memory import GIB, available_memory
 from nli.machine.power import PowerMeter
-from nli.models import encoder, linear_head, qlora
-from nli.models.decoder import add_adapter, prepared_to_answer
 from nli.models.merging import MergeError, free_memory
 from nli.models.sessions import peak_memory
-from nli.models.training_texts import encode_texts, training_dataset
-from nli.models.weightless import random_decoder, random_encoder, skeleton_decoder, skeleton_encoder
+from nli.study import experiments
 from nli.study.experiments import UNQUANTIZED
 
 # Words and punctuation marks of MultiNLI's sentences, at the 5th, 15th, ... 95th percentile of its training set
@@ -166,14 +161,8 @@ def least_memory(spec: dict[str, Any], config: PretrainedConfig) -> float:
 
     AdamW keeps two float32 states a trainable parameter, its 8-bit form two bytes.
     """
-    family = spec["predict"]["family"]
-    if family == "roberta":
-        own = spec["train"] or spec["predict"]  # a zero-shot cloze has no training
-        model = encoder.prepare_encoder(skeleton_encoder(config, encoder.encoder_class(own)), own)
-    else:
-        model = skeleton_decoder(config, quantization_of(spec["predict"]), linear_head.decoder_class(spec["predict"]))
-        if spec["train"]:
-            model = (linear_head.add_head if family == "linear_head" else add_adapter)(model, spec["train"])
+    family, own = FAMILIES[spec["predict"]["family"]], spec["train"] or as_loaded(spec["predict"])
+    model = family.skeleton(config, own, spec["train"] is not None)
     total = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
     if spec["train"]:
         states = 2 if spec["train"]["training"]["optimizer"] == "paged_adamw_8bit" else 8
@@ -196,10 +185,11 @@ def rehearse(spec: dict[str, Any], config: PretrainedConfig, device: torch.devic
     Raises:
         torch.OutOfMemoryError, or RuntimeError on a CPU: it does not fit.
     """
-    family, training, merging = spec["predict"]["family"], None, None
+    name, training, merging = spec["predict"]["family"], None, None
+    family = FAMILIES[name]
     cloze = spec["predict"].get("cloze") or {"words": {}}
     words = [word.strip() for word in cloze["words"].values()]
-    tokenizer = word_tokenizer("encoder" if family == "roberta" else "decoder", words)
+    tokenizer = word_tokenizer(experiments.FAMILIES[name].model, words)
     batch = spec["predict"]["evaluation"]["batch_size"]
     rows = typical_pairs(spec["steps"]["answering_batches"] * batch, seed + 1)
     if spec["predict"].get("merge_into"):
@@ -217,7 +207,7 @@ def rehearse(spec: dict[str, Any], config: PretrainedConfig, device: torch.devic
         }
         forget_peak()
     else:
-        model = untrained_model(family, model, tokenizer, spec["predict"])
+        model = family.ready(model, spec["predict"], tokenizer)
     measured = rehearse_answering(family, model, tokenizer, spec["predict"], rows, seed)
     answering = {**rate(rows, measured), "peak_memory_gib": rehearsal_peak()}
     return {"training": training, "merging": merging, "answering": answering}
@@ -228,20 +218,9 @@ def rate(rows: pd.DataFrame, measured: Measurement) -> dict[str, float | None]:
     return {"examples_per_second": len(rows) / sum(measured.seconds), "watts": measured.watts}
 
 
-def untrained_model(family: str, model: nn.Module, tokenizer: Any, spec: dict[str, Any]) -> nn.Module:
-    """The base model as an experiment without a training of its own answers with it."""
-    if family == "roberta":
-        return encoder.prepare_encoder(model, spec, tokenizer)  # a cloze that nobody trains
-    if spec.get("method") == "answer":
-        return add_adapter(model, spec)
-    return prepared_to_answer(model, spec)
-
-
-def base_model(family: str, spec: dict[str, Any], config: PretrainedConfig, device: torch.device) -> nn.Module:
-    """The family's base model with random weights."""
-    if family == "roberta":
-        return random_encoder(config, spec["dtype"], device, encoder.encoder_class(spec))
-    return random_decoder(config, quantization_of(spec), device, linear_head.decoder_class(spec))
+def base_model(family: Family, spec: dict[str, Any], config: PretrainedConfig, device: torch.device) -> nn.Module:
+    """The family's base model with random weights, as the model that answers is loaded."""
+    return family.random(config, as_loaded(spec), device)
 
 
 def merged_into_16_bits(spec: dict[str, Any]) -> bool:
@@ -249,13 +228,15 @@ def merged_into_16_bits(spec: dict[str, Any]) -> bool:
     return spec.get("merge_into") in UNQUANTIZED
 
 
-def quantization_of(spec: dict[str, Any]) -> dict[str, Any]:
-    """The `quantization` section with which the model that answers is loaded, as `merging.load_merged` does."""
-    return {**spec["quantization"], "load_in_4bit": False} if merged_into_16_bits(spec) else spec["quantization"]
+def as_loaded(spec: dict[str, Any]) -> dict[str, Any]:
+    """A prediction spec with the `quantization` of the model that answers, as `merging.load_merged` loads it."""
+    if not merged_into_16_bits(spec):
+        return spec
+    return {**spec, "quantization": {**spec["quantization"], "load_in_4bit": False}}
 
 
 def rehearse_training(
-    family: str, model: nn.Module, tokenizer: PreTrainedTokenizerFast, spec: dict[str, Any], steps: dict, seed: int
+    family: Family, model: nn.Module, tokenizer: PreTrainedTokenizerFast, spec: dict[str, Any], steps: dict, seed: int
 ) -> tuple[nn.Module, Measurement]:
     """Train for the warm-up and the measured steps; the trained model and the seconds of the measured ones."""
     n_steps = steps["warmup"] + steps["measured"]
@@ -263,7 +244,9 @@ def rehearse_training(
     spec = {**spec, "training": training}
     rows = typical_pairs(n_steps * training["batch_size"] * training["gradient_accumulation"], seed)
     with tempfile.TemporaryDirectory(prefix="rehearsal-") as folder:
-        model, trainer = TRAINERS[family](model, tokenizer, rows, spec, Path(folder), seed)
+        model = family.adapt(model, spec, tokenizer)
+        dataset = family.dataset(rows, tokenizer, spec)
+        trainer = family.trainer(model, tokenizer, dataset, spec, Path(folder), seed)
         timer = StepTimer()
         trainer.add_callback(timer)
         with PowerMeter() as meter:
@@ -271,51 +254,14 @@ def rehearse_training(
     return model, Measurement(timer.seconds[steps["warmup"] :], meter.watts)
 
 
-def encoder_trainer(model: nn.Module, tokenizer: Any, rows: pd.DataFrame, spec: dict, folder: Path, seed: int):
-    """RoBERTa prepared for the method, and its trainer."""
-    model = encoder.prepare_encoder(model, spec, tokenizer)
-    dataset = encoder.tokenize_pairs(rows, tokenizer, spec["tokenization"], spec["cloze"])
-    return model, encoder.make_trainer(model, tokenizer, dataset, None, spec["training"], folder, seed)
-
-
-def qlora_trainer(model: nn.Module, tokenizer: Any, rows: pd.DataFrame, spec: dict, folder: Path, seed: int):
-    """The decoder with its adapter, and its trainer."""
-    model = add_adapter(model, spec)
-    encoded = encode_texts(rows, tokenizer, spec)
-    dataset = training_dataset(encoded, spec, tokenizer)
-    return model, qlora.make_trainer(model, tokenizer, dataset, spec, folder, seed)
-
-
-def linear_head_trainer(model: nn.Module, tokenizer: Any, rows: pd.DataFrame, spec: dict, folder: Path, seed: int):
-    """The decoder with its adapter and head, and its trainer."""
-    model = linear_head.add_head(model, spec)
-    dataset = linear_head.tokenize_texts(rows, tokenizer, spec)
-    return model, linear_head.make_trainer(model, tokenizer, dataset, spec["training"], folder, seed)
-
-
-TRAINERS: dict[str, Callable[..., tuple[nn.Module, Trainer]]] = {
-    "roberta": encoder_trainer,
-    "qlora": qlora_trainer,
-    "linear_head": linear_head_trainer,
-}
-
-
 def rehearse_answering(
-    family: str, model: nn.Module, tokenizer: Any, spec: dict[str, Any], rows: pd.DataFrame, seed: int
+    family: Family, model: nn.Module, tokenizer: Any, spec: dict[str, Any], rows: pd.DataFrame, seed: int
 ) -> Measurement:
     """Answer the rows as the experiment answers its validation rows."""
-    batch_size = spec["evaluation"]["batch_size"]
+    examples = typical_pairs(12 * spec.get("draws", 1), seed + 2)
     with PowerMeter() as meter:
         started = clock()
-        if family in ("roberta", "linear_head"):
-            if family == "roberta":
-                dataset = encoder.tokenize_pairs(rows, tokenizer, spec["tokenization"], spec["cloze"])
-            else:
-                dataset = linear_head.tokenize_texts(rows, tokenizer, spec)
-            classify(model, dataset, DataCollatorWithPadding(tokenizer), batch_size)
-        else:
-            examples = typical_pairs(12 * spec.get("draws", 1), seed + 2)
-            answer_pairs(model, tokenizer, rows, "matched", with_long_words(spec), seed, examples)
+        family.answer(model, tokenizer, rows, "matched", with_long_words(spec), seed, examples)
         seconds = clock() - started
     return Measurement([seconds], meter.watts)
 
@@ -328,14 +274,14 @@ def rehearse_merge_error(
     Each model is made when its turn comes, since a small GPU has no room for two. The seconds are those of the passes:
     making the models, which stands for loading and merging, is not counted. The power is the mean over both parts.
     """
-    question = question_of(spec)
+    question, family = question_of(spec), FAMILIES["qlora"]
     prompts = [question.ask(row.premise, row.hypothesis) for row in rows.itertuples()]
     parts = []
     with tempfile.TemporaryDirectory(prefix="rehearsal-") as folder:
         error = MergeError(tokenizer, prompts, spec["evaluation"]["batch_size"], Path(folder))
         with_adapter = {**spec, "method": "answer", "merge_into": None}
         for measure, own in ((error.measure_adapter, with_adapter), (error.measure_merged, spec)):
-            model = untrained_model("qlora", base_model("qlora", own, config, device), tokenizer, own)
+            model = family.ready(base_model(family, own, config, device), own, tokenizer)
             with PowerMeter() as meter:
                 started = clock()
                 measure(model)
@@ -348,16 +294,18 @@ def rehearse_merge_error(
 
 
 def with_long_words(spec: dict[str, Any]) -> dict[str, Any]:
-    """A decoder's prediction spec with label words of two tokens each, none shared.
+    """A prediction spec with label words of two tokens each, none shared, where its answers are words.
 
     A real tokenizer cuts up words like *Entailment*, and begins *entailment* with another token. Each spelling of such
     a word takes a pass: three a prompt for a fine-tuned model, six for a prompted one, which is scored in two spellings
     (`pairs.scored_words`). Words of one token, such as *Yes*, share a pass: for them the rehearsal is an upper
     bound.
     """
-    if spec["family"] == "icl":
+    if "label_words" in spec:
+        return {**spec, "label_words": LABEL_WORDS}
+    if "answers" in (spec.get("prompt") or {}):
         return {**spec, "prompt": {**spec["prompt"], "answers": {word: label for label, word in LABEL_WORDS.items()}}}
-    return {**spec, "label_words": LABEL_WORDS}
+    return spec
 
 
 def rehearsal_peak() -> dict[str, float | None]:

@@ -17,6 +17,7 @@ from nli.measure.answers import Answers, Frames, common_pairs, counted_of, frame
 from nli.measure.comparisons import adjust, compare_all, compare_frames, over_seeds, scores_of, spread
 from nli.measure.standings import best_constant, measure_standings
 from nli.measure.verdicts import verdict
+from nli.study.experiments import uses_model
 from nli.study.methods import ADAPTER, HEAD, METHODS
 from nli.study.schema import TOGETHER
 
@@ -62,7 +63,7 @@ def measure_ladder(
     plain = [
         {"experiment": key}
         for key, spec in experiments.items()
-        if spec["family"] == "baseline" and spec.get("method") != "majority"
+        if not uses_model(spec) and spec.get("method") != "majority"
     ]
     stated = [*plain, *ladder["rungs"]]
     found = [frames_of(answers[rung["experiment"]], split, scorer_of(rung, scorers)) for rung in stated]

@@ -17,6 +17,7 @@ from nli.measure.answers import Answers, Frames, arrays, common_pairs, counted_o
 from nli.measure.clustered import compare, seed_means
 from nli.measure.comparisons import adjust, compare_frames
 from nli.measure.verdicts import standing
+from nli.study.experiments import uses_model
 
 
 def measure_standings(
@@ -31,7 +32,7 @@ def measure_standings(
         experiment, split, scorer and counted of each; `chance` and `hypothesis_only`, each a comparison with its
         adjusted p and its `standing` ("above", "below" or "no evidence"), or None where there is nothing to compare.
     """
-    own = [(key, "matched", scorers[key], "all") for key, spec in experiments.items() if spec["family"] != "baseline"]
+    own = [(key, "matched", scorers[key], "all") for key, spec in experiments.items() if uses_model(spec)]
     judged = [
         (rung["experiment"], ladder["split"], scorer_of(rung, scorers), counted_of(rung))
         for ladder in ladders.values()

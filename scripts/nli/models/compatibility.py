@@ -41,19 +41,19 @@ def check_encoder(folder: Path | str, spec: dict[str, Any]) -> None:
 
 
 def check_decoder(folder: Path | str, tokenizer: PreTrainedTokenizerBase, spec: dict[str, Any]) -> None:
-    """Raise StudyError unless the decoder in `folder` can run the experiment, whichever family's it is."""
+    """Raise StudyError unless the decoder in `folder` can do what the spec holds, whichever family's it is."""
     model = load_skeleton(folder, AutoModelForCausalLM, "decoder")
     check_padding(model, tokenizer)
     if "tokenization" in spec:
         check_length(model, spec)
     if "lora" in spec:
         check_targets(model, spec, "lora")
-    if spec["family"] == "qlora":
+    if "label_words" in spec:
         check_end_token(tokenizer, spec)
         asked = asked_template(spec)
         words = [(word, label) for label, word in spec["label_words"].items()]
         check_label_words(tokenizer, asked, asked + label_lead(spec), words, key_of(spec, "label_words"))
-    if spec["family"] == "icl":
+    if "prompt" in spec:
         prompt = spec["prompt"]
         lead = prompt["text"] + lead_after(prompt["text"])
         words = list(prompt["answers"].items())

@@ -140,13 +140,14 @@ def tokenize_pairs(
 def make_trainer(
     model: nn.Module,
     tokenizer: PreTrainedTokenizerBase,
-    train: Dataset,
-    validation: Dataset | None,
-    training: dict[str, Any],
+    dataset: Dataset,
+    spec: dict[str, Any],
     checkpoints: Path | str,
     seed: int,
+    validation: Dataset | None = None,
 ) -> Trainer:
     """The trainer of an encoder's `training` section; with a validation set it is evaluated after each epoch."""
+    training = spec["training"]
     return StudyTrainer(
         model=model,
         args=TrainingArguments(
@@ -154,7 +155,7 @@ def make_trainer(
             eval_strategy="no" if validation is None else "epoch",
             per_device_eval_batch_size=training["eval_batch_size"],
         ),
-        train_dataset=train,
+        train_dataset=dataset,
         eval_dataset=validation,
         data_collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=accuracy,

@@ -186,11 +186,12 @@ def make_trainer(
     model: nn.Module,
     tokenizer: PreTrainedTokenizerBase,
     dataset: Dataset,
-    training: dict[str, Any],
+    spec: dict[str, Any],
     checkpoints: Path | str,
     seed: int,
 ) -> Trainer:
     """The trainer of a linear head's `training` section, over tokenized texts."""
+    training = spec["training"]
     return HeadRateTrainer(
         model=model,
         args=TrainingArguments(**training_arguments(training, checkpoints, seed)),

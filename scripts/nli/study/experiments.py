@@ -1,6 +1,7 @@
 """The typed definition of `experiments:` and `prompts:`, one class for each family."""
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -191,6 +192,7 @@ class Experiment(Strict):
     model: ClassVar[str | None] = "decoder"  # the base model's role; None: it uses none
     trains: ClassVar[bool] = True
     scorer: ClassVar[str] = "classifier"  # of a family whose experiments do not choose their scorers
+    epochs_evaluated: ClassVar[bool] = False  # a training answers the matched split after each epoch
 
     @field_validator("seeds")
     @classmethod
@@ -201,6 +203,10 @@ class Experiment(Strict):
     def key(self) -> str:
         return f"{self.family}/{self.name}"
 
+    def prediction_texts(self, prompts: Mapping[str, Prompt]) -> dict[str, Any]:
+        """What its predictions depend on that the study states elsewhere, among its `prompts`."""
+        return {}
+
     @property
     def scorer_names(self) -> list[str]:
         """The ways in which its answers are judged; the first stands for the experiment."""
@@ -209,6 +215,7 @@ class Experiment(Strict):
 
 class RobertaExperiment(Experiment):
     model: ClassVar[str] = "encoder"
+    epochs_evaluated: ClassVar[bool] = True
 
     family: Literal["roberta"]
     method: Literal[*METHODS]
@@ -259,6 +266,10 @@ class IclExperiment(Experiment):
     scorers: list[Literal["parsed"] | LabelScorer] = Field(min_length=1, description="ways to judge the answers")
     prepared: bool = Field(description=PREPARED)
     generation: Generation
+
+    def prediction_texts(self, prompts: Mapping[str, Prompt]) -> dict[str, Any]:
+        """The whole of the prompt that it names."""
+        return {"prompt": {"name": self.prompt, **prompts[self.prompt].model_dump(mode="json")}}
 
 
 class Sample(Strict):
@@ -369,3 +380,8 @@ FAMILIES: dict[str, type[Experiment]] = {
     "qlora": QloraExperiment,
     "linear_head": LinearHeadExperiment,
 }
+
+
+def uses_model(spec: Mapping[str, Any]) -> bool:
+    """Whether a resolved experiment uses a base model; a chance baseline does not."""
+    return FAMILIES[spec["family"]].model is not None

@@ -28,10 +28,9 @@ def prediction_spec(study: Study, key: str) -> dict[str, Any]:
     spec = experiment.model_dump(mode="json")
     for field in (*NAMES, "seeds"):
         spec.pop(field, None)
-    if experiment.family == "icl":
-        spec["prompt"] = {"name": experiment.prompt, **study.prompts[experiment.prompt].model_dump(mode="json")}
     return {
         **spec,
+        **experiment.prediction_texts(study.prompts),
         **loading_spec(study, key),
         "scale": study.scale,
         "sample_seed": study.data.seed,

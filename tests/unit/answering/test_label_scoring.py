@@ -124,7 +124,7 @@ def test_spelling_that_begins_as_another_class_or_is_unknown_is_left_out():
 def test_a_prompt_scores_every_spelling_and_a_fine_tuned_model_the_one_it_learned(decoder_folder, demo_study):
     tokenizer = load_tokenizer(decoder_folder)
     found = {
-        key: scored_words(tokenizer, question_of(spec), spec)
+        key: scored_words(tokenizer, question_of(spec))
         for key in ("icl/prompt4", "qlora/attempt2")
         for spec in [prediction_spec(demo_study, key)]
     }

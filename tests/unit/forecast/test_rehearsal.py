@@ -28,10 +28,11 @@ from nli.forecast.rehearsal import (
     word_tokenizer,
 )
 from nli.forecast.schedule import jobs_of_rehearsal, makespan
+from nli.jobs.families import FAMILIES
 from nli.machine.power import PowerMeter
 from nli.models import merging
 from nli.models.next_token import next_token_logits
-from nli.models.weightless import read_architecture
+from nli.models.weightless import random_encoder, read_architecture, skeleton_encoder
 from nli.reporting.markup import MISSING
 from nli.study.resolve import load_study
 from nli.study.specs import rehearsal_spec
@@ -59,15 +60,16 @@ def spec_of(family):
         "qlora": {**QLORA_SPEC, "generation": GENERATION, "scorers": ["first_label"]},
         "linear_head": HEAD,
     }[family]
-    common = {"family": family, "quantization": QUANTIZATION, "evaluation": EVALUATION}
+    own = {**own, "family": family, "quantization": QUANTIZATION}
     train = None if family == "icl" else {**own, "training": {**own.get("training", TRAINING), **SMALL}}
-    return {"train": train, "predict": {**own, **common}, "steps": STEPS}
+    return {"train": train, "predict": {**own, "evaluation": EVALUATION}, "steps": STEPS}
 
 
 def merge_spec(into):
     spec = spec_of("qlora")
     quantization = {**QUANTIZATION, "compute_dtype": "bfloat16"}
-    return {**spec, "train": None, "predict": {**spec["predict"], "merge_into": into, "quantization": quantization}}
+    merge = {"method": "merge", "merge_into": into, "quantization": quantization}
+    return {**spec, "train": None, "predict": {**spec["predict"], **merge}}
 
 
 @pytest.mark.parametrize("family", ["roberta", "icl", "qlora", "linear_head"])
@@ -94,9 +96,9 @@ def test_every_spelling_of_a_rehearsed_label_word_takes_a_pass(decoder_folder, m
     monkeypatch.setattr(label_scoring, "next_token_logits", counted)
     spec = {**spec_of(family)["predict"], "scorers": ["label_logp"]}
     tokenizer = word_tokenizer("decoder")
-    model = rehearsal.base_model(family, spec, read_architecture(decoder_folder), CPU)
+    model = rehearsal.base_model(FAMILIES[family], spec, read_architecture(decoder_folder), CPU)
     model.config.pad_token_id = tokenizer.pad_token_id
-    rehearsal.rehearse_answering(family, model, tokenizer, spec, typical_pairs(5, seed=0), seed=0)
+    rehearsal.rehearse_answering(FAMILIES[family], model, tokenizer, spec, typical_pairs(5, seed=0), seed=0)
     assert passes == [(5 + len(CONTENT_FREE)) * len(LABELS) * spellings]
 
 
@@ -112,9 +114,9 @@ def test_cloze_is_measured_trained_and_zero_shot(encoder_folder, trained):
 
 def test_only_the_steps_after_the_warm_up_are_measured(encoder_folder):
     spec = spec_of("roberta")["train"]
-    model = rehearsal.random_encoder(read_architecture(encoder_folder), "float32", CPU)
+    model = random_encoder(read_architecture(encoder_folder), "float32", CPU)
     steps = {**STEPS, "measured": 3, "warmup": 2}
-    _, measured = rehearsal.rehearse_training("roberta", model, word_tokenizer("encoder"), spec, steps, 0)
+    _, measured = rehearsal.rehearse_training(FAMILIES["roberta"], model, word_tokenizer("encoder"), spec, steps, 0)
     assert len(measured.seconds) == 3
 
 
@@ -131,7 +133,7 @@ def test_full_fine_tuning_needs_weights_gradients_and_two_states(encoder_folder)
     spec = spec_of("roberta")
     spec["train"] |= encoder_spec("full")
     spec["train"]["training"]["optimizer"] = "adamw_torch"
-    parameters = rehearsal.skeleton_encoder(config).num_parameters()
+    parameters = skeleton_encoder(config).num_parameters()
     assert rehearsal.least_memory(spec, config) == pytest.approx(parameters * (4 + 4 + 8) / 2**30)
 
 
@@ -187,17 +189,17 @@ def test_answering_with_anothers_adapter_is_rehearsed_with_one(decoder_folder):
     config, tokenizer = read_architecture(decoder_folder), word_tokenizer("decoder")
     names = []
     for own in ({"method": "answer"}, {"method": "merge", "merge_into": "4bit"}):
-        model = rehearsal.base_model("qlora", spec, config, CPU)
-        model = rehearsal.untrained_model("qlora", model, tokenizer, {**spec, **own})
+        model = rehearsal.base_model(FAMILIES["qlora"], spec, config, CPU)
+        model = FAMILIES["qlora"].ready(model, {**spec, **own}, tokenizer)
         names.append({"lora" for name, _ in model.named_parameters() if "lora_" in name})
     assert names == [{"lora"}, set()]
 
 
 def test_answering_is_rehearsed_on_the_prepared_model(decoder_folder):
     half = {**spec_of("icl")["predict"], "quantization": {**QUANTIZATION, "compute_dtype": "float16"}}
-    model = rehearsal.base_model("icl", half, read_architecture(decoder_folder), CPU)
+    model = rehearsal.base_model(FAMILIES["icl"], half, read_architecture(decoder_folder), CPU)
     assert model.lm_head.weight.dtype == torch.float16
-    model = rehearsal.untrained_model("icl", model, None, half)
+    model = FAMILIES["icl"].ready(model, half, None)
     assert model.lm_head.weight.dtype == torch.float32
 
 

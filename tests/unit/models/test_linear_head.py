@@ -114,11 +114,11 @@ def test_librarys_head_reads_the_last_real_token_and_trains_beside_the_adapter(d
 
 @pytest.mark.parametrize("head", [{"head": "linear"}, {"head": "library", "position": "last", "head_dropout": 0.0}])
 def test_head_trains_at_its_own_rate_and_the_adapter_at_the_other(decoder_folder, rows, tmp_path, head):
-    spec = {**HEAD, **head}
-    training = {**spec["training"], "learning_rate": 1e-3, "head_learning_rate": 2e-2, "schedule": "constant"}
+    training = {**HEAD["training"], "learning_rate": 1e-3, "head_learning_rate": 2e-2, "schedule": "constant"}
+    spec = {**HEAD, **head, "training": training}
     tokenizer = load_tokenizer(decoder_folder)
     model = build_classifier(decoder_folder, spec)
-    trainer = make_trainer(model, tokenizer, tokenize_texts(rows, tokenizer, spec), training, tmp_path, seed=0)
+    trainer = make_trainer(model, tokenizer, tokenize_texts(rows, tokenizer, spec), spec, tmp_path, seed=0)
     trainer.create_optimizer_and_scheduler(num_training_steps=6)
     names = {id(p): name for name, p in model.named_parameters()}
     rates = {names[id(p)]: group["lr"] for group in trainer.optimizer.param_groups for p in group["params"]}
@@ -136,7 +136,7 @@ def test_recomputed_activations_train_the_same_weights(decoder_folder, rows, tmp
         spec = {**HEAD, **head, "position": "last", "training": training}
         model = build_classifier(decoder_folder, spec)
         tokenizer = load_tokenizer(decoder_folder)
-        trainer = make_trainer(model, tokenizer, tokenize_texts(rows, tokenizer, spec), training, tmp_path, seed=0)
+        trainer = make_trainer(model, tokenizer, tokenize_texts(rows, tokenizer, spec), spec, tmp_path, seed=0)
         trainer.train()
         assert any(getattr(module, "gradient_checkpointing", False) for module in model.modules()) == recomputed
         weights.append({name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad})

@@ -146,7 +146,7 @@ def linear_head_run(decoder_folder, rows):
         tokenizer = load_tokenizer(decoder_folder)
         model = linear_head.build_classifier(decoder_folder, experiment)
         dataset = linear_head.tokenize_texts(rows, tokenizer, experiment)
-        return linear_head.make_trainer(model, tokenizer, dataset, experiment["training"], checkpoints, seed=3)
+        return linear_head.make_trainer(model, tokenizer, dataset, experiment, checkpoints, seed=3)
 
     return make
 
