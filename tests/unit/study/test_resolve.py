@@ -596,7 +596,7 @@ def test_a_scale_with_a_gpu_states_the_memory_that_it_takes(config):
 
 
 def test_an_experiment_is_compared_with_one_that_exists_and_passes_that_on_to_none(config):
-    with pytest.raises(StudyError, match="experiments.roberta/lora.compared_with: unknown name 'roberta/ful'"):
+    with pytest.raises(StudyError, match=r"experiments\.roberta/lora\.compared_with: unknown name 'roberta/ful'"):
         resolve(config, {"experiments": {"roberta/lora": {"compared_with": "roberta/ful"}}})
     study = resolve(config, {"rungs": "all"})
     assert study.experiments["roberta/lora"].compared_with == "roberta/full"
