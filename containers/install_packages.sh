@@ -5,7 +5,7 @@ set -eu
 
 lock=$1
 requirement=${2:-}
-# What the site's pip is set to (index, find-links, certificate): scripts/nli/image_build.py writes and binds this file.
+# What the site's pip is set to (index, find-links, certificate): scripts/nli/launch/image_build.py writes and binds this file.
 if [ -f /mnt/build.env ]; then . /mnt/build.env; fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
