@@ -39,7 +39,7 @@ study: .venv/installed
 	snakemake --cores $(CORES) --config scale=paper
 
 status: .venv/installed
-	@snakemake status --cores 1 --quiet all
+	@snakemake --cores 1 status --quiet all
 
 containers: .venv/installed
 	snakemake --cores $(CORES) --use-singularity containers

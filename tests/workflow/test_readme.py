@@ -72,7 +72,7 @@ COMMANDS = {
     "snakemake --cores 2 --configfile mine.yaml --config only='[roberta/head_only]'": PLANNED,
     "snakemake --cores 2 --configfile mine.yaml --config only='[baseline, roberta/head_only]'": PLANNED,
     "snakemake --cores 1 --config finished_only=true": (RUN,),
-    "snakemake status --cores 1": (RUN,),
+    "snakemake --cores 1 status": (RUN,),
     "--configfile mine.yaml": PLANNED,
     "--config rehearsal='{on_cpu: true}'": PLANNED,
     "--config cache=DIR": PLANNED,
