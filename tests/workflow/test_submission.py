@@ -1,11 +1,11 @@
 """What the SLURM profile asks of the cluster, without one; and how the workflow meets a cluster that is not there."""
 
 import os
-import re
 import shutil
 from pathlib import Path
 
 import pytest
+import yte
 from workflow.conftest import snakemake
 from workflow.sbatch_lines import CASES, STAND_INS, lines_of
 
@@ -30,12 +30,14 @@ def test_job_asks_for_a_gpu_in_one_dialect_only():
             assert len(asked) == (1 if " -p gpu " in line else 0), line
 
 
-def test_profile_names_every_rule_that_asks_for_a_gpu(root):
-    rules = "\n".join(path.read_text() for path in sorted((root / "rules").glob("*.smk")))
-    asking = [part.split(":")[0] for part in re.split(r"^rule ", rules, flags=re.MULTILINE)[1:] if "gpu=" in part]
-    assert "finetune_roberta" in asking
-    profile = (root / "profiles/slurm/config.yaml").read_text()
-    assert [rule for rule in asking if f'"{rule}"' not in profile] == []
+def test_profile_knows_every_rule_that_asks_for_a_gpu(root, monkeypatch):
+    monkeypatch.chdir(root)  # where Snakemake reads the profile
+    profile = yte.process_yaml((root / "profiles/slurm/config.yaml").read_text(), require_use_yte=True)
+    trained = {
+        f"{stage}_{family}" for stage in ("finetune", "predict") for family in ("roberta", "qlora", "linear_head")
+    }
+    assert set(profile["set-resources"]) == trained | {"predict_icl", "merge_adapter", "rehearse_experiment"}
+    assert {resources["slurm_partition"] for resources in profile["set-resources"].values()} == {"gpu"}
 
 
 @pytest.mark.parametrize("option", ["--profile", "--workflow-profile"])
