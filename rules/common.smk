@@ -59,7 +59,7 @@ def check_models(study):
         if broken_links(linked):
             raise StudyError(
                 f"{linked}: the files that it links to are gone ({', '.join(broken_links(linked)[:3])}): "
-                "put them back, or delete this folder, and the model is fetched or linked anew"
+                "put them back, or delete this folder, and the model is fetched or linked again"
             )
 
 

@@ -159,6 +159,7 @@ def test_four_cpu_jobs_share_a_node_of_four_cpus_and_16_gb(cluster):
         wait_until(lambda: len(set(jobs) & cluster.running().keys()) == 4, "four jobs on one node", seconds=60)
         pending = ["squeue", "--noheader", "--states=PENDING", "--format=%r"]  # "None" until the scheduler's next turn
         wait_until(lambda: cluster.ask(*pending).split() == ["Resources"], "a fifth that waits for room", seconds=60)
+        assert len(set(jobs) & cluster.running().keys()) == 4  # the fifth has not begun
     finally:
         cluster.ask("scancel", *jobs)
 
@@ -186,8 +187,7 @@ def steps(number: int) -> str:
 
 
 def test_job_killed_at_its_time_limit_gets_more_time_and_resumes(prepared, cluster, tmp_path):
-    study = prepared.clone(tmp_path / "study", steps(264))
-    study.edit("rules/common.smk", '"cpu": {"mem_mb": 4000, "runtime": 30', '"cpu": {"mem_mb": 4000, "runtime": 1')
+    study = prepared.clone(tmp_path / "study", steps(264), "machine={jobs: {gpu_small: {runtime: 1}}}")
     output = study.run(TRAINING)
     records = cluster.records(run_id(output))
     assert records[0].state == "TIMEOUT"
@@ -200,8 +200,7 @@ def test_job_killed_at_its_time_limit_gets_more_time_and_resumes(prepared, clust
 
 
 def test_job_killed_for_memory_gets_more_memory(prepared, cluster, tmp_path):
-    study = prepared.clone(tmp_path / "study", steps(24))
-    study.edit("rules/common.smk", '"cpu": {"mem_mb": 4000', '"cpu": {"mem_mb": 500')
+    study = prepared.clone(tmp_path / "study", steps(24), "machine={jobs: {gpu_small: {mem_mb: 500}}}")
     output = study.run(TRAINING)
     records = cluster.records(run_id(output))
     assert records[0].state == "FAILED"  # OUT_OF_MEMORY where control groups enforce the limit

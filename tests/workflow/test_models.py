@@ -89,7 +89,7 @@ def test_study_on_the_hubs_models_and_data_runs_to_its_report_and_holds_no_token
     assert [path for path in files if TOKEN.encode() in path.read_bytes()] == []
 
 
-def test_users_model_is_linked_and_linked_anew_when_a_file_of_it_changes(folder, tmp_path):
+def test_users_model_is_linked_and_linked_again_when_a_file_of_it_changes(folder, tmp_path):
     config = [f"results={tmp_path}/results", encoder(source="path", name=str(folder))]
     model = tmp_path / "results/demo/models/path/encoder"
     assert planned_jobs(str(model), "--config", *config) == {"write_model_spec": 1, "link_model": 1}

@@ -53,8 +53,8 @@ def read_split(path: Path | str) -> pd.DataFrame:
         ) from error
     if not table.schema.equals(SCHEMA):
         found = ", ".join(f"{column.name} {column.type}" for column in table.schema)
-        raise StudyError(f"{path}: not a split of the study ({found}); make it anew")
+        raise StudyError(f"{path}: not a split of the study ({found}); make it again")
     frame = table.to_pandas()
     if frame.isna().any(axis=None) or not frame["label"].isin(range(len(LABELS))).all():
-        raise StudyError(f"{path}: empty cell or unknown label; make it anew")
+        raise StudyError(f"{path}: empty cell or unknown label; make it again")
     return frame

@@ -318,7 +318,7 @@ def rehearsal_peak() -> dict[str, float | None]:
 
 
 def forget_peak() -> None:
-    """Start the device's peak of memory anew."""
+    """Reset the device's peak of memory."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()

@@ -125,7 +125,7 @@ def find_token(environment: Mapping[str, str] = os.environ) -> tuple[str, str] |
             return None
     source, token = next(((source, token) for source, token in found if token), ("", ""))
     if not (token.isascii() and token.isprintable()) or " " in token:
-        raise StudyError(f"{source} holds no token (a space, a line break or a sign that none has): set it anew")
+        raise StudyError(f"{source} holds no token (a space, a line break or a sign that none has): set it again")
     return (source, token) if token else None
 
 
@@ -161,7 +161,7 @@ def _whole(repository: Repository, cache: Path, choose: Choice) -> Snapshot | No
     try:
         wrong = [name for name, file in snapshot.files.items() if sha256(snapshot.folder / name) != file["sha256"]]
     except FileNotFoundError:
-        return None  # another job is fetching it anew
+        return None  # another job is fetching it again
     except OSError as error:
         raise StudyError(f"{error.filename}: {error.strerror}; mend its permissions, or set the key cache") from None
     for name in wrong:
@@ -208,7 +208,7 @@ def _download(repository: Repository, cache: Path, choose: Choice) -> Snapshot:
     token = (find_token() or (None, None))[1]
     os.environ.update(ENVIRONMENT, HF_HOME=str(cache / "huggingface"))
     for orphan in (storage_folder(repository, cache) / "blobs").glob("*.incomplete"):
-        orphan.unlink()  # of a killed fetch: huggingface_hub starts that file anew
+        orphan.unlink()  # of a killed fetch: huggingface_hub starts that file again
     try:
         listing = _with_retries(lambda: _list_files(repository, token))
         names = choose(listing)
@@ -292,7 +292,7 @@ def _verified(path: Path, remote: RemoteFile) -> dict[str, Any] | None:
         if digest == remote.sha256 if remote.sha256 else _git_sha1(path, size) == remote.git_sha1:
             return {"size": size, "sha256": digest}
     if size is not None:
-        print(f"{path.name}: not as the hub has it; fetched anew", flush=True)
+        print(f"{path.name}: not as the hub has it; fetched again", flush=True)
     _forget(path)
     return None
 

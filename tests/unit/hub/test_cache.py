@@ -122,7 +122,7 @@ def test_killed_fetch_leaves_no_output_and_the_next_fetches_only_what_is_missing
 
 
 @pytest.mark.parametrize("damage", [b"", b"short", MODEL["model.safetensors"][:-1] + b"!"])
-def test_damaged_file_of_a_whole_snapshot_is_found_and_fetched_anew(fetch, hub, tmp_path, damage):
+def test_damaged_file_of_a_whole_snapshot_is_found_and_fetched_again(fetch, hub, tmp_path, damage):
     fetch()
     blob(tmp_path, "model.safetensors").write_bytes(damage)
     hub.requests.clear()
