@@ -1,10 +1,10 @@
 # What Snakemake does before the first job of a run and after the last: the checks, and the closing lines.
 
-import shlex
 from pathlib import Path
 
 from nli.base.errors import StudyError
 from nli.launch.cluster import asks_for_gpu, check_cluster
+from nli.launch.commands import with_setting, without_target
 
 LOCKS = [f"containers/{name}.lock" for name in ("workflow", "study", "report")]
 
@@ -26,6 +26,11 @@ def preflight_arguments(wildcards):
         *(["--containers"] if USES_CONTAINERS else []),
         *["--locks", *LOCKS],
     ]
+
+
+def command_of_the_study(wildcards):
+    """What was typed to ask for the status, without that target."""
+    return without_target(sys.argv[1:], "status")
 
 
 def check_before_launch():
@@ -73,20 +78,11 @@ def announce_report():
             print(study_path(name))
 
 
-def finished_only(arguments):
-    """The command that ran, with `finished_only=true` among its settings."""
-    program, *options = ["snakemake", *arguments[1:]]
-    place = next((i for i, option in enumerate(options) if option in ("--config", "-C")), None)
-    if place is None:
-        return [program, *options, "--config", "finished_only=true"]
-    return [program, *options[: place + 1], "finished_only=true", *options[place + 1 :]]
-
-
 def explain_failure():
     """Say how to get a report of the experiments that did not fail, with the options of this run."""
     if {job.rule.name for job in workflow.dag.needrun_jobs()} == {"preflight"}:
         return
     print(
         "Some jobs failed: their logs are above. For a report of all that finished:\n"
-        f"  {shlex.join(finished_only(sys.argv))}"
+        f"  {with_setting(sys.argv[1:], 'finished_only=true')}"
     )

@@ -118,8 +118,10 @@ rule status:
         image_unless_in_use(REPORT_IMAGE)
     params:
         results=subpath(input.study, parent=True),
+        command=command_of_the_study,
     message:
         "which results other code made"
     shell:
         "python scripts/status.py --results {params.results} --study {input.study}"
-        " --data {params.results}/data/description.json --reported report/reported.yaml 2> {log}"
+        " --data {params.results}/data/description.json --reported report/reported.yaml"
+        " --command {params.command:q} 2> {log}"

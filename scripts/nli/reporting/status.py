@@ -23,11 +23,12 @@ def stale_stages(results: Results, repository: Path) -> list[tuple[str, str, lis
     return [stage for stage in stages if stage[2]]
 
 
-def status_lines(results: Results, repository: Path, folder: str) -> list[str]:
+def status_lines(results: Results, repository: Path, folder: str, command: str) -> list[str]:
     """What `snakemake status` prints: a line for each such stage, then the command that remakes them all.
 
     Args:
         folder: the scale's results, as Snakemake names it.
+        command: Snakemake's, which makes the study.
     """
     stale = stale_stages(results, repository)
     runs = sum(len(arm.runs) for arm in results.done())
@@ -36,4 +37,4 @@ def status_lines(results: Results, repository: Path, folder: str) -> list[str]:
     lines = [f"{len(stale)} results in {folder} were made by other code. They are kept; this is what changed:"]
     lines += [f"  {run}, {stage}: {', '.join(changed)}" for run, stage, changed in stale]
     targets = " ".join(f"{folder}/{run}/{MADE[stage]}" for run, stage, _ in stale)
-    return [*lines, "To remake them and the report:", f"  snakemake --cores 2 --forcerun {targets}"]
+    return [*lines, "To remake them and the report:", f"  {command} --forcerun {targets}"]
