@@ -36,8 +36,11 @@ def test_every_experiment_leaves_a_whole_run_directory(smoke, config):
         assert set(run["parameters"]["gradient_tensors"]) <= set(run["parameters"]["trainable_tensors"])
         assert (run["model"] is None) == (experiment.model is None)
         assert run["model"] is None or len(run["model"]["sha256"]) == 64
+        assert f"scripts/predict_{run['family']}.py" in run["code"]["answering"]
         if run["parameters"]["trainable"] and experiment.model:
             assert run["throughput"]["tokens_per_second"] > 0
+            assert "scripts/nli/models/training.py" in run["code"]["training"]
+            assert "scripts/nli/reporting/prose.py" not in run["code"]["training"]
 
 
 def test_scorers_of_an_attempt_judge_the_same_answers(smoke):
@@ -132,6 +135,26 @@ def test_second_clone_notices_a_changed_config_and_reruns_that_experiment_only(c
     title = planned_jobs(*arguments, "experiments={roberta/lora: {title: Low rank}}")
     assert title == {"write_study": 1, **REPORT}
     assert {path: path.stat().st_mtime_ns for path in results.rglob("*")} == files  # a dry run changes nothing
+
+
+@pytest.mark.parametrize(
+    ("module", "rerun"),
+    [
+        ("reporting/prose.py", {"make_ladders", "make_tables", "make_figures", "render_report"}),
+        ("reporting/render.py", {"make_ladders", "make_tables", "make_figures", "render_report"}),
+        ("measure/metrics.py", {"score", "make_ladders", "make_tables", "make_figures", "render_report"}),
+        ("models/training.py", set()),
+        ("answering/classify.py", set()),
+    ],
+)
+def test_an_edit_reruns_scores_and_report_and_never_a_training_or_an_answer(copied, module, rerun):
+    path = ROOT / "scripts/nli" / module
+    times = path.stat()
+    try:
+        path.touch()
+        assert planned_jobs(*copied[1]).keys() == rerun
+    finally:
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 def test_second_clone_notices_changed_data_and_models(copied):
