@@ -42,7 +42,7 @@ def test_whole_demo_is_planned(demo_study, plan):
 
 def test_core_is_planned_without_the_rungs(demo_study, plan):
     jobs = plan()
-    core = [experiment for experiment in demo_study.experiments.values() if not experiment.rung]
+    core = [experiment for experiment in demo_study.experiments.values() if not experiment.extra]
     assert jobs["score"] == len(core)
     assert jobs["merge_adapter"] == 3
     assert jobs["finetune_roberta"] == sum(experiment.family == "roberta" for experiment in core)

@@ -136,7 +136,7 @@ def jobs_of_report(
         config: config.yaml; an experiment that the original did not run takes the time of what it extends, and an
             encoder's method that extends nothing that of full fine-tuning, which is the longest.
         seeds: of every experiment; None: those that config.yaml states.
-        rungs: "core" or "all", as config.yaml's key `rungs`: whether experiments marked `rung: true` are left out.
+        rungs: "core" or "all", as config.yaml's key `rungs`: whether experiments marked `extra: true` are left out.
     """
     study = load_study(config, {"scale": "paper", "rungs": rungs, **({"seeds": seeds} if seeds else {})})
     jobs = {}

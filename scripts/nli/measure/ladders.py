@@ -20,9 +20,10 @@ from nli.measure.verdicts import verdict
 from nli.study.experiments import uses_model
 from nli.study.methods import ADAPTER, HEAD, METHODS
 from nli.study.schema import TOGETHER
+from nli.study.specs import NAMES
 
 # Keys of an experiment that name it, or decide nothing about its answers.
-NAMES = ("family", "name", "title", "origin", "rung", "compared_with", "adapter", "seeds", "sample")
+UNCOMPARED = ("family", "name", *NAMES, "adapter", "seeds", "sample")
 WITHOUT_EFFECT = ("training.logging_steps", "training.checkpoint_steps", "evaluation.batch_size")
 # Parts of every model by the names of their tensors; a part that is a method's own comes before them.
 PARTS = {"head": HEAD, "word embeddings": r"word_embeddings|embed_tokens", "body": ""}
@@ -206,7 +207,7 @@ def changes(
     return [
         {"key": key, "before": flat[0].get(key), "after": flat[1].get(key)}
         for key in keys
-        if flat[0].get(key) != flat[1].get(key) and key.split(".")[0] not in NAMES and key not in WITHOUT_EFFECT
+        if flat[0].get(key) != flat[1].get(key) and key.split(".")[0] not in UNCOMPARED and key not in WITHOUT_EFFECT
     ]
 
 

@@ -180,7 +180,7 @@ class Experiment(Strict):
     origin: Literal["reported", "described", "repaired", "ours"] = Field(
         description="in the original with figures or without; our repair of a failure there; ours, not there"
     )
-    rung: bool = Field(False, description="a ladder's step that runs with `rungs: all` only")
+    extra: bool = Field(False, description="an extra step of a ladder, which runs with `rungs: all` only")
     compared_with: str | None = Field(
         None, description="experiment that the report compares this one with; of a repair, the one that it repairs"
     )

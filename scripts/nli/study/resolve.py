@@ -17,7 +17,7 @@ from nli.study.schema import Study
 from nli.study.types import unknown
 
 FILE = "config.yaml"
-OWN_KEYS = ("title", "origin", "rung", "compared_with", "extends")  # never inherited
+OWN_KEYS = ("title", "origin", "extra", "compared_with", "extends")  # never inherited
 
 
 def deep_merge(base: Mapping[str, Any], *overlays: Mapping[str, Any]) -> dict[str, Any]:

@@ -269,7 +269,7 @@ class Study(Strict):
     )
     only: list[str] = Field(description="experiments, families or origins to run; empty: all")
     rungs: Literal["core", "all"] = Field(
-        description="`core` leaves out the experiments marked `rung: true`, here and in the ladders"
+        description="`core` leaves out the experiments marked `extra: true`, here and in the ladders"
     )
     finished_only: bool = Field(description="report on the runs that are there, and start no other")
     containers: Containers = Field(
@@ -354,7 +354,7 @@ class Study(Strict):
         A ladder loses their steps (`Ladder.without`); one that then compares nothing goes as a whole.
         """
         core = self.rungs == "core"
-        wanted = {key for key, e in self.experiments.items() if not (core and e.rung) or key in self.only}
+        wanted = {key for key, e in self.experiments.items() if not (core and e.extra) or key in self.only}
         wanted |= {getattr(self.experiments[key], "adapter", None) for key in wanted}  # its training is needed
         kept = {key: e for key, e in self.experiments.items() if key in wanted}
         shorter = {name: ladder.without(self.experiments.keys() - kept) for name, ladder in self.ladders.items()}

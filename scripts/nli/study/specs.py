@@ -8,7 +8,7 @@ from typing import Any
 from nli.study.experiments import Experiment
 from nli.study.schema import Study
 
-NAMES = ("title", "origin", "rung", "compared_with")  # what an experiment is called decides no number
+NAMES = ("title", "origin", "extra", "compared_with")  # what an experiment is called decides no number
 
 
 def training_spec(study: Study, key: str) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def test_report_times_every_training_and_variants_as_what_they_extend(root, conf
     assert not any(name.startswith("icl/") for name in seconds)
     assert "roberta/cloze_zero_shot" not in seconds
     assert len(jobs_of_report(reported, config, seeds=[1, 2, 3, 4, 5], rungs="all")) == 5 * len(jobs)
-    core = {name for name in jobs if not config["experiments"][name[len("train ") : -len(" seed 1")]].get("rung")}
+    core = {name for name in jobs if not config["experiments"][name[len("train ") : -len(" seed 1")]].get("extra")}
     assert set(jobs_of_report(reported, config, seeds=[1])) == core < set(jobs)
 
 

@@ -386,7 +386,7 @@ def test_a_section_s_name_covers_its_keys_and_no_other():
 def test_what_changed_is_computed_from_the_resolved_experiments():
     before = {
         **SPEC,
-        "rung": False,
+        "extra": False,
         "training": {"learning_rate": 3e-5, "logging_steps": 1},
         "trainable": "word_embeddings",
         "lora": None,
@@ -394,7 +394,7 @@ def test_what_changed_is_computed_from_the_resolved_experiments():
     after = {
         **before,
         "title": "Other",
-        "rung": True,
+        "extra": True,
         "training": {"learning_rate": 1e-2, "logging_steps": 2},
         "lora": {"r": 8},
     }

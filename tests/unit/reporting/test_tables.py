@@ -384,7 +384,7 @@ def test_every_prompt_is_asked_at_temperature_one_half_too(demo_study, number):
     warm, plain = (demo_study.experiments[f"icl/prompt{number}{end}"].model_dump() for end in ("_warm", ""))
     assert warm["generation"] == {**plain["generation"], "temperature": 0.5}
     assert warm["origin"] == "described"
-    own = {"name", "title", "origin", "rung", "generation"}
+    own = {"name", "title", "origin", "extra", "generation"}
     assert {key: warm[key] for key in set(warm) - own} == {key: plain[key] for key in set(plain) - own}
 
 

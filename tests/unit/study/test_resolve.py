@@ -341,7 +341,7 @@ def test_only_selects_by_origin_too(config):
 
 def test_core_leaves_the_rungs_out_of_study_and_ladders(config):
     core, whole = resolve(config), resolve(config, {"rungs": "all"})
-    rungs = {key for key, experiment in whole.experiments.items() if experiment.rung}
+    rungs = {key for key, experiment in whole.experiments.items() if experiment.extra}
     assert rungs
     assert core.experiments.keys() == whole.experiments.keys() - rungs
     for name, ladder in core.ladders.items():
@@ -495,7 +495,7 @@ def test_rung_that_is_asked_for_by_name_runs(config):
 
 def test_mark_of_a_rung_does_not_change_what_trains(config):
     marked = resolve(config, {"rungs": "all"})
-    plain = resolve(config, {"rungs": "all", "experiments": {"roberta/lora_rate": {"rung": False}}})
+    plain = resolve(config, {"rungs": "all", "experiments": {"roberta/lora_rate": {"extra": False}}})
     key = "roberta/lora_rate"
     assert training_spec(marked, key) == training_spec(plain, key)
     assert prediction_spec(marked, key) == prediction_spec(plain, key)
