@@ -20,6 +20,7 @@ from nli.study.specs import (
     prediction_spec,
     rehearsal_spec,
     sampling_spec,
+    set_spec,
     spec_hash,
     training_spec,
     trains,
@@ -35,6 +36,7 @@ def resolve_study():
         refuse_repeated_keys(workflow.configfiles)
         study = load_study(config, workflow.config_settings.overwrite_config)
         check_models(study)
+        check_sets(study)
         if study.data.source != "files":
             return study, []
         from nli.data.raw import input_files
@@ -42,6 +44,13 @@ def resolve_study():
         return study, input_files(study.data.path)
     except StudyError as error:
         sys.exit(f"error: {error}")
+
+
+def check_sets(study):
+    """StudyError if the file of an evaluation set is not there."""
+    for name, source in study.answered_sets().items():
+        if source.path and not Path(source.path).is_file():
+            raise StudyError(f"config.yaml: data.sets.{name}.source.path: no file {source.path}")
 
 
 def check_models(study):
@@ -74,6 +83,7 @@ wildcard_constraints:
     name=r"\w+",
     seed=r"\d+",
     role="encoder|decoder",
+    set=r"[a-z]\w*",
 
 
 # ---------------------------------------------------------------------------------------------- containers
@@ -189,6 +199,10 @@ def spec_of_data(wildcards):
     return as_json(DATA_SPECS[wildcards.step](STUDY))
 
 
+def spec_of_set(wildcards):
+    return as_json(set_spec(STUDY, wildcards.set))
+
+
 def rewritten_where_it_differs(path, content):
     """Input function: no file, but the job that writes `content` to `path` runs where the file holds another.
 
@@ -222,7 +236,7 @@ def checkpoint_folder(family):
         key = f"{family}/{wildcards.name}"
         model = getattr(STUDY.models, STUDY.experiments[key].model)
         sources = {
-            "data": STUDY.data.model_dump(mode="json"),
+            "data": STUDY.data.model_dump(mode="json", exclude={"sets"}),
             "model": model.model_dump(mode="json"),
         }
         digest = spec_hash({**training_spec(STUDY, key), "sources": sources})
@@ -236,9 +250,25 @@ def evaluation_splits(family):
 
     def splits(wildcards):
         names = STUDY.experiments[f"{family}/{wildcards.name}"].evaluation.splits
-        return [study_path("data", f"{name}.parquet") for name in names]
+        return [path_of_set(name) for name in names]
 
     return splits
+
+
+def path_of_set(name, ending="parquet"):
+    """A set's rows, or its description; those with rows of their own lie apart."""
+    folder = ["data", "sets"] if name in STUDY.data.own_sets else ["data"]
+    return study_path(*folder, f"{name}.{ending}")
+
+
+def descriptions_of_sets():
+    """The description of every set with rows of its own that is answered."""
+    return [path_of_set(name, "json") for name in STUDY.answered_sets()]
+
+
+def file_of_set(wildcards):
+    """Input function: the user's own file of a set, so that a changed one is noticed; none for a set on the hub."""
+    return STUDY.data.own_sets[wildcards.set].path or []
 
 
 def split_arguments(wildcards, input):

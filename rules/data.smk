@@ -3,6 +3,7 @@
 
 localrules:
     fetch_data,
+    fetch_set,
 
 
 rule fetch_data:
@@ -55,3 +56,25 @@ rule sample_data:
     shell:
         "python scripts/sample_data.py --raw-dir {input.raw} {params.arguments:q}"
         " --seed {params.seed} --output-dir {params.folder} > {log} 2>&1"
+
+
+rule fetch_set:
+    input:
+        file_of_set,
+        spec="<study>/specs/sets/{set}.json",
+        train="<study>/data/train.parquet",
+        image=STUDY_FILE,
+    output:
+        rows="<study>/data/sets/{set}.parquet",
+        description="<study>/data/sets/{set}.json",
+    log:
+        "<study>/logs/fetch_set/{set}.log",
+    container:
+        STUDY_IMAGE
+    params:
+        cache=STUDY.cache,
+    message:
+        "evaluation set {wildcards.set}"
+    shell:
+        "python scripts/fetch_set.py --name {wildcards.set} --spec {input.spec} --train {input.train}"
+        " --cache {params.cache:q} --rows {output.rows} --description {output.description} > {log} 2>&1"

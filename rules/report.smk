@@ -9,6 +9,7 @@ rule make_ladders:
     input:
         study="<study>/study.json",
         data="<study>/data/description.json",
+        sets=descriptions_of_sets(),
         reported="report/reported.yaml",
         runs=files_of_reported_runs,
         code=[*REPORT_CODE, "scripts/make_ladders.py"],
@@ -34,6 +35,7 @@ rule make_tables:
     input:
         study="<study>/study.json",
         data="<study>/data/description.json",
+        sets=descriptions_of_sets(),
         reported="report/reported.yaml",
         ladders="<study>/report/ladders.json",
         runs=files_of_reported_runs,
@@ -61,6 +63,7 @@ rule make_figures:
     input:
         study="<study>/study.json",
         data="<study>/data/description.json",
+        sets=descriptions_of_sets(),
         reported="report/reported.yaml",
         ladders="<study>/report/ladders.json",
         runs=files_of_reported_runs,

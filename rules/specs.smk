@@ -6,6 +6,7 @@ localrules:
     write_spec,
     write_model_spec,
     write_data_spec,
+    write_set_spec,
     write_study,
 
 
@@ -59,6 +60,24 @@ rule write_data_spec:
         spec=spec_of_data,
     message:
         "spec of the data: {wildcards.step}"
+    shell:
+        "printf '%s\n' {params.spec:q} > {output} 2> {log}"
+
+
+rule write_set_spec:
+    input:
+        rewritten_where_it_differs("specs/sets/{set}.json", spec_of_set),
+        image=STUDY_FILE,
+    output:
+        "<study>/specs/sets/{set}.json",
+    log:
+        "<study>/logs/write_spec/set.{set}.log",
+    container:
+        STUDY_IMAGE
+    params:
+        spec=spec_of_set,
+    message:
+        "spec of the evaluation set {wildcards.set}"
     shell:
         "printf '%s\n' {params.spec:q} > {output} 2> {log}"
 

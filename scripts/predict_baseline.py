@@ -7,12 +7,12 @@ from pathlib import Path
 import pandas as pd
 
 from nli.answering.baselines import baseline_record, fit_baseline, log_probabilities
-from nli.answering.rows import parse_splits, read_sample, scored_rows
+from nli.answering.rows import as_merged, parse_splits, read_sample, scored_rows
 from nli.base.atomic import write_json
 from nli.base.errors import run_main
 from nli.base.files import read_json
 from nli.data.predictions import write_predictions
-from nli.data.splits import read_split
+from nli.data.splits import merged_labels, read_split
 
 
 def main() -> None:
@@ -34,7 +34,8 @@ def main() -> None:
     frames = []
     for split, path in splits.items():
         rows = read_sample(path, spec["evaluation"]["examples"], spec["sample_seed"])
-        frames.append(scored_rows(rows, split, log_probabilities(baseline, rows)))
+        frame = scored_rows(rows, split, log_probabilities(baseline, rows))
+        frames.append(as_merged(frame, merged_labels(path)))
         print(f"{split}: {len(rows)} pairs answered", flush=True)
     seconds = time.perf_counter() - evaluation_started
     write_predictions(pd.concat(frames), args.predictions)

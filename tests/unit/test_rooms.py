@@ -19,7 +19,7 @@ ROOMS = {
     "machine": set(),
     "hub": {"base", "study"},
     "runtime": {"machine"},
-    "data": {"base", "hub"},
+    "data": {"base", "hub", "study"},
     "measure": {"base", "data", "study"},
     "models": {"base", "hub", "machine", "runtime", "study", "texts"},
     "launch": {"base", "data", "hub", "machine", "provenance", "study"},

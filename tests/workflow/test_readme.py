@@ -71,6 +71,7 @@ COMMANDS = {
     "snakemake --cores 2 --configfile mine.yaml --config only='[roberta/lora, icl/prompt1]'": (RUN,),
     "snakemake --cores 2 --configfile mine.yaml --config only='[roberta/head_only]'": PLANNED,
     "snakemake --cores 2 --configfile mine.yaml --config only='[baseline, roberta/head_only]'": PLANNED,
+    "snakemake --cores 2 --configfile mine.yaml --config only='[roberta]'": PLANNED,
     "snakemake --cores 1 --config finished_only=true": (RUN,),
     "snakemake --cores 1 status": (RUN,),
     "--configfile mine.yaml": PLANNED,
@@ -154,6 +155,7 @@ def write_shown(block: str, folder: Path) -> Path:
     for name in ("train", "validation_matched", "validation_mismatched"):
         rows = [{"premise": f"{name} {i}.", "hypothesis": "It is.", "label": i % 3} for i in range(9)]
         (folder / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    (folder / "heuristics_evaluation_set.txt").write_text("gold_label\tsentence1\tsentence2\theuristic\n")
     path = folder / "mine.yaml"
     path.write_text(block.replace("FOLDER", "models/encoder").replace("DIR", str(folder)))
     return path

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from conftest import ROOT
 from workflow.conftest import SMOKE, planned_jobs, snakemake
 
@@ -61,6 +62,48 @@ def test_methods_are_compared_on_the_same_pairs(smoke):
     data = pd.read_parquet(results / "data/matched.parquet")
     positions = [data["pair_id"].tolist().index(pair) for pair in asked["icl/prompt1"]]
     assert positions == sorted(positions)  # the data's order
+
+
+def further_set(folder):
+    """A config file that adds a set of two classes, with its rows, to what the baselines and RoBERTa answer."""
+    rows = [
+        {"premise": "The doctor near the actor danced.", "hypothesis": "The actor danced.", "label": "non-entailment"},
+        {"premise": "The actor and the doctor danced.", "hypothesis": "The actor danced.", "label": "entailment"},
+    ]
+    (folder / "hans.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    labels = {"entailment": "entailment", "non-entailment": ["neutral", "contradiction"]}
+    source = {"path": str(folder / "hans.jsonl"), "labels": labels}
+    evaluation = {"evaluation": {"splits": ["matched", "mismatched", "hans"]}}
+    config = {
+        "data": {"sets": {"hans": {"title": "HANS", "source": source}}},
+        "families": {"baseline": evaluation, "roberta": evaluation},
+    }
+    (folder / "mine.yaml").write_text(yaml.safe_dump(config))
+    return str(folder / "mine.yaml")
+
+
+def test_further_evaluation_set_is_answered_and_nothing_is_trained_again(smoke, config, tmp_path):
+    _, (option, smoke_config, *rest) = smoke
+    jobs = planned_jobs(option, smoke_config, further_set(tmp_path), *rest)
+    roberta = [experiment for experiment in load_study(config).selected() if experiment.family == "roberta"]
+    assert jobs["fetch_set"] == jobs["write_set_spec"] == 1
+    assert jobs["predict_roberta"] == len(roberta)
+    assert not {rule for rule in jobs if rule.startswith(("finetune", "fetch_data", "sample", "predict_icl"))}
+
+
+def test_further_evaluation_set_of_two_classes_is_scored_by_its_own_rule(tmp_path):
+    metrics = tmp_path / "results/demo/baseline/majority/seed42/metrics.json"
+    options = ["--configfile", str(SMOKE), further_set(tmp_path), "--config", f"results={tmp_path / 'results'}"]
+    snakemake(str(metrics), "--cores", "2", *options)
+    frame = read_predictions(metrics.with_name("predictions.parquet"))
+    frame = frame[frame["split"] == "hans"]
+    assert frame["gold"].tolist() == ["neutral", "entailment"]
+    assert set(frame["pred"]) <= {"entailment", "neutral"}
+    assert json.loads(metrics.read_text())["results"]["hans"]["classifier"]["n"] == 2
+    (tmp_path / "hans.jsonl").unlink()
+    refused = snakemake(str(metrics), "--dry-run", "--cores", "1", *options, check=False)
+    assert refused.returncode != 0
+    assert "data.sets.hans.source.path: no file" in refused.stdout
 
 
 def test_records_hold_no_home_path_and_no_environment(smoke):

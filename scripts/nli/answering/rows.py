@@ -61,6 +61,15 @@ def answer_rows(
     return frame
 
 
+def as_merged(frame: pd.DataFrame, merged: Mapping[str, str]) -> pd.DataFrame:
+    """Predictions on a set of two classes: an answer of a label that the set merges counts as the other.
+
+    So HANS's authors count: a model answers with three labels, and neutral and contradiction are both non-entailment
+    (McCoy et al. 2019, arXiv 1902.01007). Raw answers and log-probabilities stay.
+    """
+    return frame.replace({"pred": dict(merged)}) if merged else frame
+
+
 def _frame(rows: pd.DataFrame, split: str, scorer: str) -> pd.DataFrame:
     """The columns that every prediction takes from the data."""
     return pd.DataFrame(

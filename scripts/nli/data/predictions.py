@@ -5,13 +5,14 @@ One row per example and scorer, in the order of the data:
 =================  ========  ==============================================================
 column             type      meaning
 =================  ========  ==============================================================
-split              string    "matched", "mismatched" or "tune"
+split              string    the evaluation set: "matched", "mismatched", ...
 scorer             string    how an answer became a label: "classifier", "parsed", ...
 pair_id            string    the example, unique within its split and scorer
 genre              string    "" where the source has none
 premise_id         string    the premise's hash: rows that share it are not independent
 gold               string    the right label
-pred               string    the label answered; null: no label could be read in the answer
+pred               string    the label answered; null: no label could be read in the answer.
+                             On a set of two classes the label that it counts as (`as_merged`)
 answer             string    the raw text a language model wrote; null for classifiers
 logp_entailment    double    log-probability of the label; null where it was not computed
 logp_neutral       double
@@ -30,7 +31,6 @@ from nli.base.atomic import whole_file
 from nli.base.errors import StudyError
 from nli.base.labels import LABELS
 
-SPLITS = ("matched", "mismatched", "tune")
 LOGP_COLUMNS = tuple(f"logp_{label}" for label in LABELS)
 SCHEMA = pa.schema(
     [
@@ -94,7 +94,8 @@ def check_predictions(frame: pd.DataFrame, path: Path | str) -> None:
     _check_columns(frame, path)
     if frame.empty:
         raise StudyError(f"predictions {path}: no rows; the experiment answered no example")
-    _refuse(frame, ~frame["split"].isin(SPLITS), "split", f"one of {', '.join(SPLITS)}", path)
+    no_set = frame["split"].isna() | frame["split"].isin(["", "train"])
+    _refuse(frame, no_set, "split", "the name of an evaluation set", path)
     _refuse(frame, frame["scorer"].isna() | (frame["scorer"] == ""), "scorer", "a name", path)
     _refuse(frame, frame["pair_id"].isna() | (frame["pair_id"] == ""), "pair_id", "an id", path)
     _refuse(frame, frame["genre"].isna(), "genre", 'a name, or "" for none', path)

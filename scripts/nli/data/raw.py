@@ -4,7 +4,7 @@ A source (`load_files`, `load_hub`, `load_synthetic`) gives a `RawData`, which `
 and back. What the study draws from it is the matter of `nli.data.sampling`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -87,14 +87,58 @@ def load_hub(name: str, revision: str, cache: Path, rows: dict[str, int] | None 
     return raw
 
 
-def check_rows(raw: RawData, rows: dict[str, int], where: str) -> None:
+def load_set(name: str, source: dict[str, Any], cache: Path) -> RawData:
+    """The rows of an evaluation set of its own: a file on this machine, or one in a data set on the hub.
+
+    A label that stands for two of ours (HANS's non-entailment) becomes the first of them.
+
+    Args:
+        source: as `nli.study.sources.SetRows` has it.
+    """
+    if source["path"]:
+        path = Path(source["path"]).expanduser()
+        if not path.is_file():
+            raise StudyError(f"{path}: no such file; mend config.yaml: data.sets.{name}.source.path")
+        raw, where = RawData("files", sha256={path.name: sha256(path)}), str(path)
+    else:
+        repository = Repository("dataset", source["name"], source["revision"], f"data.sets.{name}.source")
+        snapshot = fetch(repository, cache, lambda names: choose_file(source["file"], names, repository))
+        path, where = snapshot.folder / source["file"], f"{source['name']} {source['file']}"
+        digest = {source["file"]: snapshot.files[source["file"]]["sha256"]}
+        raw = RawData(f"hub {source['name']}", revision=source["revision"], sha256=digest)
+    labels = LABEL_IDS | own_labels(source["labels"])
+    columns = {own: (spelling,) for own, spelling in source["columns"].items()}
+    raw.frames[name], raw.dropped[name] = normalise(
+        readers.read_rows(path), name, where, readers.row_unit(path), columns=columns, labels=labels
+    )
+    check_rows(raw, {name: source["rows"]} if source["rows"] else {}, where, f"data.sets.{name}.source.rows")
+    return raw
+
+
+def own_labels(stated: Mapping[str, str | list[str]]) -> dict[Any, int]:
+    """Spelling -> index of our label, for what a set's config states; a number's spelling as a number too."""
+    ids = {key: LABELS.index(value if isinstance(value, str) else value[0]) for key, value in stated.items()}
+    return ids | {int(key): label for key, label in ids.items() if key.removeprefix("-").isdecimal()}
+
+
+def choose_file(file: str, names: Iterable[str], repository: Repository) -> list[str]:
+    """The one file of a listing that a set is; StudyError if it is not there."""
+    names = sorted(names)
+    if file not in names:
+        raise StudyError(
+            f"{repository} has no file {file} (it has {', '.join(names[:8])}); mend config.yaml: {repository.key}.file"
+        )
+    return [file]
+
+
+def check_rows(raw: RawData, rows: dict[str, int], where: str, key: str = "data.rows") -> None:
     """StudyError unless each split named in `rows` has that many labelled rows."""
     for split, expected in rows.items():
         found = len(raw.frames[split])
         if found != expected:
             raise StudyError(
-                f"{where}: {split} has {found:,} labelled rows, data.rows says {expected:,}: "
-                "mend data.rows for another data set, or data.revision for MultiNLI"
+                f"{where}: {split} has {found:,} labelled rows, {key} says {expected:,}: "
+                f"correct {key}, or the file or revision that was meant"
             )
 
 
@@ -110,29 +154,40 @@ def load_synthetic(sizes: dict[str, int], seed: int) -> RawData:
 
 
 def normalise(
-    rows: readers.Rows, split: str, source: Path | str, unit: str, keep_empty: bool = False
+    rows: readers.Rows,
+    split: str,
+    source: Path | str,
+    unit: str,
+    keep_empty: bool = False,
+    columns: Mapping[str, tuple[str, ...]] | None = None,
+    labels: Mapping[Any, int] = LABEL_IDS,
 ) -> tuple[pd.DataFrame, int]:
     """Bring rows into SCHEMA and drop the unlabelled: the labelled rows, and how many were dropped.
 
     Text stays as it is, white space included. A row without an identifier is named by its split
     and its place in the file, from 0. Raises StudyError, naming the `source` and the line or row
     (`unit`), for a missing column, an unknown label, an empty text (unless `keep_empty`), or no labelled row at all.
+
+    Args:
+        columns: names that a column goes by in this source, in place of COLUMN_NAMES'.
+        labels: spelling -> index of a label.
     """
-    columns: dict[str, str | None] = {}
+    names = {**COLUMN_NAMES, **(columns or {})}
+    found: dict[str, str | None] = {}
     values: dict[str, list] = {name: [] for name in SCHEMA.names}
     place = -1
     for place, (number, row) in enumerate(rows):
-        columns = columns or _find_columns(row, source)
+        found = found or _find_columns(row, source, names)
         where = (source, unit, number)
-        label = _label_id(row.get(columns["label"]), where)
+        label = _label_id(row.get(found["label"]), where, labels)
         if label == UNLABELLED:
             continue
-        pair_id, genre = (row.get(columns[name]) for name in ("pair_id", "genre"))
+        pair_id, genre = (row.get(found[name]) for name in ("pair_id", "genre"))
         values["pair_id"].append(f"{split}-{place}" if pair_id is None else str(pair_id))
         values["genre"].append("" if genre is None else str(genre))
-        values["premise"].append(_text(row, columns["premise"], where, keep_empty))
+        values["premise"].append(_text(row, found["premise"], where, keep_empty))
         values["premise_id"].append(premise_id(values["premise"][-1]))
-        values["hypothesis"].append(_text(row, columns["hypothesis"], where, keep_empty))
+        values["hypothesis"].append(_text(row, found["hypothesis"], where, keep_empty))
         values["label"].append(label)
     kept, dropped = len(values["label"]), place + 1 - len(values["label"])
     if not kept:
@@ -143,12 +198,13 @@ def normalise(
     return pd.DataFrame(values).astype({"label": "int8"}), dropped
 
 
-def _find_columns(row: dict[str, Any], source: Path | str) -> dict[str, str | None]:
+def _find_columns(
+    row: dict[str, Any], source: Path | str, names: Mapping[str, tuple[str, ...]]
+) -> dict[str, str | None]:
     found = {
-        name: next((spelling for spelling in spellings if spelling in row), None)
-        for name, spellings in COLUMN_NAMES.items()
+        name: next((spelling for spelling in spellings if spelling in row), None) for name, spellings in names.items()
     }
-    missing = [" or ".join(COLUMN_NAMES[name]) for name in REQUIRED if found[name] is None]
+    missing = [" or ".join(names[name]) for name in REQUIRED if found[name] is None]
     if missing:
         raise StudyError(
             f"{source}: no column {', no column '.join(missing)}; rename or add it (found {', '.join(map(str, row))})"
@@ -156,12 +212,14 @@ def _find_columns(row: dict[str, Any], source: Path | str) -> dict[str, str | No
     return found
 
 
-def _label_id(value: Any, where: tuple) -> int:
+def _label_id(value: Any, where: tuple, labels: Mapping[Any, int]) -> int:
     known = isinstance(value, str | int | float) and not isinstance(value, bool)
-    label = LABEL_IDS.get(value.strip() if isinstance(value, str) else value) if known else None
+    label = labels.get(value.strip() if isinstance(value, str) else value) if known else None
     if label is None:
+        own = [spelling for spelling in labels if spelling not in LABEL_IDS]
         raise StudyError(
-            f"{_place(where)}: unknown label {value!r}; use {', '.join(LABELS)} or 0, 1, 2 (- or -1 for unlabelled)"
+            f"{_place(where)}: unknown label {value!r}; use {', '.join([*own, *LABELS])} or 0, 1, 2 "
+            "(- or -1 for unlabelled)"
         )
     return label
 

@@ -103,10 +103,12 @@ def row_unit(path: Path) -> str:
 
 def read_rows(path: Path) -> Rows:
     """Yield `(number, row)` of a file. If it is broken: StudyError, with the line if it has one."""
+    if _format(path) not in FORMATS:
+        raise StudyError(f"{path}: of no known format; give a file that ends in {', '.join(FORMATS)}, plain or .gz")
     opener = gzip.open if path.suffix == ".gz" else open
     try:
         with opener(path, "rb") as stream:
-            yield from READERS[_format(path)](stream)
+            yield from FORMATS[_format(path)](stream)
     except (ValueError, OSError, EOFError, zlib.error) as error:
         raise StudyError(f"{path}: {first_line(error)}; mend or replace the file") from error
 
@@ -186,3 +188,4 @@ def _read_parquet(stream: BinaryIO) -> Rows:
 
 
 READERS = {".jsonl": _read_jsonl, ".tsv": _read_tsv, ".csv": _read_csv, ".parquet": _read_parquet}
+FORMATS = {**READERS, ".txt": _read_tsv}  # as HANS comes; in MultiNLI's archive they repeat the .jsonl files

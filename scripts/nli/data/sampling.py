@@ -17,9 +17,10 @@ import pandas as pd
 from nli.base.errors import StudyError
 from nli.base.labels import LABELS
 from nli.data.raw import RawData
+from nli.study.sources import DRAWN
 
-EVALUATION_SPLITS = {"matched": "validation_matched", "mismatched": "validation_mismatched"}
-STREAMS = {"train": 0, "tune": 1, "matched": 2, "mismatched": 3, "answered": 4}
+EVALUATION_SPLITS = {name: source for name, source in DRAWN.items() if source != "train"}
+STREAMS = {"train": 0, "tune": 1, "matched": 2, "mismatched": 3, "answered": 4, "set": 5}
 TUNE_SHARE = 5  # tune takes at most one training row in five
 
 
@@ -105,6 +106,23 @@ def draw_splits(
     held_out = [splits["tune"], *(raw.frames[name] for name in EVALUATION_SPLITS.values())]
     splits["corpus"] = _without(raw.frames.get("corpus", pool), held_out)
     return splits, warnings
+
+
+def draw_set(
+    name: str, raw: RawData, train: pd.DataFrame, examples: int | None, seed: int
+) -> tuple[pd.DataFrame, dict]:
+    """The rows of an evaluation set of its own, at most `examples`, and their description with its warnings."""
+    rows = raw.frames[name]
+    drawn = draw_premises(rows, examples, seed, "set")
+    return drawn, {
+        "source": raw.source,
+        "revision": raw.revision,
+        "sha256": raw.sha256,
+        "dropped": raw.dropped[name],
+        "warnings": _warn_of_overlap(name, drawn, train, train),
+        "available": len(rows),
+        "split": describe(drawn),
+    }
 
 
 def _check_limit(name: str, value: int | None, least: int) -> None:

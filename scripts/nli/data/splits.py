@@ -1,6 +1,8 @@
 """The files of a split: their columns, and the name of a premise."""
 
 import hashlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -23,6 +25,8 @@ SCHEMA = pa.schema(
     ]
 )
 
+MERGED = "nli.merged"  # in the file's metadata
+
 
 def premise_id(premise: str) -> str:
     """Sixteen hexadecimal digits that name a premise: a hash of its text without the white space around it.
@@ -32,11 +36,22 @@ def premise_id(premise: str) -> str:
     return hashlib.sha256(premise.strip().encode()).hexdigest()[:16]
 
 
-def write_split(frame: pd.DataFrame, path: Path) -> None:
-    """Write a split as Parquet in SCHEMA, whole or not at all; equal frames give equal bytes."""
+def write_split(frame: pd.DataFrame, path: Path, merged: Mapping[str, str] | None = None) -> None:
+    """Write a split as Parquet in SCHEMA, whole or not at all; equal frames give equal bytes.
+
+    Args:
+        merged: for a set of two classes, the label that counts as another, such as {"contradiction": "neutral"}.
+    """
     table = pa.Table.from_pandas(frame, schema=SCHEMA, preserve_index=False)
     with whole_file(path) as temporary:
-        pq.write_table(table.replace_schema_metadata(None), temporary, compression="zstd")
+        metadata = {MERGED: json.dumps(merged)} if merged else None
+        pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd")
+
+
+def merged_labels(path: Path | str) -> dict[str, str]:
+    """What an answer counts as in the split of a set of two classes, as it was written; {} for three classes."""
+    metadata = pq.read_schema(path).metadata or {}
+    return json.loads(metadata.get(MERGED.encode(), b"{}"))
 
 
 def read_split(path: Path | str) -> pd.DataFrame:

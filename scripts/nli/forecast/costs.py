@@ -82,8 +82,11 @@ def evaluation_rows(study: Study, experiment: Experiment) -> int | None:
 
 
 def split_rows(study: Study, split: str) -> int | None:
-    """Rows of a split that is answered, after the study's cap; None for `files`, which are not read here."""
+    """Rows of a split that is answered, after the study's cap; None for files, which are not read here."""
     data = study.data
+    if split in data.own_sets:
+        size, cap = data.own_sets[split].rows, data.evaluation_examples
+        return size if None in (size, cap) else min(size, cap)
     cap = data.tune_examples if split == "tune" else data.evaluation_examples
     if data.source == "hub" and data.rows and split == "tune":
         size = tune_rows(data.rows.train, data.tune_examples)

@@ -22,6 +22,7 @@ NETWORK_TIMEOUT = 3  # seconds
 PROXY_STATUS = (407, 502, 503, 504)
 # GB to fetch: RoBERTa-large's and Llama-3-8B's safetensors and tokenizers, MultiNLI's Parquet files.
 SIZES = {"encoder": 1.43, "decoder": 16.08, "data": 0.23}
+SET_SIZE = 0.05  # GB: a file of some ten thousand pairs
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,9 @@ def hub_items(study: Study) -> list[HubItem]:
     items = []
     if study.data.source == "hub":
         items.append(HubItem("dataset", study.data.name, study.data.revision, "data", "data", SIZES["data"]))
+    for name, rows in study.answered_sets().items():
+        if rows.name:
+            items.append(HubItem("dataset", rows.name, rows.revision, f"data.sets.{name}.source", name, SET_SIZE))
     for role in sorted({experiment.model for experiment in study.using_models()}):
         model = getattr(study.models, role)
         if model.source == "hub":
@@ -57,9 +61,10 @@ def is_fetched(study: Study, item: HubItem) -> bool:
 def is_output(study: Study, item: HubItem) -> bool:
     """Whether the fetch rule's output is this item, at this commit, by its source.json: it may be an earlier one's."""
     is_data = item.kind == "dataset"
-    folder = Path(study.results, study.scale, "data/raw" if is_data else f"models/hub/{item.role}")
+    folders = {"data": "data/raw/source.json", **{name: f"data/sets/{name}.json" for name in study.data.own_sets}}
+    record = folders.get(item.role, f"models/hub/{item.role}/source.json")
     try:
-        source = read_json(folder / "source.json")
+        source = read_json(Path(study.results, study.scale, record))
         found = source["source" if is_data else "id"], source["revision"]
     except (StudyError, KeyError, TypeError):
         return False  # none, or a broken one

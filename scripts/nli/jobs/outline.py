@@ -11,10 +11,11 @@ import pandas as pd
 from torch import nn
 
 from nli import runtime
-from nli.answering.rows import parse_splits, read_sample
+from nli.answering.rows import as_merged, parse_splits, read_sample
 from nli.base.atomic import write_json
 from nli.base.files import read_json
 from nli.data.predictions import write_predictions
+from nli.data.splits import merged_labels
 from nli.jobs.records import run_record, training_record
 from nli.models.sessions import Sessions
 from nli.models.training import GradientAudit
@@ -81,7 +82,8 @@ def answer_splits(
     frames = []
     for split, path in splits.items():
         rows = read_sample(path, spec["evaluation"]["examples"], spec["sample_seed"])
-        frames += answer(rows, split)
+        merged = merged_labels(path)
+        frames += [as_merged(frame, merged) for frame in answer(rows, split)]
         print(f"{split}: {len(rows)} pairs answered", flush=True)
     seconds = time.perf_counter() - evaluation_started
     write_predictions(pd.concat(frames), args.predictions)

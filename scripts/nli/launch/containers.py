@@ -85,6 +85,7 @@ def outside_folders(study: Study, repository: Path) -> list[Path]:
     """
     written = [study.results, study.cache]
     read = [study.data.path] if study.data.source == "files" else []
+    read += [str(Path(rows.path).parent) for rows in study.answered_sets().values() if rows.path]
     read += [model.name for model in (study.models.encoder, study.models.decoder) if model.source == "path"]
     folders: dict[Path, None] = {}
     for name in [*written, *read]:

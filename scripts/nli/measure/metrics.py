@@ -91,23 +91,21 @@ def count_confusion(gold: np.ndarray, pred: np.ndarray) -> dict[str, Any]:
 def calibration_error(rows: pd.DataFrame) -> float | None:
     """Expected calibration error in 15 equal-width bins; None without log-probabilities.
 
-    The log-probabilities are first normalised over the three labels (they already are for
-    classifiers); the confidence is that of the likeliest label, and right means that this label is
-    the gold one. Rows without log-probabilities are left out. A confidence on an edge belongs to
-    the bin below it (Guo et al. 2017).
+    The log-probabilities are first normalised over the three labels (they already are for classifiers); the confidence
+    is that of the likeliest label, which is the prediction. Rows without log-probabilities are left out. A confidence
+    on an edge belongs to the bin below it (Guo et al. 2017).
     """
     values = rows[list(LOGP_COLUMNS)].to_numpy(dtype=float, na_value=np.nan)
     known = ~np.isnan(values).any(axis=1)
     if not known.any():
         return None
-    values, gold = values[known], rows["gold"].to_numpy(dtype=object)[known]
+    values, right = values[known], (rows["pred"] == rows["gold"]).to_numpy(dtype=bool)[known]
     weights = np.exp(values - values.max(axis=1, keepdims=True))
     confidence = weights.max(axis=1) / weights.sum(axis=1)
-    right = np.asarray(LABELS, dtype=object)[values.argmax(axis=1)] == gold
     edges = np.linspace(0.0, 1.0, CALIBRATION_BINS + 1)
     bins = np.clip(np.digitize(confidence, edges, right=True) - 1, 0, CALIBRATION_BINS - 1)
     gaps = [abs(right[bins == b].mean() - confidence[bins == b].mean()) * (bins == b).sum() for b in np.unique(bins)]
-    return float(sum(gaps) / len(gold))
+    return float(sum(gaps) / len(right))
 
 
 def genre_accuracies(rows: pd.DataFrame, right: np.ndarray) -> dict[str, dict[str, float]]:

@@ -94,6 +94,11 @@ class Results:
     def scale(self) -> str:
         return str(self.study.get("scale", ""))
 
+    @property
+    def sets(self) -> Mapping[str, Mapping[str, Any]]:
+        """The evaluation sets of the config, by name."""
+        return self.study["data"]["sets"]
+
     def family(self, name: str) -> list[Arm]:
         return [arm for arm in self.arms.values() if arm.family == name]
 
@@ -149,14 +154,10 @@ def load_results(folder: Path, study: Path, reported: Path, description: Path, l
     Args:
         ladders: what make_ladders wrote; None: there are no ladders to show.
 
-    Raises StudyError if one of the named files is missing or broken (but the description may be).
+    Raises StudyError if one of the named files is missing or broken (but a description may be).
     """
     plan = _read(study, json.loads)
     experiments = plan.get("experiments") or {}
-    try:
-        data = _read(description, json.loads)
-    except StudyError:
-        data = {}
     measured = _read(ladders, json.loads) if ladders else {}
     arms = {
         key: load_arm(folder, key, spec, seeds_of(plan, spec) if is_selected(key, spec, plan.get("only")) else [])
@@ -167,10 +168,26 @@ def load_results(folder: Path, study: Path, reported: Path, description: Path, l
         arms={
             key: replace(arm, over_seeds=(measured.get("over_seeds") or {}).get(key, {})) for key, arm in arms.items()
         },
-        description=data,
+        description=describe_data(description, plan),
         reported=_read(reported, yaml.safe_load),
         ladders=measured,
     )
+
+
+def describe_data(path: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
+    """description.json, with what is known of the sets that have rows of their own; {} if it is missing."""
+    try:
+        data = _read(path, json.loads)
+    except StudyError:
+        return {}
+    for name in plan["data"]["sets"]:
+        try:
+            own = _read(path.parent / "sets" / f"{name}.json", json.loads)
+        except StudyError:
+            continue
+        data["splits"][name], data["dropped"][name] = own["split"], own["dropped"]
+        data["warnings"] += own["warnings"]
+    return data
 
 
 def seeds_of(plan: Mapping[str, Any], spec: Mapping[str, Any]) -> list[int]:

@@ -14,7 +14,7 @@ from nli.study.types import (
     Positive,
     PositiveFloat,
     Probability,
-    Split,
+    SetName,
     Strict,
     each_once,
     require_fields,
@@ -62,9 +62,7 @@ class TextTraining(Training):
 
 
 class Rows(Strict):
-    splits: list[Split] = Field(
-        min_length=1, description="what is answered; on `tune` one chooses, and reports nothing"
-    )
+    splits: list[SetName] = Field(min_length=1, description="the sets of `data.sets` that are answered")
     examples: Positive | None = Field(None, description="fixed sample of each split; null: all of it")
 
 

@@ -21,7 +21,7 @@ from nli.study.experiments import (
     QloraExperiment,
     RobertaExperiment,
 )
-from nli.study.sources import Data, Models
+from nli.study.sources import Data, Models, SetRows
 from nli.study.types import (
     CommandPath,
     LocalPath,
@@ -29,7 +29,7 @@ from nli.study.types import (
     NonNegativeFloat,
     Positive,
     PositiveFloat,
-    Split,
+    SetName,
     Strict,
     each_once,
     unknown,
@@ -159,7 +159,7 @@ class Ladder(Strict):
         default_factory=list,
         description="experiments whose accuracy the report prints behind the question; none: the first rung's",
     )
-    split: Split = "matched"
+    split: SetName = "matched"
     rungs: list[Rung] = Field(min_length=2)
 
     @model_validator(mode="after")
@@ -305,6 +305,9 @@ class Study(Strict):
         for key, experiment in self.experiments.items():
             if isinstance(experiment, IclExperiment) and experiment.prompt not in self.prompts:
                 raise ValueError(f"experiments.{key}.prompt: {unknown(experiment.prompt, self.prompts)}")
+            for split in experiment.evaluation.splits:
+                if split not in self.data.sets:
+                    raise ValueError(f"experiments.{key}.evaluation.splits: {unknown(split, self.data.sets)}")
             self._check_seeds_of_adapter(experiment)
             draws = getattr(experiment, "draws", 1)
             if draws > 1 and self.prompts[experiment.prompt].drawn is None:
@@ -372,6 +375,11 @@ class Study(Strict):
             for key, experiment in self.experiments.items()
             if not self.only or {key, experiment.family, experiment.origin} & set(self.only)
         ]
+
+    def answered_sets(self) -> dict[str, SetRows]:
+        """The sets with rows of their own that a selected experiment answers."""
+        answered = {split for experiment in self.selected() for split in experiment.evaluation.splits}
+        return {name: rows for name, rows in self.data.own_sets.items() if name in answered}
 
     def using_models(self) -> list[Experiment]:
         """The selected experiments that use a base model: all but the chance baselines."""

@@ -1,11 +1,25 @@
 """The typed definition of `data:` and `models:`: where rows and weights come from."""
 
 import os
-from typing import Literal
+from collections import Counter
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from nli.study.types import LocalPath, NonNegative, NonNegativeFloat, Positive, PositiveFloat, Probability, Real, Strict
+from nli.study.types import (
+    Label,
+    LocalPath,
+    NonNegative,
+    NonNegativeFloat,
+    Positive,
+    PositiveFloat,
+    Probability,
+    Real,
+    SetName,
+    Strict,
+)
+
+Column = Literal["premise", "hypothesis", "label", "pair_id", "genre"]
 
 
 class SyntheticSizes(Strict):
@@ -22,6 +36,69 @@ class Rows(Strict):
     validation_mismatched: Positive
 
 
+class SetRows(Strict):
+    """An evaluation set's own rows: one file, on this machine or in a data set on the hub."""
+
+    path: LocalPath | None = Field(None, description="the file: JSONL, TSV (or .txt), CSV or Parquet, plain or .gz")
+    name: str | None = Field(None, description="or the data set on the hub")
+    revision: str | None = Field(None, description="its pinned commit")
+    file: str | None = Field(None, description="the file in it")
+    rows: Positive | None = Field(None, description="labelled rows that the file has; the fetch checks them")
+    columns: dict[Column, str] = Field(default_factory=dict, description="the file's own names of its columns")
+    labels: dict[str, Label | Annotated[list[Label], Field(min_length=1, max_length=2)]] = Field(
+        default_factory=dict,
+        description="the file's own labels; one that stands for two of ours makes a set of two classes",
+    )
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _numbers_are_labels_too(cls, labels: Any) -> Any:
+        return {str(key): value for key, value in labels.items()} if isinstance(labels, dict) else labels
+
+    @model_validator(mode="after")
+    def _names_one_file(self) -> "SetRows":
+        hub = self.name, self.revision, self.file
+        if not (self.path and not any(hub)) and not (all(hub) and not self.path):
+            raise ValueError("takes either 'path', or 'name', 'revision' and 'file' of a data set on the hub")
+        return self
+
+    @model_validator(mode="after")
+    def _labels_are_told_apart(self) -> "SetRows":
+        classes = {frozenset([value] if isinstance(value, str) else value) for value in self.labels.values()}
+        counts = Counter(label for each in classes for label in each)
+        for label, count in counts.items():
+            if count > 1:
+                raise ValueError(f"labels: '{label}' stands in two classes; give each of our labels to one")
+        return self
+
+    @property
+    def merged(self) -> dict[str, str]:
+        """What an answer counts as in a set of two classes: the second of two labels as the first. Else {}."""
+        return {value[1]: value[0] for value in self.labels.values() if not isinstance(value, str) and len(value) > 1}
+
+
+class EvaluationSet(Strict):
+    """Pairs to be answered: a split of the study's data, or rows of their own."""
+
+    title: str = Field(min_length=1, description="what the report calls it")
+    role: Literal["validation", "tuning"] = Field(
+        "validation",
+        description="validation: the report has its scores; tuning: for choices, and in no table of scores",
+    )
+    source: Literal["train", "validation_matched", "validation_mismatched"] | SetRows = Field(
+        description="the split of the data that it is drawn from, or rows of its own"
+    )
+
+    @property
+    def own(self) -> bool:
+        """Whether its rows are not the data's."""
+        return isinstance(self.source, SetRows)
+
+
+# The sets that are drawn from the data's own splits.
+DRAWN = {"matched": "validation_matched", "mismatched": "validation_mismatched", "tune": "train"}
+
+
 class Data(Strict):
     source: Literal["hub", "files", "synthetic"] = Field(description="where MultiNLI comes from")
     name: str | None = Field(None, description="data set on the hub")
@@ -36,6 +113,25 @@ class Data(Strict):
     evaluation_examples: Positive | None = Field(None, description="cap on each validation split; null: none")
     seed: NonNegative = Field(description="seed of the sampling")
     synthetic: SyntheticSizes | None = Field(None, description="sizes of the synthetic splits")
+    sets: dict[SetName, EvaluationSet] = Field(description="what experiments can be evaluated on, by name")
+
+    @field_validator("sets")
+    @classmethod
+    def _has_the_sets_that_are_drawn(cls, sets: dict[str, EvaluationSet]) -> dict[str, EvaluationSet]:
+        for name, source in DRAWN.items():
+            if name not in sets or sets[name].source != source:
+                raise ValueError(f"'{name}' has to be there, with source: {source}")
+        for name, each in sets.items():
+            if name in ("train", "corpus"):
+                raise ValueError(f"'{name}' is the name of another split; give the set another name")
+            if not each.own and name not in DRAWN:
+                raise ValueError(f"'{name}': needs rows of its own: source: {{path: FILE}}, or a file on the hub")
+        return sets
+
+    @property
+    def own_sets(self) -> dict[str, SetRows]:
+        """The sets with rows of their own."""
+        return {name: each.source for name, each in self.sets.items() if each.own}
 
     @model_validator(mode="after")
     def _source_has_what_it_needs(self) -> "Data":

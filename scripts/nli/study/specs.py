@@ -84,6 +84,13 @@ def sampling_spec(study: Study) -> dict[str, Any]:
     return study.data.model_dump(mode="json", include=fields)
 
 
+def set_spec(study: Study, name: str) -> dict[str, Any]:
+    """What decides the rows of an evaluation set of its own."""
+    source = study.data.own_sets[name]
+    examples, seed = study.data.evaluation_examples, study.data.seed
+    return {"source": source.model_dump(mode="json"), "merged": source.merged, "examples": examples, "seed": seed}
+
+
 def spec_hash(spec: Mapping[str, Any]) -> str:
     """Twelve hexadecimal digits that change when anything in `spec` does."""
     return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:12]

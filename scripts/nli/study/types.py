@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Label = Literal["entailment", "neutral", "contradiction"]
-Split = Literal["matched", "mismatched", "tune"]
+SetName = Annotated[str, Field(pattern=r"^[a-z]\w*$")]
 Positive = Annotated[int, Field(gt=0)]
 NonNegative = Annotated[int, Field(ge=0)]
 

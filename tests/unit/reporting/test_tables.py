@@ -11,6 +11,7 @@ from unit.report_fixtures import ROOT, load, make_results, measure
 
 from nli.base.errors import StudyError
 from nli.reporting import markup, original, prose
+from nli.reporting.markup import MISSING, percent
 from nli.reporting.results import (
     Arm,
     Results,
@@ -83,7 +84,31 @@ def test_a_row_of_the_wrong_width_is_refused():
 def test_every_fragment_is_written_for_complete_results(results, tmp_path):
     paths = registry.make_tables(results, tmp_path)
     assert [path.name for path in paths] == list(registry.FRAGMENTS)
-    assert all(path.read_text().strip() for path in paths)
+    empty = [path.name for path in paths if not path.read_text().strip()]
+    assert empty == ["set-scores.md"]  # the study has no further sets
+
+
+def test_scores_on_further_sets_are_a_table_that_says_which_have_two_classes(results):
+    source = {"labels": {"entailment": "entailment", "non-entailment": ["neutral", "contradiction"]}}
+    sets = {
+        **results.sets,
+        "hans": {"title": "HANS", "role": "validation", "source": source},
+        "snli": {"title": "SNLI", "role": "validation", "source": {"labels": {}}},
+        "mine": {"title": "Mine", "role": "tuning", "source": {"labels": {}}},
+    }
+    arms = dict(results.arms)
+    for key, split in (("roberta/full", "hans"), ("roberta/full", "mine"), ("icl/prompt1", "snli")):
+        (run, *_), scores = arms[key].runs, arms[key].first.metrics["results"]
+        metrics = {"results": {**scores, split: scores["matched"]}}
+        arms[key] = dataclasses.replace(arms[key], runs=(dataclasses.replace(run, metrics=metrics),))
+    study = {**results.study, "data": {**results.study["data"], "sets": sets}}
+    text = overview.set_scores(dataclasses.replace(results, study=study, arms=arms))
+    full = percent(arms["roberta/full"].scores()["accuracy"])
+    assert cells(text, "Full fine-tuning")[1].startswith(f"{full} (")
+    assert cells(text, "Full fine-tuning")[2] == MISSING
+    assert cells(text, "Prompt 1")[1] == MISSING
+    assert "Mine" not in text
+    assert "HANS: two classes." in text
 
 
 def test_every_fragment_is_written_when_experiments_are_missing(broken, tmp_path):
@@ -533,7 +558,7 @@ def test_premises_are_counted_and_pairs_to_a_premise_computed(results):
     # 6,000 pairs of 2,000 premises, as in the fixture
     assert cells(data.counts(results), "Training")[1:4] == ["6,000", "39,270", "2,000"]
     said = data.premises(results)
-    assert "pairs per premise is 3.0 in train, 3.0 in tune, 3.0 in matched, 3.0 in mismatched." in said
+    assert "pairs per premise is 3.0 in train, 3.0 in matched, 3.0 in mismatched, 3.0 in tune." in said
 
 
 def test_merge_conclusion_says_what_the_merge_did_to_the_next_token(folder, tmp_path):

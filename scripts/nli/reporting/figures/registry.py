@@ -35,7 +35,7 @@ from nli.reporting.figures.style import (
 )
 from nli.reporting.markup import counted, escape, listing, percent
 from nli.reporting.results import FAMILY_TITLES, Arm, Results, reported_accuracy
-from nli.reporting.tables.data import SPLIT_TITLES, described_splits
+from nli.reporting.tables.data import described_splits, split_titles
 from nli.reporting.tables.ladders import figure_label
 
 Drawn = tuple[Figure, str]
@@ -155,19 +155,19 @@ def _answer_shares(arm: Arm) -> Mapping[str, float]:
 
 def labels(results: Results) -> Drawn:
     """Label balance of each split."""
-    splits = described_splits(results)
+    splits, titles = described_splits(results), split_titles(results)
     figure, axes = plt.subplots(figsize=(WIDTH, 1.9))
     for i, label in enumerate(LABELS):
         shares = [100 * d["labels"].get(label, 0) / max(1, d["n"]) for d in splits.values()]
         places = np.arange(len(shares)) + 0.27 * (i - 1)
         bars = axes.bar(places, shares, width=0.25, color=LABEL_COLOURS[label], label=label)
         axes.bar_label(bars, fmt="%.0f", size=7.5, color=INK, padding=1)
-    axes.set_xticks(range(len(splits)), [SPLIT_TITLES[name] for name in splits])
+    axes.set_xticks(range(len(splits)), [titles[name] for name in splits])
     axes.set(ylabel="Share, %", ylim=(0, 45))
     axes.tick_params(axis="x", length=0)
     figure.legend(loc="outside upper center", ncols=3)
     shares = [
-        f"{SPLIT_TITLES[name]}: "
+        f"{titles[name]}: "
         + ", ".join(f"{label} {percent(d['labels'].get(label, 0) / max(1, d['n']), 0)}%" for label in LABELS)
         for name, d in splits.items()
     ]

@@ -7,19 +7,18 @@ from nli.base.labels import LABELS
 from nli.reporting.markup import GROUP, MISSING, decimal, escape, integer, percent, table
 from nli.reporting.results import Results
 
-SPLIT_TITLES = {
-    "train": "Training",
-    "tune": "Tuning",
-    "matched": "Validation, matched",
-    "mismatched": "Validation, mismatched",
-}
 NO_DATA = "*The description of the data is missing: the data stage has not run.*"
 
 
+def split_titles(results: Results) -> dict[str, str]:
+    """What the report calls the training split and every evaluation set, by name, in the order of the config."""
+    return {"train": "Training"} | {name: each["title"] for name, each in results.sets.items()}
+
+
 def described_splits(results: Results) -> Mapping[str, Mapping[str, Any]]:
-    """The splits that description.json holds, in the report's order."""
+    """The splits that are described, in the report's order."""
     splits = results.description.get("splits", {})
-    return {name: splits[name] for name in SPLIT_TITLES if name in splits}
+    return {name: splits[name] for name in split_titles(results) if name in splits}
 
 
 def counts(results: Results) -> str:
@@ -33,13 +32,13 @@ def counts(results: Results) -> str:
     dropped = results.description.get("dropped", {})
     rows = [
         [
-            title,
+            escape(title),
             integer(described["n"]),
             integer(reported.get(split)),
             integer(described.get("premises")),
             _dropped(dropped, split),
         ]
-        for split, title in SPLIT_TITLES.items()
+        for split, title in split_titles(results).items()
         if (described := described_splits(results).get(split))
     ]
     if not rows:
@@ -80,9 +79,9 @@ def _dropped(dropped: Mapping[str, int], split: str) -> str:
 
 def labels(results: Results) -> str:
     """Counts and shares of the three labels in each split."""
-    rows = []
+    rows, titles = [], split_titles(results)
     for split, described in described_splits(results).items():
-        cells = [SPLIT_TITLES[split]]
+        cells = [escape(titles[split])]
         for label in LABELS:
             count = described["labels"].get(label, 0)
             cells += [integer(count), percent(count / max(1, described["n"]), 1)]
@@ -108,9 +107,10 @@ def lengths(results: Results) -> str:
     columns = {"Split": "l"}
     for part in ("Premise", "Hypothesis"):
         columns |= {f"{part}{GROUP}{names[name]}": "r" for name in statistics}
+    titles = split_titles(results)
     rows = [
         [
-            SPLIT_TITLES[split],
+            escape(titles[split]),
             *(
                 decimal(described[f"{part}_words"].get(name), digits)
                 for part in ("premise", "hypothesis")
@@ -131,7 +131,8 @@ def genres(results: Results) -> str:
     names = sorted({genre for described in splits.values() for genre in described["genres"]} - {""})
     if not names:
         return "The source names no genres."
-    columns = {"Genre": "l"} | {SPLIT_TITLES[split]: "r" for split in splits}
+    titles = split_titles(results)
+    columns = {"Genre": "l"} | {escape(titles[split]): "r" for split in splits}
     rows = [
         [escape(genre), *(integer(described["genres"].get(genre, 0)) for described in splits.values())]
         for genre in names

@@ -1,7 +1,7 @@
 """Tables over all experiments: results, the closing comparison, parameters, costs and provenance."""
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nli.base.labels import LABELS
@@ -189,6 +189,40 @@ def class_scores(results: Results) -> str:
         "answered has precision and F1 of 0."
     )
     return table(columns, by_family(results, len(columns), row), caption, "tbl-class-scores")
+
+
+def set_scores(results: Results) -> str:
+    """Accuracy on the evaluation sets with rows of their own; nothing where no experiment answers one."""
+    sets = {
+        name: each
+        for name, each in results.sets.items()
+        if isinstance(each["source"], Mapping) and each["role"] == "validation"
+    }
+    rows = []
+    for arm in results.arms.values():
+        scores = {name: arm.scores(name) for name in sets}
+        if any(scores.values()):
+            cells = [
+                f"{percent(s['accuracy'])} ({interval(s['clustered_interval'])})" if s else MISSING
+                for s in scores.values()
+            ]
+            rows.append([escape(arm.title), *cells])
+    if not rows:
+        return ""
+    columns = {"Experiment": "l"} | {f"{escape(each['title'])}, %": "r" for each in sets.values()}
+    two = [escape(each["title"]) for each in sets.values() if two_classes(each["source"])]
+    caption = "Accuracy on further evaluation sets, with 95% intervals. Nothing was trained or chosen on them."
+    if two:
+        caption += (
+            f" {' and '.join(two)}: two classes. The models answer with three labels, and those that the set does not "
+            "tell apart count as one."
+        )
+    return table(columns, rows, caption, "tbl-set-scores")
+
+
+def two_classes(source: Mapping[str, Any]) -> bool:
+    """Whether a set's labels tell two of ours apart only."""
+    return any(not isinstance(label, str) and len(label) > 1 for label in source["labels"].values())
 
 
 def genre_scores(results: Results) -> str:

@@ -59,6 +59,7 @@ FRAGMENTS: dict[str, Callable[[Results], str]] = {
     "linear-head-conclusion.md": prose.linear_head,
     # comparison
     "comparison.md": overview.comparison,
+    "set-scores.md": overview.set_scores,
     "all-parameters.md": overview.all_parameters,
     "reported-scores.md": original_scores.reported_scores,
     "reported-conclusion.md": original_scores.reported_conclusion,
