@@ -7,6 +7,7 @@ multiprocessing timing anomalies", with critical-path priorities). Real queues a
 import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from nli.base.errors import StudyError
@@ -32,30 +33,31 @@ class Job:
     gpu: bool = True
 
 
-def topological_order(jobs: Mapping[str, Job]) -> list[str]:
-    """Names of the jobs, each after all that it needs.
+def sorter(jobs: Mapping[str, Job]) -> TopologicalSorter:
+    """The jobs, prepared to be taken in the order of what they need.
 
     Raises:
         StudyError: a job needs one that is not in the plan, or jobs need each other in a circle.
     """
-    order, waiting = [], dict(jobs)
     for name, job in jobs.items():
         if missing := [need for need in job.needs if need not in jobs]:
             raise StudyError(f"job {name}: needs {missing[0]}, which is not in the plan")
-    while waiting:
-        ready = [name for name, job in waiting.items() if not any(need in waiting for need in job.needs)]
-        if not ready:
-            raise StudyError(f"jobs need each other in a circle: {', '.join(sorted(waiting))}")
-        order += ready
-        for name in ready:
-            del waiting[name]
-    return order
+    graph = TopologicalSorter({name: job.needs for name, job in jobs.items()})
+    try:
+        graph.prepare()
+    except CycleError as error:
+        raise StudyError(f"jobs need each other in a circle: {', '.join(sorted(set(error.args[1])))}") from None
+    return graph
 
 
 def tails(jobs: Mapping[str, Job]) -> dict[str, float]:
     """Job -> seconds from its start to the end of the longest chain of jobs that begins with it."""
+    graph, order = sorter(jobs), []
+    while graph.is_active():
+        order += (ready := graph.get_ready())
+        graph.done(*ready)
     behind = dict.fromkeys(jobs, 0.0)
-    for name in reversed(topological_order(jobs)):
+    for name in reversed(order):
         behind[name] += jobs[name].seconds
         for need in jobs[name].needs:
             behind[need] = max(behind[need], behind[name])
@@ -66,29 +68,25 @@ def makespan(jobs: Mapping[str, Job], gpus: int) -> float:
     """Seconds until the last of `jobs` ends on `gpus` GPUs.
 
     Raises:
-        StudyError: there is no GPU for jobs that need one, or see `topological_order`.
+        StudyError: there is no GPU for jobs that need one, or see `sorter`.
     """
     if gpus < 1 and any(job.gpu for job in jobs.values()):
         raise StudyError(f"{gpus} GPUs: jobs of this plan need at least one")
-    priority = tails(jobs)
-    open_needs = {name: set(job.needs) for name, job in jobs.items()}
-    ready = [name for name, needs in open_needs.items() if not needs]
+    priority, graph = tails(jobs), sorter(jobs)
+    waiting: list[str] = []
     running: list[tuple[float, str]] = []
     now, free = 0.0, gpus
-    while ready or running:
-        for name in sorted(ready, key=lambda job: (-priority[job], job)):
+    while graph.is_active():
+        waiting += graph.get_ready()
+        for name in sorted(waiting, key=lambda job: (-priority[job], job)):
             if jobs[name].gpu and not free:
                 continue
             free -= jobs[name].gpu
-            ready.remove(name)
+            waiting.remove(name)
             heapq.heappush(running, (now + jobs[name].seconds, name))
         now, ended = heapq.heappop(running)
         free += jobs[ended].gpu
-        for name, needs in open_needs.items():
-            if ended in needs:
-                needs.remove(ended)
-                if not needs:
-                    ready.append(name)
+        graph.done(ended)
     return now
 
 
