@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nli.reporting.markup import MISSING, escape, listing, percent, table
-from nli.reporting.results import Arm, Results, reported_entry
+from nli.reporting.results import Experiment, Results, reported_entry
 
 
 def words(results: Results) -> str:
@@ -24,15 +24,15 @@ def words(results: Results) -> str:
 
 def ours(results: Results, keys: Sequence[str]) -> str:
     """The named experiments of this run, each with its accuracy or its status; a dash where none was meant."""
-    arms = [results.arms[key] for key in keys if key in results.arms]
-    if keys and not arms:
+    experiments = [results.experiments[key] for key in keys if key in results.experiments]
+    if keys and not experiments:
         return "*not in this run*"
-    return "; ".join(f"{escape(arm.title)}: {_outcome(arm)}" for arm in arms) or MISSING
+    return "; ".join(f"{escape(experiment.title)}: {_outcome(experiment)}" for experiment in experiments) or MISSING
 
 
-def _outcome(arm: Arm) -> str:
-    scores = arm.scores()
-    return percent(scores["accuracy"]) if scores else f"*{arm.status}*"
+def _outcome(experiment: Experiment) -> str:
+    scores = experiment.scores()
+    return percent(scores["accuracy"]) if scores else f"*{experiment.status}*"
 
 
 def trial(reported: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 from nli.measure.paired import LEVEL, mid_p, mid_p_interval
 from nli.reporting.markup import counted, escape, integer, interval, listing, percent, table
-from nli.reporting.results import Arm, Results, reported_accuracy, reported_entry
+from nli.reporting.results import Experiment, Results, reported_accuracy, reported_entry
 
 MOST_EXAMPLES = 250  # reported.yaml: the original's samples of Llama's answers held at most some 250 rows
 MARKS = {"same as chance": "†", "open": "‡", "differs": ""}
@@ -121,17 +121,17 @@ def printed_scores(results: Results) -> list[tuple[str, str, str | None]]:
     """(experiment, split, scorer or None) of every accuracy that the original printed, in the study's order."""
     every = (
         (key, split, scorer)
-        for key, arm in results.arms.items()
-        for split in arm.spec["evaluation"]["splits"]
-        for scorer in (arm.spec.get("scorers") or [None])
+        for key, experiment in results.experiments.items()
+        for split in experiment.spec["evaluation"]["splits"]
+        for scorer in (experiment.spec.get("scorers") or [None])
     )
     return [score for score in every if reported_accuracy(results.reported, *score) is not None]
 
 
-def titled(arm: Arm, scorer: str | None) -> str:
+def titled(experiment: Experiment, scorer: str | None) -> str:
     """The experiment's title, with the scorer where its answers are judged in several ways."""
-    several = len(arm.spec.get("scorers") or ()) > 1
-    return f"{arm.title}, {scorer.replace('_', ' ')}" if several and scorer else arm.title
+    several = len(experiment.spec.get("scorers") or ()) > 1
+    return f"{experiment.title}, {scorer.replace('_', ' ')}" if several and scorer else experiment.title
 
 
 def reported_scores(results: Results) -> str:
@@ -139,7 +139,7 @@ def reported_scores(results: Results) -> str:
     rows = []
     for key, split, scorer in printed_scores(results):
         judged = judge(results.reported, key, split, scorer)
-        title = escape(titled(results.arms[key], scorer))
+        title = escape(titled(results.experiments[key], scorer))
         printed = percent(reported_accuracy(results.reported, key, split, scorer))
         if judged is None:
             rows.append([title, split, printed, "no fraction fits", "–", "–", "–"])
@@ -177,7 +177,7 @@ def reported_conclusion(results: Results) -> str:
         judged = judge(results.reported, key, split, scorer)
         suffix = f" ({split})" if split != "matched" else ""
         if judged:
-            said[judged.verdict].append(f"**{escape(titled(results.arms[key], scorer))}**{suffix}")
+            said[judged.verdict].append(f"**{escape(titled(results.experiments[key], scorer))}**{suffix}")
     known = sum(map(len, said.values()))
     lines = [
         f"Of {counted(known, 'reported accuracy', 'reported accuracies')}, {len(said['differs'])} differ from chance.",

@@ -10,7 +10,7 @@ from typing import Any
 from nli.base.labels import LABELS
 from nli.measure.paired import LEVEL
 from nli.reporting.markup import counted, decimal, escape, integer, interval, listing, percent, scientific
-from nli.reporting.results import Arm, Results, chance_test, reported_training, unmerged
+from nli.reporting.results import Experiment, Results, chance_test, reported_training, unmerged
 from nli.reporting.tables.ladders import level_of, p_equation, points, signed, stands
 
 LEAST_PARSED = 0.5  # share of a prompt's answers: below it, an accuracy among the parsed ones says too little
@@ -36,29 +36,29 @@ def notice_typst(results: Results) -> str:
     return f"#let study-notice = {value}\n"
 
 
-def standing(results: Results, arm: Arm) -> str:
+def standing(results: Results, experiment: Experiment) -> str:
     """Where an experiment stands against chance, the best constant answer: "above chance (37.0%, always *neutral*)"."""
-    test = chance_test(results, arm)
+    test = chance_test(results, experiment)
     if not test:
         return "not compared with chance"
     return f"{stands(test)} chance ({level_of(test)})"
 
 
-def accuracy(arm: Arm, scores: Mapping[str, Any]) -> str:
+def accuracy(experiment: Experiment, scores: Mapping[str, Any]) -> str:
     """ "Full fine-tuning answers 84.17% right (95% interval 81.2 to 87.0)"."""
     shown = f"{percent(scores['accuracy'])}% (95% interval {interval(scores['clustered_interval'])})"
-    return f"**{escape(arm.title)}** reaches {shown}"
+    return f"**{escape(experiment.title)}** reaches {shown}"
 
 
 def statement(results: Results, key: str) -> str:
     """One full sentence on an experiment: its accuracy, or that it has none."""
-    arm = results.arms.get(key)
-    if arm is None:
+    experiment = results.experiments.get(key)
+    if experiment is None:
         return ""
-    scores = arm.scores()
+    scores = experiment.scores()
     if scores is None:
-        return f"**{escape(arm.title)}**: {arm.status}."
-    text = f"{accuracy(arm, scores)}, {standing(results, arm)}"
+        return f"**{escape(experiment.title)}**: {experiment.status}."
+    text = f"{accuracy(experiment, scores)}, {standing(results, experiment)}"
     return f"{text}; {answers(scores)}." if scores["collapsed"] else f"{text}."
 
 
@@ -78,7 +78,7 @@ def gap(results: Results, first: str | None, second: str) -> str:
     difference = -test["difference"] if turned else test["difference"]
     ends = test["clustered_interval"]
     low, high = (-ends[1], -ends[0]) if turned else ends
-    one, two = (f"**{escape(results.arms[key].title)}**" for key in (first, second))
+    one, two = (f"**{escape(results.experiments[key].title)}**" for key in (first, second))
     meeting = "a significant difference" if p < LEVEL else "no evidence of a difference"
     return (
         f"{two} is {points(difference)} {one} on {counted(test['n'], 'pair')} (95% interval {signed(low)} to "
@@ -111,28 +111,28 @@ def comparison_of(results: Results, first: str, second: str) -> tuple[Mapping[st
 
 def summary(results: Results) -> str:
     """The result in a few lines: what ran, what leads, what stays at chance, what collapsed."""
-    arms, done = list(results.arms.values()), results.done()
-    lines = [f"{len(done)} of {counted(len(arms), 'experiment')} ran at the *{results.scale}* scale."]
+    experiments, done = list(results.experiments.values()), results.done()
+    lines = [f"{len(done)} of {counted(len(experiments), 'experiment')} ran at the *{results.scale}* scale."]
     for status in ("failed", "not run"):
-        names = [f"**{escape(arm.title)}**" for arm in arms if arm.status == status]
+        names = [f"**{escape(experiment.title)}**" for experiment in experiments if experiment.status == status]
         if names:
             lines.append(f"{status.capitalize()}: {listing(names)}.")
-    scored = [(arm, scores) for arm in results.methods() if (scores := arm.scores())]
+    scored = [(experiment, scores) for experiment in results.methods() if (scores := experiment.scores())]
     if scored:
         best, scores = max(scored, key=lambda pair: pair[1]["accuracy"])
         lines.append(f"Highest accuracy on the matched split: {accuracy(best, scores)}.")
-        tests = [(arm, chance_test(results, arm)) for arm, _ in scored]
-        chance = [arm for arm, test in tests if test and test["standing"] == "no evidence"]
-        below = [arm for arm, test in tests if test and test["standing"] == "below"]
-        collapsed = [arm for arm, s in scored if s["collapsed"]]
+        tests = [(experiment, chance_test(results, experiment)) for experiment, _ in scored]
+        chance = [experiment for experiment, test in tests if test and test["standing"] == "no evidence"]
+        below = [experiment for experiment, test in tests if test and test["standing"] == "below"]
+        collapsed = [experiment for experiment, s in scored if s["collapsed"]]
         lines.append(_named("Not separable from chance, the best constant answer", chance))
         lines.append(_named("Worse than even the worst constant answer (unparsed answers count as wrong)", below))
         lines.append(_named("Collapsed to one class (over 95% of the answers)", collapsed))
     return "\n".join(f"- {line}" for line in lines)
 
 
-def _named(what: str, arms: Sequence[Arm]) -> str:
-    return f"{what}: {listing([f'**{escape(arm.title)}**' for arm in arms]) or 'none'}."
+def _named(what: str, experiments: Sequence[Experiment]) -> str:
+    return f"{what}: {listing([f'**{escape(experiment.title)}**' for experiment in experiments]) or 'none'}."
 
 
 def data_source(results: Results) -> str:
@@ -157,24 +157,28 @@ def data_source(results: Results) -> str:
 
 def roberta(results: Results) -> str:
     """Every RoBERTa experiment in a sentence, and LoRA against full fine-tuning."""
-    arms = results.family("roberta")
-    lines = [statement(results, arm.key) for arm in arms]
-    lines += [gap(results, arm.spec["compared_with"], arm.key) for arm in arms if arm.origin == "reported"]
+    experiments = results.family("roberta")
+    lines = [statement(results, experiment.key) for experiment in experiments]
+    lines += [
+        gap(results, experiment.spec["compared_with"], experiment.key)
+        for experiment in experiments
+        if experiment.origin == "reported"
+    ]
     return "\n".join(f"- {line}" for line in lines if line)
 
 
 def prompt_tuning(results: Results) -> str:
     """What the original's prompt tuning answers and what moved in it; and its repairs."""
-    arms = results.family("roberta")
+    experiments = results.family("roberta")
     lines = []
-    for arm in arms:
-        if arm.spec["method"] != "prompt_tuning" or arm.origin != "reported":
+    for experiment in experiments:
+        if experiment.spec["method"] != "prompt_tuning" or experiment.origin != "reported":
             continue
-        lines.append(statement(results, arm.key))
-        audit = arm.first.run.get("parameters") if arm.first else None
+        lines.append(statement(results, experiment.key))
+        audit = experiment.first.run.get("parameters") if experiment.first else None
         lines.append(gradient(audit) if audit else "")
-        for repair in (other for other in arms if other.spec["compared_with"] == arm.key):
-            lines += [statement(results, repair.key), gap(results, arm.key, repair.key)]
+        for repair in (other for other in experiments if other.spec["compared_with"] == experiment.key):
+            lines += [statement(results, repair.key), gap(results, experiment.key, repair.key)]
     return "\n".join(f"- {line}" for line in lines if line)
 
 
@@ -195,19 +199,23 @@ def gradient(audit: Mapping[str, Any]) -> str:
 
 def icl(results: Results) -> str:
     """The best prompt under each way of counting, and how much the counting matters."""
-    scored = [(arm, scores) for arm in results.family("icl") if (scores := arm.scores())]
+    scored = [(experiment, scores) for experiment in results.family("icl") if (scores := experiment.scores())]
     if not scored:
         return "No prompt has run, so there is nothing to conclude."
     lines = [best_parsed(scored)]
-    arm, scores = max(scored, key=lambda pair: pair[1]["accuracy"])
-    lines.append(f"Counting all answers, the highest accuracy: {accuracy(arm, scores)}.")
+    experiment, scores = max(scored, key=lambda pair: pair[1]["accuracy"])
+    lines.append(f"Counting all answers, the highest accuracy: {accuracy(experiment, scores)}.")
     shares = [scores["parsed"] / scores["n"] for _, scores in scored]
     lines.append(f"Between {percent(min(shares), 1)}% and {percent(max(shares), 1)}% of the answers could be parsed.")
-    above = [arm for arm, _ in scored if (test := chance_test(results, arm)) and test["standing"] == "above"]
+    above = [
+        experiment
+        for experiment, _ in scored
+        if (test := chance_test(results, experiment)) and test["standing"] == "above"
+    ]
     lines.append(_named("Above chance, with every answer counted", above))
     silent = [
-        f"**{escape(arm.title)}** (no *{label}*)"
-        for arm, scores in scored
+        f"**{escape(experiment.title)}** (no *{label}*)"
+        for experiment, scores in scored
         for label in LABELS
         if scores["parsed"] and not scores["answers"][label]
     ]
@@ -216,51 +224,54 @@ def icl(results: Results) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def best_parsed(scored: Sequence[tuple[Arm, Mapping[str, Any]]]) -> str:
+def best_parsed(scored: Sequence[tuple[Experiment, Mapping[str, Any]]]) -> str:
     """The best prompt by its parsed answers, among those with enough of them, and how many prompts have too few."""
-    enough = [(arm, scores) for arm, scores in scored if scores["parsed"] >= LEAST_PARSED * scores["n"]]
+    enough = [(experiment, scores) for experiment, scores in scored if scores["parsed"] >= LEAST_PARSED * scores["n"]]
     least = f"{percent(LEAST_PARSED, 0)}% of the answers"
     if not enough:
         return f"By parsed answers only, no prompt is ranked: for none of them could {least} be parsed."
-    arm, scores = max(enough, key=lambda pair: pair[1]["parsed_accuracy"])
+    experiment, scores = max(enough, key=lambda pair: pair[1]["parsed_accuracy"])
     share = f"{percent(scores['parsed_accuracy'])}% of {integer(scores['parsed'])} parsed answers"
     left_out = len(scored) - len(enough)
     verb = "is" if left_out == 1 else "are"
     note = f"; {counted(left_out, 'prompt')} with under {least} parsed {verb} left out" if left_out else ""
-    return f"Counting parsed answers only, the highest is **{escape(arm.title)}** with {share}{note}."
+    return f"Counting parsed answers only, the highest is **{escape(experiment.title)}** with {share}{note}."
 
 
 def qlora(results: Results) -> str:
     """Every QLoRA experiment, and the two scorings of the same answers."""
-    lines = [statement(results, arm.key) for arm in results.family("qlora")]
-    lines += [line for arm in results.family("qlora") if (line := two_readings(arm))]
+    lines = [statement(results, experiment.key) for experiment in results.family("qlora")]
+    lines += [line for experiment in results.family("qlora") if (line := two_readings(experiment))]
     lines += drawn(results.family("qlora"))
-    lines += [line for arm in results.family("qlora") if (line := lost_labels(arm))]
-    lines += [line for arm in results.family("qlora") if (line := padding_in_loss(arm, results.reported))]
+    lines += [line for experiment in results.family("qlora") if (line := lost_labels(experiment))]
+    lines += [line for experiment in results.family("qlora") if (line := padding_in_loss(experiment, results.reported))]
     return "\n".join(f"- {line}" for line in lines)
 
 
-def two_readings(arm: Arm) -> str:
+def two_readings(experiment: Experiment) -> str:
     """What the two ways of reading the same answers score; "" for what the original does not read in both."""
-    scores = [arm.scores("matched", name) for name in ("first_label", "most_frequent_label")]
-    if arm.origin != "reported" or not all(scores):
+    scores = [experiment.scores("matched", name) for name in ("first_label", "most_frequent_label")]
+    if experiment.origin != "reported" or not all(scores):
         return ""
     moved = 100 * abs(scores[1]["accuracy"] - scores[0]["accuracy"])
     return (
-        f"The same answers of **{escape(arm.title)}** score {percent(scores[0]['accuracy'])}% by their first label and "
-        f"{percent(scores[1]['accuracy'])}% by their most frequent one: the scoring alone accounts for "
+        f"The same answers of **{escape(experiment.title)}** score {percent(scores[0]['accuracy'])}% by their first "
+        f"label and {percent(scores[1]['accuracy'])}% by their most frequent one: the scoring alone accounts for "
         f"{moved:.1f} points."
     )
 
 
-def drawn(arms: Sequence[Arm]) -> list[str]:
+def drawn(experiments: Sequence[Experiment]) -> list[str]:
     """How answers were drawn, as run.json records it: one sentence for each way, with the experiments that took it."""
-    ways: dict[str, list[Arm]] = {}
-    for arm in arms:
-        values = arm.first.run.get("generation") if arm.first else None
+    ways: dict[str, list[Experiment]] = {}
+    for experiment in experiments:
+        values = experiment.first.run.get("generation") if experiment.first else None
         if values:
-            ways.setdefault(way_of_drawing(values), []).append(arm)
-    return [f"{way}: {listing([f'**{escape(arm.title)}**' for arm in arms])}." for way, arms in ways.items()]
+            ways.setdefault(way_of_drawing(values), []).append(experiment)
+    return [
+        f"{way}: {listing([f'**{escape(experiment.title)}**' for experiment in experiments])}."
+        for way, experiments in ways.items()
+    ]
 
 
 def way_of_drawing(values: Mapping[str, Any]) -> str:
@@ -273,20 +284,20 @@ def way_of_drawing(values: Mapping[str, Any]) -> str:
     return f"{way}, at most {values['max_new_tokens']} tokens (set by {values['source']})"
 
 
-def padding_in_loss(arm: Arm, reported: Mapping[str, Any]) -> str:
-    """What a loss that counts the padding explains of the original's two losses; "" for an arm that does not count it.
+def padding_in_loss(experiment: Experiment, reported: Mapping[str, Any]) -> str:
+    """What a loss that counts the padding explains of the original's two losses; "" where the loss does not count it.
 
     Padding that costs nothing divides the loss by the positions over the tokens: no more can come from it.
     """
-    closing = arm.first.history.get("texts", {}).get("closing") if arm.first else None
-    if not closing or arm.spec.get("loss_on") != "padded":
+    closing = experiment.first.history.get("texts", {}).get("closing") if experiment.first else None
+    if not closing or experiment.spec.get("loss_on") != "padded":
         return ""
-    limit = arm.spec["tokenization"]["max_length"]
+    limit = experiment.spec["tokenization"]["max_length"]
     long, short = (reported_training(reported, key)["loss"] for key in reported["families"]["qlora"]["losses_apart"])
     most, printed = limit / closing["tokens"], long / short
     explains = "could explain all of that" if most >= printed else "cannot explain that alone"
     return (
-        f"**{escape(arm.title)}** counts the padding: after training its loss is "
+        f"**{escape(experiment.title)}** counts the padding: after training its loss is "
         f"{decimal(closing['loss_on_padded'], 3)} over all {limit} positions and {decimal(closing['loss_on_text'], 3)} "
         f"over the texts' own tokens, {decimal(closing['tokens'], 0)} on average. The losses that the original prints "
         f"for attempts 2 and 3, {decimal(long)} and {decimal(short)}, differ by a factor of {decimal(printed, 1)}. "
@@ -294,35 +305,39 @@ def padding_in_loss(arm: Arm, reported: Mapping[str, Any]) -> str:
     )
 
 
-def lost_labels(arm: Arm) -> str:
+def lost_labels(experiment: Experiment) -> str:
     """How many training texts the limit on tokens cuts before their label; "" where none is."""
-    texts = arm.first.history.get("texts", {}) if arm.first else {}
+    texts = experiment.first.history.get("texts", {}) if experiment.first else {}
     if not texts.get("lost_labels"):
         return ""
     return (
         f"The limit on tokens cuts the label off {integer(texts['lost_labels'])} of {integer(texts['rows'])} training "
-        f"texts of **{escape(arm.title)}**."
+        f"texts of **{escape(experiment.title)}**."
     )
 
 
 def merge(results: Results) -> str:
     """What the merge changed."""
-    merged = [arm for arm in results.family("qlora") if arm.spec.get("method") == "merge"]
-    lines = [line for arm in merged for line in (gap(results, unmerged(results, arm), arm.key), merge_error(arm))]
+    merged = [experiment for experiment in results.family("qlora") if experiment.spec.get("method") == "merge"]
+    lines = [
+        line
+        for experiment in merged
+        for line in (gap(results, unmerged(results, experiment), experiment.key), merge_error(experiment))
+    ]
     return "\n".join(f"- {line}" for line in lines if line) or "The merge has not run."
 
 
-def merge_error(arm: Arm) -> str:
+def merge_error(experiment: Experiment) -> str:
     """How far the merge moves the next-token distributions, relative to the adapter's own effect; "" if not known."""
-    measured = arm.first.run.get("merge") if arm.first else None
+    measured = experiment.first.run.get("merge") if experiment.first else None
     if not measured or measured["kl_ratio"] is None:
         return ""
     merged, base = (nats(measured[key]) for key in ("kl_adapter_merged", "kl_adapter_base"))
     ratio = measured["kl_ratio"]
     share = f"{percent(ratio)}% of" if ratio < 2 else f"{decimal(ratio, 1)} times"
     return (
-        f"**{escape(arm.title)}**: its next-token distributions are {merged} nats from the adapter's (Kullback-Leibler "
-        f"divergence, mean over the {integer(measured['rows'])} pairs answered), {share} the {base} "
+        f"**{escape(experiment.title)}**: its next-token distributions are {merged} nats from the adapter's "
+        f"(Kullback-Leibler divergence, mean over the {integer(measured['rows'])} pairs answered), {share} the {base} "
         "nats between the adapter's and its base's."
     )
 
@@ -334,28 +349,28 @@ def nats(value: float) -> str:
 
 def linear_head(results: Results) -> str:
     """The linear heads, how much their input varies from pair to pair, and what the other position changes."""
-    arms = results.family("linear_head")
-    lines = [statement(results, arm.key) for arm in arms]
-    lines += [states_read(arm) for arm in arms]
-    lines += [gap(results, arm.spec["compared_with"], arm.key) for arm in arms]
+    experiments = results.family("linear_head")
+    lines = [statement(results, experiment.key) for experiment in experiments]
+    lines += [states_read(experiment) for experiment in experiments]
+    lines += [gap(results, experiment.spec["compared_with"], experiment.key) for experiment in experiments]
     return "\n".join(f"- {line}" for line in lines if line)
 
 
-def states_read(arm: Arm) -> str:
+def states_read(experiment: Experiment) -> str:
     """How much the hidden states that a head reads vary over pairs, relative to their size; "" if not measured."""
-    states = arm.first.run.get("states_read") if arm.first else None
+    states = experiment.first.run.get("states_read") if experiment.first else None
     if not states:
         return ""
     share = states["variance"] / states["mean_square"]
     said = "the same for every pair, up to rounding" if share < ROUNDING else "different for every pair"
     return (
-        f"The hidden state that **{escape(arm.title)}** reads is {said}. Over {integer(states['examples'])} pairs its "
-        f"variance is {share:.1e} times its mean square."
+        f"The hidden state that **{escape(experiment.title)}** reads is {said}. Over {integer(states['examples'])} "
+        f"pairs its variance is {share:.1e} times its mean square."
     )
 
 
 def comparison(results: Results) -> str:
     """How every repair compares with the experiment that it repairs."""
-    repairs = [arm for arm in results.arms.values() if arm.origin == "repaired"]
-    lines = [line for arm in repairs if (line := gap(results, arm.spec["compared_with"], arm.key))]
+    repairs = [experiment for experiment in results.experiments.values() if experiment.origin == "repaired"]
+    lines = [line for experiment in repairs if (line := gap(results, experiment.spec["compared_with"], experiment.key))]
     return "\n".join(f"- {line}" for line in lines) or "No repair has run together with the experiment that it repairs."

@@ -40,7 +40,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Arm:
+class Experiment:
     """One experiment: what was planned (`spec`), what came of it (`status`), and its runs by seed."""
 
     key: str
@@ -85,7 +85,7 @@ class Results:
     """Everything that tables and figures are made from."""
 
     study: Mapping[str, Any]
-    arms: Mapping[str, Arm]
+    experiments: Mapping[str, Experiment]
     description: Mapping[str, Any]  # of the data; {} if it is missing
     reported: Mapping[str, Any]
     ladders: Mapping[str, Any] = field(default_factory=dict)  # ladders.json; {} if it is missing
@@ -99,32 +99,32 @@ class Results:
         """The evaluation sets of the config, by name."""
         return self.study["data"]["sets"]
 
-    def family(self, name: str) -> list[Arm]:
-        return [arm for arm in self.arms.values() if arm.family == name]
+    def family(self, name: str) -> list[Experiment]:
+        return [experiment for experiment in self.experiments.values() if experiment.family == name]
 
-    def done(self) -> list[Arm]:
-        return [arm for arm in self.arms.values() if arm.status == "done"]
+    def done(self) -> list[Experiment]:
+        return [experiment for experiment in self.experiments.values() if experiment.status == "done"]
 
-    def methods(self) -> list[Arm]:
+    def methods(self) -> list[Experiment]:
         """Every experiment but the chance baselines."""
-        return [arm for arm in self.arms.values() if arm.family != "baseline"]
+        return [experiment for experiment in self.experiments.values() if experiment.family != "baseline"]
 
 
-def unmerged(results: Results, arm: Arm) -> str:
+def unmerged(results: Results, experiment: Experiment) -> str:
     """The experiment that asks a merge's adapter on its base as the merge is asked; else the one that trained it."""
-    adapter, asked = arm.spec["adapter"], ("evaluation_text", "generation")
+    adapter, asked = experiment.spec["adapter"], ("evaluation_text", "generation")
     users = (other for other in results.family("qlora") if adapter in (other.key, other.spec.get("adapter")))
     alike = (
         other.key
         for other in users
-        if other.spec.get("method") != "merge" and all(other.spec.get(key) == arm.spec.get(key) for key in asked)
+        if other.spec.get("method") != "merge" and all(other.spec.get(key) == experiment.spec.get(key) for key in asked)
     )
     return next(alike, adapter)
 
 
-def chance_test(results: Results, arm: Arm) -> Mapping[str, Any] | None:
+def chance_test(results: Results, experiment: Experiment) -> Mapping[str, Any] | None:
     """The one test of an experiment against chance on the matched split, as its own scorer judges it; None without."""
-    name = {"experiment": arm.key, "split": "matched", "scorer": arm.scorer, "counted": "all"}
+    name = {"experiment": experiment.key, "split": "matched", "scorer": experiment.scorer, "counted": "all"}
     tests = results.ladders.get("standings") or []
     return next((test["chance"] for test in tests if name.items() <= test.items()), None)
 
@@ -157,17 +157,15 @@ def load_results(folder: Path, study: Path, reported: Path, description: Path, l
     Raises StudyError if one of the named files is missing or broken (but a description may be).
     """
     plan = _read(study, json.loads)
-    experiments = plan.get("experiments") or {}
     measured = _read(ladders, json.loads) if ladders else {}
-    arms = {
-        key: load_arm(folder, key, spec, seeds_of(plan, spec) if is_selected(key, spec, plan.get("only")) else [])
-        for key, spec in experiments.items()
-    }
+    over_seeds = measured.get("over_seeds") or {}
+    experiments = {}
+    for key, spec in (plan.get("experiments") or {}).items():
+        seeds = seeds_of(plan, spec) if is_selected(key, spec, plan.get("only")) else []
+        experiments[key] = replace(load_experiment(folder, key, spec, seeds), over_seeds=over_seeds.get(key, {}))
     return Results(
         study=plan,
-        arms={
-            key: replace(arm, over_seeds=(measured.get("over_seeds") or {}).get(key, {})) for key, arm in arms.items()
-        },
+        experiments=experiments,
         description=describe_data(description, plan),
         reported=_read(reported, yaml.safe_load),
         ladders=measured,
@@ -200,7 +198,7 @@ def is_selected(key: str, spec: Mapping[str, Any], only: list[str] | None) -> bo
     return not only or bool({key, spec["family"], spec["origin"]} & set(only))
 
 
-def load_arm(folder: Path, key: str, spec: Mapping[str, Any], seeds: list[int]) -> Arm:
+def load_experiment(folder: Path, key: str, spec: Mapping[str, Any], seeds: list[int]) -> Experiment:
     """Read the runs of one experiment; those that cannot be read make it "failed", with the reason."""
     runs, problems = [], []
     for seed in seeds:
@@ -213,7 +211,7 @@ def load_arm(folder: Path, key: str, spec: Mapping[str, Any], seeds: list[int]) 
         if run:
             runs.append(run)
     status = "done" if runs else "failed" if problems else "not run"
-    return Arm(key, spec, status, "; ".join(problems), tuple(runs))
+    return Experiment(key, spec, status, "; ".join(problems), tuple(runs))
 
 
 def load_run(directory: Path, seed: int) -> Run | None:
@@ -243,20 +241,22 @@ def _read(path: Path, parse: Any) -> Any:
 
 def measure_results(folder: Path, results: Results) -> dict[str, Any]:
     """The content of ladders.json, from the predictions in a scale's results folder."""
-    answers = {key: read_answers(folder, arm) for key, arm in results.arms.items()}
-    return measure_ladders(results.study, answers, {key: arm.scorer for key, arm in results.arms.items()})
+    answers = {key: read_answers(folder, experiment) for key, experiment in results.experiments.items()}
+    return measure_ladders(
+        results.study, answers, {key: experiment.scorer for key, experiment in results.experiments.items()}
+    )
 
 
-def read_answers(folder: Path, arm: Arm) -> Answers:
+def read_answers(folder: Path, experiment: Experiment) -> Answers:
     """An experiment's predictions by seed; those that cannot be read are left out, and named as the problem."""
-    frames, problems = {}, [arm.problem] if arm.problem else []
-    for run in arm.runs:
+    frames, problems = {}, [experiment.problem] if experiment.problem else []
+    for run in experiment.runs:
         try:
-            frames[run.seed] = read_predictions(folder / arm.key / f"seed{run.seed}" / "predictions.parquet")
+            frames[run.seed] = read_predictions(folder / experiment.key / f"seed{run.seed}" / "predictions.parquet")
         except StudyError as error:
             problems.append(f"seed {run.seed}: {error}")
-    status = arm.status if frames or arm.status != "done" else "failed"
-    return Answers(status, "; ".join(problems), frames, arm.first.run if arm.first else {})
+    status = experiment.status if frames or experiment.status != "done" else "failed"
+    return Answers(status, "; ".join(problems), frames, experiment.first.run if experiment.first else {})
 
 
 def reported_entry(reported: Mapping[str, Any], key: str) -> Mapping[str, Any]:

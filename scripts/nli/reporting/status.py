@@ -14,9 +14,9 @@ def stale_stages(results: Results, repository: Path) -> list[tuple[str, str, lis
     A run that borrows an adapter has the training of the experiment that trained it, and is not named for that.
     """
     stages = [
-        (f"{arm.key}/seed{run.seed}", stage, changed_code(recorded, repository))
-        for arm in results.done()
-        for run in arm.runs
+        (f"{experiment.key}/seed{run.seed}", stage, changed_code(recorded, repository))
+        for experiment in results.done()
+        for run in experiment.runs
         for stage, recorded in (run.run.get("code") or {}).items()
         if recorded and (stage == "answering" or run.history)
     ]
@@ -31,7 +31,7 @@ def status_lines(results: Results, repository: Path, folder: str, command: str) 
         command: Snakemake's, which makes the study.
     """
     stale = stale_stages(results, repository)
-    runs = sum(len(arm.runs) for arm in results.done())
+    runs = sum(len(experiment.runs) for experiment in results.done())
     if not stale:
         return [f"{runs} runs in {folder}, all made by the code that is here."]
     lines = [f"{len(stale)} results in {folder} were made by other code. They are kept; this is what changed:"]

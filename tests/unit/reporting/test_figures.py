@@ -78,7 +78,7 @@ def test_same_results_give_the_same_bytes(drawn, folder, tmp_path):
 
 def test_alternative_text_holds_the_numbers(drawn, folder):
     results = load(folder)
-    accuracy = results.arms["roberta/full"].scores()["accuracy"]
+    accuracy = results.experiments["roberta/full"].scores()["accuracy"]
     text = (folder / "figures" / "accuracy.md").read_text()
     assert f"Full fine-tuning {100 * accuracy:.1f}" in text
 

@@ -236,8 +236,8 @@ def test_only_an_origin_leaves_its_runs_in_the_report(config, tmp_path):
     make_results(tmp_path, n=60)
     study = load_study(config, {"only": ["reported"]}).model_dump(mode="json")
     (tmp_path / "study.json").write_text(json.dumps(study))
-    arms = load(tmp_path).arms
-    done = {key for key, arm in arms.items() if arm.status == "done"}
+    experiments = load(tmp_path).experiments
+    done = {key for key, experiment in experiments.items() if experiment.status == "done"}
     assert done == {key for key, spec in study["experiments"].items() if spec["origin"] == "reported"}
 
 
@@ -318,8 +318,8 @@ def test_with_several_seeds_every_table_and_sentence_gives_the_mean(config, tmp_
             make_run(tmp_path / key / f"seed{seed}", key, study["experiments"][key], "demo", 120, rng)
     measure(tmp_path)
     results = load(tmp_path)
-    arm = results.arms["roberta/lora"]
-    each = [run.metrics["results"]["matched"]["classifier"]["accuracy"] for run in arm.runs]
+    experiment = results.experiments["roberta/lora"]
+    each = [run.metrics["results"]["matched"]["classifier"]["accuracy"] for run in experiment.runs]
     assert len(set(each)) > 1
     mean = f"{100 * sum(each) / 3:.2f}"
     assert f"reaches {mean}% " in prose.statement(results, "roberta/lora")
@@ -327,6 +327,6 @@ def test_with_several_seeds_every_table_and_sentence_gives_the_mean(config, tmp_
     assert row.split(" | ")[2] == mean
     rungs = {rung["experiment"]: rung for rung in results.ladders["ladders"]["lora"]["rungs"]}
     assert f"{100 * rungs['roberta/lora']['scores']['accuracy']:.2f}" == mean
-    low, high = arm.scores()["clustered_interval"]
+    low, high = experiment.scores()["clustered_interval"]
     assert f"(95% interval {100 * low:.1f} to {100 * high:.1f})" in prose.statement(results, "roberta/lora")
-    assert arm.scores()["confusion"] == arm.first.metrics["results"]["matched"]["classifier"]["confusion"]
+    assert experiment.scores()["confusion"] == experiment.first.metrics["results"]["matched"]["classifier"]["confusion"]

@@ -13,7 +13,7 @@ from nli.base.errors import StudyError
 from nli.reporting import markup, original, prose
 from nli.reporting.markup import MISSING, percent
 from nli.reporting.results import (
-    Arm,
+    Experiment,
     Results,
     Run,
     load_results,
@@ -96,14 +96,14 @@ def test_scores_on_further_sets_are_a_table_that_says_which_have_two_classes(res
         "snli": {"title": "SNLI", "role": "validation", "source": {"labels": {}}},
         "mine": {"title": "Mine", "role": "tuning", "source": {"labels": {}}},
     }
-    arms = dict(results.arms)
+    experiments = dict(results.experiments)
     for key, split in (("roberta/full", "hans"), ("roberta/full", "mine"), ("icl/prompt1", "snli")):
-        (run, *_), scores = arms[key].runs, arms[key].first.metrics["results"]
+        (run, *_), scores = experiments[key].runs, experiments[key].first.metrics["results"]
         metrics = {"results": {**scores, split: scores["matched"]}}
-        arms[key] = dataclasses.replace(arms[key], runs=(dataclasses.replace(run, metrics=metrics),))
+        experiments[key] = dataclasses.replace(experiments[key], runs=(dataclasses.replace(run, metrics=metrics),))
     study = {**results.study, "data": {**results.study["data"], "sets": sets}}
-    text = overview.set_scores(dataclasses.replace(results, study=study, arms=arms))
-    full = percent(arms["roberta/full"].scores()["accuracy"])
+    text = overview.set_scores(dataclasses.replace(results, study=study, experiments=experiments))
+    full = percent(experiments["roberta/full"].scores()["accuracy"])
     assert cells(text, "Full fine-tuning")[1].startswith(f"{full} (")
     assert cells(text, "Full fine-tuning")[2] == MISSING
     assert cells(text, "Prompt 1")[1] == MISSING
@@ -125,8 +125,8 @@ def test_every_fragment_is_written_when_nothing_ran(folder, tmp_path):
     (tmp_path / "study.json").write_text((folder / "study.json").read_text())
     empty = load(tmp_path)
     registry.make_tables(empty, tmp_path / "tables")
-    assert f"0 of {len(empty.arms)} experiments ran" in prose.summary(empty)
-    assert all(arm.status == "not run" for arm in empty.arms.values())
+    assert f"0 of {len(empty.experiments)} experiments ran" in prose.summary(empty)
+    assert all(experiment.status == "not run" for experiment in empty.experiments.values())
 
 
 def test_without_a_study_there_is_nothing_to_report(tmp_path):
@@ -204,14 +204,14 @@ def test_no_value_of_the_original_is_lost_to_yaml(results):
 def test_what_the_original_says_in_words_stands_next_to_ours(results):
     warm = {}
     for n in range(1, 6):
-        arm = results.arms[f"icl/prompt{n}"]
-        spec = {**arm.spec, "title": f"Prompt {n}, temperature 0.5"}
-        warm[f"{arm.key}_warm"] = dataclasses.replace(arm, key=f"{arm.key}_warm", spec=spec)
-    results = dataclasses.replace(results, arms={**results.arms, **warm})
+        experiment = results.experiments[f"icl/prompt{n}"]
+        spec = {**experiment.spec, "title": f"Prompt {n}, temperature 0.5"}
+        warm[f"{experiment.key}_warm"] = dataclasses.replace(experiment, key=f"{experiment.key}_warm", spec=spec)
+    results = dataclasses.replace(results, experiments={**results.experiments, **warm})
     text = original.words(results)
     row = cells(text, "Prompting, temperature")
     assert row[1] == "At temperature 0.5 the accuracy of every prompt falls."
-    ours = [results.arms[f"icl/prompt{n}_warm"].scores()["accuracy"] for n in range(1, 6)]
+    ours = [results.experiments[f"icl/prompt{n}_warm"].scores()["accuracy"] for n in range(1, 6)]
     assert row[2] == "; ".join(f"Prompt {n}, temperature 0.5: {100 * ours[n - 1]:.2f}" for n in range(1, 6))
     assert cells(text, "Prompt tuning")[1] == "With other parameters it is no better."
     assert cells(text, "QLoRA, learning rate")[1:] == ["Learning rates of 3e-5 and 4e-5 were tried too.", "–"]
@@ -225,7 +225,7 @@ def test_what_the_original_says_in_words_stands_next_to_ours(results):
 
 def test_words_say_which_experiments_a_run_left_out_and_which_failed(results, broken):
     assert cells(original.words(results), "Prompting, temperature")[2] == "*not in this run*"
-    assert cells(original.words(broken), "Attempt 3")[2] == f"{broken.arms['qlora/attempt3'].title}: *failed*"
+    assert cells(original.words(broken), "Attempt 3")[2] == f"{broken.experiments['qlora/attempt3'].title}: *failed*"
 
 
 def test_the_words_name_experiments_that_there_are(results):
@@ -237,7 +237,7 @@ def test_the_words_name_experiments_that_there_are(results):
 
 def test_epoch_table_sets_ours_beside_the_reported(results):
     text = roberta.epochs(results)
-    ours = results.arms["roberta/full"].first.history["epochs"][2]
+    ours = results.experiments["roberta/full"].first.history["epochs"][2]
     accuracy = f"{100 * ours['accuracy']:.2f}"
     row = cells(text, "3")
     assert row[2] == "0.2181"
@@ -257,7 +257,7 @@ def test_layer_table_adds_up_to_the_reported_total(results):
 
 def test_comparison_keeps_the_printed_rows(results):
     row = cells(overview.comparison(results), "SFT Trainer - 256")
-    scores = results.arms["qlora/attempt3"].scores()
+    scores = results.experiments["qlora/attempt3"].scores()
     assert row[2] == "0.2387"
     assert row[3:5] == [f"{100 * scores['accuracy']:.2f}", "51.25"]
     assert row[6] == "5,475"
@@ -266,7 +266,7 @@ def test_comparison_keeps_the_printed_rows(results):
 def test_prompt_summary_shows_both_ways_of_counting_and_the_fraction(results):
     assert all(name in llama.icl_scorers(results) for name in ("parsed answer", "label words", "the same, calibrated"))
     row = cells(llama.icl_summary(results), "Prompt 1")
-    scores = results.arms["icl/prompt1"].scores()
+    scores = results.experiments["icl/prompt1"].scores()
     assert row[3] == f"{100 * scores['correct'] / scores['parsed']:.2f}"
     assert row[5] == f"{100 * scores['correct'] / scores['n']:.2f}"
     assert row[7:] == ["47.17‡", "25/53 to 100/212"]  # 25/53 could be chance, 100/212 not
@@ -274,13 +274,13 @@ def test_prompt_summary_shows_both_ways_of_counting_and_the_fraction(results):
 
 @pytest.mark.parametrize(("variance", "said"), [(0.0, "the same for every pair"), (0.3, "different for every pair")])
 def test_states_that_a_head_reads_are_said_to_differ_or_not(results, variance, said):
-    arm = results.arms["linear_head/first_token"]
+    experiment = results.experiments["linear_head/first_token"]
     states = {"examples": 600, "variance": variance, "mean_square": 2.0}
-    run = dataclasses.replace(arm.first, run={**arm.first.run, "states_read": states})
-    text = prose.states_read(dataclasses.replace(arm, runs=(run,)))
+    run = dataclasses.replace(experiment.first, run={**experiment.first.run, "states_read": states})
+    text = prose.states_read(dataclasses.replace(experiment, runs=(run,)))
     assert said in text
     assert f"Over 600 pairs its variance is {variance / 2:.1e} times its mean square" in text
-    assert prose.states_read(arm) == ""
+    assert prose.states_read(experiment) == ""
 
 
 def test_a_prompt_has_one_card_with_its_shots_and_examples(tmp_path):
@@ -303,7 +303,7 @@ def test_a_prompt_has_one_card_with_its_shots_and_examples(tmp_path):
 
 def test_prompt_texts_stand_in_the_report_letter_for_letter(results):
     text = llama.prompts(results)
-    named = [arm.spec["prompt"] for arm in results.family("icl")]
+    named = [experiment.spec["prompt"] for experiment in results.family("icl")]
     assert len(named) >= 5
     for name in named:
         assert results.study["prompts"][name]["text"] in text
@@ -351,15 +351,18 @@ def test_every_origin_has_its_word_in_the_tables(results):
         ("repaired", "repair (ours)", "no: our repair"),
         ("ours", "ours", "no: ours"),
     ):
-        arm = results.arms["roberta/full"]
-        changed = {**results.arms, "roberta/full": dataclasses.replace(arm, spec={**arm.spec, "origin": origin})}
-        changed = dataclasses.replace(results, arms=changed)
-        assert cells(overview.experiments(changed), arm.title)[1] == word
-        assert cells(roberta.settings(changed), arm.title)[-1] == settings
+        experiment = results.experiments["roberta/full"]
+        changed = {
+            **results.experiments,
+            "roberta/full": dataclasses.replace(experiment, spec={**experiment.spec, "origin": origin}),
+        }
+        changed = dataclasses.replace(results, experiments=changed)
+        assert cells(overview.experiments(changed), experiment.title)[1] == word
+        assert cells(roberta.settings(changed), experiment.title)[-1] == settings
 
 
 def test_samples_show_the_raw_answers(results):
-    sample = results.arms["qlora/attempt1"].first.samples
+    sample = results.experiments["qlora/attempt1"].first.samples
     text = llama.samples(results)
     assert sample["after"] in text
     assert sample["before"].strip() in text
@@ -372,7 +375,7 @@ def section(text: str, title: str) -> str:
 
 def test_the_originals_samples_stand_with_the_attempts_they_are_of(results):
     text = llama.samples(results)
-    first, second = (section(text, results.arms[f"qlora/attempt{n}"].title) for n in (1, 2))
+    first, second = (section(text, results.experiments[f"qlora/attempt{n}"].title) for n in (1, 2))
     pair = "Product and geography are what make cream skimming work."
     assert pair in first
     assert "After training: several labels are written." in first
@@ -380,19 +383,21 @@ def test_the_originals_samples_stand_with_the_attempts_they_are_of(results):
     assert "six labels are written, the first of them Neutral; read as *neutral*" in first
     assert pair in second
     assert r"After training: `Neutral\n<|end_of_text|>`; read as *neutral*." in second
-    assert results.arms["qlora/attempt2"].first.samples["after"] in second
-    assert "In the original" not in section(text, results.arms["qlora/attempt1_label_loss"].title)
+    assert results.experiments["qlora/attempt2"].first.samples["after"] in second
+    assert "In the original" not in section(text, results.experiments["qlora/attempt1_label_loss"].title)
 
 
 def test_a_prompt_that_several_samples_share_stands_once(results):
     text = llama.samples(results)
-    prompts = {arm.first.samples["prompt"] for arm in results.family("qlora") if arm.spec.get("sample")}
+    prompts = {
+        experiment.first.samples["prompt"] for experiment in results.family("qlora") if experiment.spec.get("sample")
+    }
     assert text.count("##### Prompt") == len(prompts) == 1  # the fixtures have one for all
 
 
 def test_the_originals_samples_stand_without_ours(results):
-    arm = dataclasses.replace(results.arms["qlora/attempt2"], status="failed", runs=())
-    text = llama.samples(dataclasses.replace(results, arms={arm.key: arm}))
+    experiment = dataclasses.replace(results.experiments["qlora/attempt2"], status="failed", runs=())
+    text = llama.samples(dataclasses.replace(results, experiments={experiment.key: experiment}))
     assert "*failed*" in text
     assert "In the original: “Conceptually cream skimming" in text
 
@@ -400,7 +405,7 @@ def test_the_originals_samples_stand_without_ours(results):
 def test_both_attempts_are_shown_the_pair_that_the_original_shows(results):
     for name in ("attempt1", "attempt2"):
         pair = results.reported["experiments"][f"qlora/{name}"]["samples"][0]["pair"]
-        assert results.arms[f"qlora/{name}"].spec["sample"] == {**pair, "label": "neutral"}
+        assert results.experiments[f"qlora/{name}"].spec["sample"] == {**pair, "label": "neutral"}
         assert pair["premise"].startswith("Conceptually cream skimming")
 
 
@@ -425,9 +430,11 @@ def prompt_scores(correct: int, parsed: int, n: int) -> dict:
 
 
 def test_a_prompt_with_few_parsed_answers_does_not_lead_by_them():
-    arms = [Arm(f"icl/{name}", {"title": name}, "done", "", ()) for name in ("A", "B", "C")]
+    experiments = [Experiment(f"icl/{name}", {"title": name}, "done", "", ()) for name in ("A", "B", "C")]
     scored = list(
-        zip(arms, [prompt_scores(2, 4, 100), prompt_scores(24, 60, 100), prompt_scores(20, 50, 100)], strict=True)
+        zip(
+            experiments, [prompt_scores(2, 4, 100), prompt_scores(24, 60, 100), prompt_scores(20, 50, 100)], strict=True
+        )
     )
     said = prose.best_parsed(scored)
     assert said.startswith("Counting parsed answers only, the highest is **B** with 40.00% of 60 parsed answers;")
@@ -435,7 +442,7 @@ def test_a_prompt_with_few_parsed_answers_does_not_lead_by_them():
     assert prose.best_parsed(scored[2:]) == (
         "Counting parsed answers only, the highest is **C** with 40.00% of 50 parsed answers."  # half is enough
     )
-    silent = [(arms[0], prompt_scores(0, 0, 100)), scored[0]]
+    silent = [(experiments[0], prompt_scores(0, 0, 100)), scored[0]]
     assert prose.best_parsed(silent) == (
         "By parsed answers only, no prompt is ranked: for none of them could 50% of the answers be parsed."
     )
@@ -470,30 +477,35 @@ def test_dropped_rows_and_label_shares_come_from_the_description(results):
 def test_sentences_claim_only_what_the_test_allows(stands, expected):
     test = {"label": "neutral", "accuracy": 0.35, "worst": 0.31, "standing": stands}
     entry = {"experiment": "roberta/full", "split": "matched", "scorer": "classifier", "counted": "all", "chance": test}
-    arm = Arm("roberta/full", {}, "done", "", ())
+    experiment = Experiment("roberta/full", {}, "done", "", ())
     results = Results({}, {}, {}, {}, {"standings": [entry]})
-    assert prose.standing(results, arm) == expected
-    assert prose.standing(Results({}, {}, {}, {}, {}), arm) == "not compared with chance"
+    assert prose.standing(results, experiment) == expected
+    assert prose.standing(Results({}, {}, {}, {}, {}), experiment) == "not compared with chance"
 
 
 def test_labels_lost_to_the_limit_on_tokens_are_counted():
     run = Run(1, {}, {}, {"texts": {"rows": 2000, "lost_labels": 31}}, {})
-    arm = Arm("qlora/attempt2", {"title": "Attempt 2"}, "done", "", (run,))
-    assert "cuts the label off 31 of 2,000 training texts of **Attempt 2**" in prose.lost_labels(arm)
-    assert prose.lost_labels(Arm("qlora/attempt2", {}, "not run", "", ())) == ""
+    experiment = Experiment("qlora/attempt2", {"title": "Attempt 2"}, "done", "", (run,))
+    assert "cuts the label off 31 of 2,000 training texts of **Attempt 2**" in prose.lost_labels(experiment)
+    assert prose.lost_labels(Experiment("qlora/attempt2", {}, "not run", "", ())) == ""
 
 
 def test_report_says_how_much_of_the_two_losses_padding_explains(results):
     closing = {"texts": 64, "tokens": 32.0, "loss_on_text": 3.2, "loss_on_padded": 0.5}
     spec = {"title": "Padded", "loss_on": "padded", "tokenization": {"max_length": 256}}
-    arm = Arm("qlora/attempt3_padding_loss", spec, "done", "", (Run(1, {}, {}, {"texts": {"closing": closing}}, {}),))
-    said = prose.padding_in_loss(arm, results.reported)
+    experiment = Experiment(
+        "qlora/attempt3_padding_loss", spec, "done", "", (Run(1, {}, {}, {"texts": {"closing": closing}}, {}),)
+    )
+    said = prose.padding_in_loss(experiment, results.reported)
     assert "its loss is 0.500 over all 256 positions and 3.200 over the texts' own tokens, 32 on average" in said
     assert "3.3145 and 0.2387, differ by a factor of 13.9." in said  # 3.3145 / 0.2387 = 13.886
     assert said.endswith("divides a loss of such texts by 8.0, so it cannot explain that alone.")
     closing["tokens"] = 16.0
-    assert "by 16.0, so it could explain all of that." in prose.padding_in_loss(arm, results.reported)
-    assert prose.padding_in_loss(Arm(arm.key, {**spec, "loss_on": "all"}, "done", "", arm.runs), {}) == ""
+    assert "by 16.0, so it could explain all of that." in prose.padding_in_loss(experiment, results.reported)
+    assert (
+        prose.padding_in_loss(Experiment(experiment.key, {**spec, "loss_on": "all"}, "done", "", experiment.runs), {})
+        == ""
+    )
 
 
 def test_a_commit_keeps_the_mark_of_local_changes():
@@ -543,7 +555,7 @@ def test_seeds_of_a_family_are_read_and_named(folder, tmp_path):
         (run / "run.json").write_text("{}")
         (run / "metrics.json").write_text(json.dumps({"results": {"matched": {"classifier": {"accuracy": 0.5}}}}))
     results = load(tmp_path)
-    assert [run.seed for run in results.arms["roberta/full"].runs] == [1, 2]
+    assert [run.seed for run in results.experiments["roberta/full"].runs] == [1, 2]
     assert cells(overview.seeds(results), "Full fine-tuning")[1] == "2"
     named = cells(overview.provenance(results), "Seeds")[1]
     assert named == "1, 2 for RoBERTa; 42 for all others"
@@ -576,8 +588,8 @@ def test_merge_conclusion_says_what_the_merge_did_to_the_next_token(folder, tmp_
 
 
 def test_a_merge_is_compared_with_its_adapter_asked_in_the_same_way(results):
-    assert unmerged(results, results.arms["qlora/attempt2_merged"]) == "qlora/attempt2"
-    assert unmerged(results, results.arms["qlora/attempt2_merged_greedy"]) == "qlora/attempt2_greedy"
+    assert unmerged(results, results.experiments["qlora/attempt2_merged"]) == "qlora/attempt2"
+    assert unmerged(results, results.experiments["qlora/attempt2_merged_greedy"]) == "qlora/attempt2_greedy"
     lines = prose.merge(results).splitlines()
     assert any("merged into 4 bits, greedy** is" in line and "asked as trained, greedy** on" in line for line in lines)
 

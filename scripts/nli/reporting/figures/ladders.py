@@ -165,7 +165,7 @@ def pairs(results: Results) -> tuple[Figure, str]:
     else:
         axes.text(0.5, 0.5, "no run has finished", transform=axes.transAxes, ha="center", color=MUTED)
     axes.set_xticks(range(len(keys)), range(1, len(keys) + 1))
-    axes.set_yticks(range(len(keys)), [f"{results.arms[key].title}  {i}" for i, key in enumerate(keys, start=1)])
+    axes.set_yticks(range(len(keys)), [f"{results.experiments[key].title}  {i}" for i, key in enumerate(keys, start=1)])
     axes.tick_params(length=0, labelsize=7 if len(keys) <= MOST_TEXT else 5.5)
     for spine in axes.spines.values():
         spine.set_visible(False)

@@ -34,7 +34,7 @@ from nli.reporting.figures.style import (
     name_size,
 )
 from nli.reporting.markup import counted, escape, listing, percent
-from nli.reporting.results import FAMILY_TITLES, Arm, Results, reported_accuracy
+from nli.reporting.results import FAMILY_TITLES, Experiment, Results, reported_accuracy
 from nli.reporting.tables.data import described_splits, split_titles
 from nli.reporting.tables.ladders import figure_label
 
@@ -49,19 +49,19 @@ class Plot:
 
 def accuracy(results: Results) -> Drawn:
     """Every experiment's accuracy with its interval, chance, and the reported figure."""
-    arms = [arm for family in FAMILY_TITLES for arm in results.family(family)]
+    experiments = [experiment for family in FAMILY_TITLES for experiment in results.family(family)]
     families = [family for family in FAMILY_TITLES if results.family(family)]
-    rows = len(arms) + len(families)
+    rows = len(experiments) + len(families)
     figure, axes = plt.subplots(figsize=(WIDTH, min(HEIGHT, 0.235 * rows + 0.85)))
     row, ticks, names = 0.0, [], []
     for family in families:
         axes.text(-0.01, row, FAMILY_TITLES[family], ha="right", va="center", weight="bold",
                   color=FAMILY_COLOURS[family], transform=axes.get_yaxis_transform())  # fmt: skip
         row += 1
-        for arm in results.family(family):
-            _accuracy_row(axes, results, arm, row)
+        for experiment in results.family(family):
+            _accuracy_row(axes, results, experiment, row)
             ticks.append(row)
-            names.append(arm.title)
+            names.append(experiment.title)
             row += 1
     axes.set(xlim=(0, 100), ylim=(row - 0.4, -0.7), xlabel="Accuracy on the matched split, %")
     axes.set_yticks(ticks, names, size=name_size(rows))
@@ -77,21 +77,23 @@ def accuracy(results: Results) -> Drawn:
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=4, handletextpad=0.4, columnspacing=1.4)
     parts = [
-        f"{arm.title} {percent(scores['accuracy'], 1)}" if (scores := arm.scores()) else f"{arm.title} {arm.status}"
-        for arm in arms
+        f"{experiment.title} {percent(scores['accuracy'], 1)}"
+        if (scores := experiment.scores())
+        else f"{experiment.title} {experiment.status}"
+        for experiment in experiments
     ]
     return figure, f"Dot plot of accuracy in percent with 95% intervals: {'; '.join(parts)}."
 
 
-def _accuracy_row(axes: Axes, results: Results, arm: Arm, row: float) -> None:
-    printed = reported_accuracy(results.reported, arm.key)
+def _accuracy_row(axes: Axes, results: Results, experiment: Experiment, row: float) -> None:
+    printed = reported_accuracy(results.reported, experiment.key)
     if printed is not None:
         axes.plot(100 * float(printed), row, "D", color=MUTED, mfc="white", ms=4.5, zorder=2)
-    scores = arm.scores()
+    scores = experiment.scores()
     if scores is None:
-        axes.text(1, row, arm.status, va="center", style="italic", color=MUTED)
+        axes.text(1, row, experiment.status, va="center", style="italic", color=MUTED)
         return
-    colour = FAMILY_COLOURS[arm.family]
+    colour = FAMILY_COLOURS[experiment.family]
     low, high = (100 * bound for bound in scores["clustered_interval"])
     axes.plot(100 * scores["majority_accuracy"], row, "|", color=INK, ms=9, mew=1.2, zorder=1)
     axes.plot([low, high], [row, row], color=colour, lw=1.8, solid_capstyle="butt", zorder=3)
@@ -102,10 +104,10 @@ def _accuracy_row(axes: Axes, results: Results, arm: Arm, row: float) -> None:
 
 def answers(results: Results) -> Drawn:
     """What each experiment answers, as shares: a collapse is one long bar."""
-    arms = [arm for arm in results.done() if arm.scores()]
-    figure, axes = plt.subplots(figsize=(WIDTH, min(HEIGHT, 0.215 * (len(arms) + 1) + 0.9)))
-    names = ["Right answers", *(arm.title for arm in arms)]
-    shares = [_gold_shares(arms)] + [_answer_shares(arm) for arm in arms]
+    experiments = [experiment for experiment in results.done() if experiment.scores()]
+    figure, axes = plt.subplots(figsize=(WIDTH, min(HEIGHT, 0.215 * (len(experiments) + 1) + 0.9)))
+    names = ["Right answers", *(experiment.title for experiment in experiments)]
+    shares = [_gold_shares(experiments)] + [_answer_shares(experiment) for experiment in experiments]
     left = np.zeros(len(names))
     for name in (*LABELS, "unparsed"):
         widths = np.array([100 * share.get(name, 0) for share in shares])
@@ -133,23 +135,23 @@ def answers(results: Results) -> Drawn:
         for name in (*LABELS, "unparsed")
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
-    collapsed = [arm.title for arm in arms if arm.scores()["collapsed"]]
+    collapsed = [experiment.title for experiment in experiments if experiment.scores()["collapsed"]]
     return figure, (
-        f"Stacked bars of the labels that {counted(len(arms), 'experiment')} answer with. "
+        f"Stacked bars of the labels that {counted(len(experiments), 'experiment')} answer with. "
         f"One class above 95%: {listing(collapsed) or 'none'}."
     )
 
 
-def _gold_shares(arms: Sequence[Arm]) -> Mapping[str, float]:
-    if not arms:
+def _gold_shares(experiments: Sequence[Experiment]) -> Mapping[str, float]:
+    if not experiments:
         return {}
-    per_class = arms[0].scores()["per_class"]
+    per_class = experiments[0].scores()["per_class"]
     total = sum(per_class[label]["support"] for label in LABELS)
     return {label: per_class[label]["support"] / total for label in LABELS}
 
 
-def _answer_shares(arm: Arm) -> Mapping[str, float]:
-    scores = arm.scores()
+def _answer_shares(experiment: Experiment) -> Mapping[str, float]:
+    scores = experiment.scores()
     return {name: count / scores["n"] for name, count in scores["answers"].items()}
 
 
@@ -178,10 +180,12 @@ def learning_roberta(results: Results) -> Drawn:
     """Training loss by step, and validation loss and accuracy by epoch, of every RoBERTa experiment."""
     figure, panels = plt.subplots(1, 3, figsize=(WIDTH, 2.75))
     drawn = []
-    arms = [arm for arm in results.family("roberta") if arm.first and arm.first.history]
-    for arm, (colour, marker, style) in zip(arms, LINES * 3, strict=False):
-        history = arm.first.history
-        drawn.append(arm.title)
+    experiments = [
+        experiment for experiment in results.family("roberta") if experiment.first and experiment.first.history
+    ]
+    for experiment, (colour, marker, style) in zip(experiments, LINES * 3, strict=False):
+        history = experiment.first.history
+        drawn.append(experiment.title)
         steps = [entry for entry in history.get("steps", []) if "loss" in entry]
         smooth = _smooth([entry["loss"] for entry in steps])
         panels[0].plot([entry["epoch"] for entry in steps], smooth, style, color=colour, lw=1.2)
@@ -189,7 +193,7 @@ def learning_roberta(results: Results) -> Drawn:
         for panel, key, factor in ((panels[1], "validation_loss", 1), (panels[2], "accuracy", 100)):
             points = [factor * entry[key] for entry in ends]
             panel.plot([entry["epoch"] for entry in ends], points, style, marker=marker, ms=4, color=colour,
-                       lw=1.2, label=arm.title)  # fmt: skip
+                       lw=1.2, label=experiment.title)  # fmt: skip
     for panel, title in zip(panels, ("Training loss", "Validation loss", "Accuracy, %"), strict=True):
         panel.set(title=title, xlabel="Epoch")
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -219,14 +223,14 @@ def learning_qlora(results: Results) -> Drawn:
     """Training loss by step of everything that trains Llama's adapters."""
     figure, axes = plt.subplots(figsize=(WIDTH, 2.7))
     drawn = []
-    arms = [*results.family("qlora"), *results.family("linear_head")]
-    trained = [arm for arm in arms if arm.first and arm.first.history.get("steps")]
-    for arm, (colour, marker, style) in zip(trained, LINES * 3, strict=False):
-        steps = [entry for entry in arm.first.history["steps"] if "loss" in entry]
-        drawn.append(arm.title)
+    experiments = [*results.family("qlora"), *results.family("linear_head")]
+    trained = [experiment for experiment in experiments if experiment.first and experiment.first.history.get("steps")]
+    for experiment, (colour, marker, style) in zip(trained, LINES * 3, strict=False):
+        steps = [entry for entry in experiment.first.history["steps"] if "loss" in entry]
+        drawn.append(experiment.title)
         every = max(1, len(steps) // 8)
         axes.plot([e["step"] for e in steps], [e["loss"] for e in steps], style, color=colour, lw=1.2,
-                  marker=marker, ms=4, markevery=every, label=arm.title)  # fmt: skip
+                  marker=marker, ms=4, markevery=every, label=experiment.title)  # fmt: skip
     axes.set(xlabel="Optimizer step", ylabel="Training loss", ylim=(0, None))
     axes.grid(axis="y")
     _legend_or_note(figure, axes, drawn, "outside lower center", 2)
@@ -238,29 +242,29 @@ def confusion(family: str) -> Callable[[Results], Drawn]:
     return lambda results: draw_confusions(results.family(family))
 
 
-def draw_confusions(arms: Sequence[Arm]) -> Drawn:
+def draw_confusions(experiments: Sequence[Experiment]) -> Drawn:
     """One matrix an experiment: gold labels in rows, answers in columns, shaded by share of the row."""
-    columns = min(3, max(2, len(arms))) if len(arms) <= MOST_LARGE_MATRICES else 4
-    rows = -(-len(arms) // columns)
-    unparsed = any(scores["parsed"] < scores["n"] for arm in arms if (scores := arm.scores()))
+    columns = min(3, max(2, len(experiments))) if len(experiments) <= MOST_LARGE_MATRICES else 4
+    rows = -(-len(experiments) // columns)
+    unparsed = any(scores["parsed"] < scores["n"] for experiment in experiments if (scores := experiment.scores()))
     names = [*LABELS, "unparsed"] if unparsed else list(LABELS)
     figure, panels = plt.subplots(
         rows, columns, figsize=(WIDTH * min(1, (columns + 1) / 4), min(HEIGHT, 1.95 * rows + 0.25)), squeeze=False
     )
-    for panel in panels.flat[len(arms) :]:
+    for panel in panels.flat[len(experiments) :]:
         panel.set_visible(False)
-    for i, (panel, arm) in enumerate(zip(panels.flat, arms, strict=False)):
-        _confusion_panel(panel, arm, names, left=i % columns == 0, small=columns == 4)
+    for i, (panel, experiment) in enumerate(zip(panels.flat, experiments, strict=False)):
+        _confusion_panel(panel, experiment, names, left=i % columns == 0, small=columns == 4)
     for panel in panels[:, 0]:
         panel.set_ylabel("gold label")
-    parts = [f"{arm.title}: {_diagonal(arm)}" for arm in arms]
+    parts = [f"{experiment.title}: {_diagonal(experiment)}" for experiment in experiments]
     return figure, f"Confusion matrices. Right answers by gold label: {'; '.join(parts)}."
 
 
-def _diagonal(arm: Arm) -> str:
-    scores = arm.scores()
+def _diagonal(experiment: Experiment) -> str:
+    scores = experiment.scores()
     if scores is None:
-        return arm.status
+        return experiment.status
     return ", ".join(f"{label} {percent(scores['per_class'][label]['recall'], 0)}%" for label in LABELS)
 
 
@@ -269,18 +273,20 @@ def _slanted(angle: float) -> dict[str, Any]:
     return {"rotation": angle, "ha": "right", "rotation_mode": "anchor"}
 
 
-def _confusion_panel(panel: Axes, arm: Arm, names: Sequence[str], left: bool, small: bool) -> None:
-    panel.set_title(textwrap.fill(arm.title, 19 if small else 25, break_on_hyphens=False), size=7 if small else 8)
+def _confusion_panel(panel: Axes, experiment: Experiment, names: Sequence[str], left: bool, small: bool) -> None:
+    panel.set_title(
+        textwrap.fill(experiment.title, 19 if small else 25, break_on_hyphens=False), size=7 if small else 8
+    )
     answers = [name[:6] + "." if len(name) > 8 else name for name in names]
     panel.set_xticks(range(len(names)), answers, **_slanted(35) if small and len(names) > len(LABELS) else {})
     panel.set_yticks(range(len(LABELS)), [name[:6] + "." if len(name) > 8 else name for name in LABELS])
     panel.tick_params(length=0, labelsize=7, labelleft=left)
     for spine in panel.spines.values():
         spine.set_visible(False)
-    scores = arm.scores()
+    scores = experiment.scores()
     if scores is None:
         panel.set(xlim=(-0.5, len(names) - 0.5), ylim=(2.5, -0.5))
-        panel.text((len(names) - 1) / 2, 1, arm.status, ha="center", va="center", style="italic", color=MUTED)
+        panel.text((len(names) - 1) / 2, 1, experiment.status, ha="center", va="center", style="italic", color=MUTED)
         return
     counts = np.array(scores["confusion"]["counts"])[:, : len(names)]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -295,26 +301,28 @@ def _confusion_panel(panel: Axes, arm: Arm, names: Sequence[str], left: bool, sm
 
 def prompts(results: Results) -> Drawn:
     """Accuracy of the prompts by both ways of counting, above the share of answers that could be parsed."""
-    arms = results.family("icl")
-    many = len(arms) > 6
+    experiments = results.family("icl")
+    many = len(experiments) > 6
     size = (WIDTH, 5.0 if many else 3.6)
     figure, (top, bottom) = plt.subplots(2, 1, figsize=size, sharex=True, height_ratios=(2.2, 1))
-    for i, arm in enumerate(arms):
-        printed = reported_accuracy(results.reported, arm.key)
+    for i, experiment in enumerate(experiments):
+        printed = reported_accuracy(results.reported, experiment.key)
         if printed is not None:
             top.plot(i + 0.22, 100 * float(printed), "D", color=MUTED, mfc="white", ms=5)
-        scores = arm.scores()
+        scores = experiment.scores()
         if scores is None:
-            top.text(i, 3, arm.status, ha="center", style="italic", color=MUTED)
+            top.text(i, 3, experiment.status, ha="center", style="italic", color=MUTED)
             continue
         _whisker(top, i - 0.16, scores["parsed_accuracy"], scores["parsed_clustered_interval"], hollow=True)
         _whisker(top, i + 0.03, scores["accuracy"], scores["clustered_interval"], hollow=False)
         top.plot([i - 0.35, i + 0.35], [100 * scores["majority_accuracy"]] * 2, color=INK, lw=0.9, ls=":")
         bars = bottom.bar(i, 100 * scores["parsed"] / scores["n"], width=0.5, color="#D9A56C")
         bottom.bar_label(bars, fmt="%.0f%%", size=7.5, padding=1)
-    top.set(ylabel="Accuracy, %", ylim=(0, 100), xlim=(-0.6, max(len(arms), 1) - 0.4))
+    top.set(ylabel="Accuracy, %", ylim=(0, 100), xlim=(-0.6, max(len(experiments), 1) - 0.4))
     bottom.set(ylabel="Parsed, %", ylim=(0, 125), yticks=(0, 50, 100))
-    bottom.set_xticks(range(len(arms)), [arm.title for arm in arms], **_slanted(40) if many else {})
+    bottom.set_xticks(
+        range(len(experiments)), [experiment.title for experiment in experiments], **_slanted(40) if many else {}
+    )
     for panel in (top, bottom):
         panel.grid(axis="y")
         panel.set_axisbelow(True)
@@ -326,9 +334,9 @@ def prompts(results: Results) -> Drawn:
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
     parts = [
-        f"{arm.title} {percent(s['parsed_accuracy'], 0)} of the parsed, {percent(s['accuracy'], 0)} of all"
-        for arm in arms
-        if (s := arm.scores())
+        f"{experiment.title} {percent(s['parsed_accuracy'], 0)} of the parsed, {percent(s['accuracy'], 0)} of all"
+        for experiment in experiments
+        if (s := experiment.scores())
     ]
     return figure, f"Accuracy of each prompt in percent: {'; '.join(parts) or 'not run'}."
 

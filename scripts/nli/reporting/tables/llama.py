@@ -19,7 +19,7 @@ from nli.reporting.markup import (
 )
 from nli.reporting.original import samples_of
 from nli.reporting.original_scores import explained, reported_cell
-from nli.reporting.results import Arm, Results, reported_entry, reported_training, unmerged
+from nli.reporting.results import Experiment, Results, reported_entry, reported_training, unmerged
 from nli.reporting.tables.ladders import p_value
 from nli.reporting.tables.roberta import NONE, status_cells
 from nli.study.methods import VARIANTS
@@ -49,15 +49,15 @@ def prompts(results: Results) -> str:
 
     A prompt that several experiments use has one card, under the title of the first.
     """
-    users: dict[str, Arm] = {}
-    for arm in results.family("icl"):
-        users.setdefault(arm.spec["prompt"], arm)
-    return "\n".join(_prompt_card(results, arm) for arm in users.values()) or NONE
+    users: dict[str, Experiment] = {}
+    for experiment in results.family("icl"):
+        users.setdefault(experiment.spec["prompt"], experiment)
+    return "\n".join(_prompt_card(results, experiment) for experiment in users.values()) or NONE
 
 
-def _prompt_card(results: Results, arm: Arm) -> str:
-    prompt = results.study["prompts"][arm.spec["prompt"]]
-    printed = reported_entry(results.reported, arm.key)
+def _prompt_card(results: Results, experiment: Experiment) -> str:
+    prompt = results.study["prompts"][experiment.spec["prompt"]]
+    printed = reported_entry(results.reported, experiment.key)
     example = prompt.get("example")
     answers = listing([f"*{escape(a)}* ({label})" for a, label in prompt["answers"].items()])
     facts = [("Text", _whose_text(prompt, printed))]
@@ -67,7 +67,7 @@ def _prompt_card(results: Results, arm: Arm) -> str:
         parts = (f"{name} “{escape(example[name])}”" for name in ("premise", "hypothesis"))
         facts.append(("Example", f"{', '.join(parts)}, answer *{escape(example['answer'])}*"))
     if prompt.get("drawn"):
-        times = f" {draws} times" if (draws := arm.spec.get("draws", 1)) > 1 else ""
+        times = f" {draws} times" if (draws := experiment.spec.get("draws", 1)) > 1 else ""
         facts.append(("Examples", f"drawn{times} from the training pairs, shown above the pair in question"))
     facts += [
         (name.capitalize(), escape(printed[key]))
@@ -75,8 +75,8 @@ def _prompt_card(results: Results, arm: Arm) -> str:
         if key in printed
     ]
     lines = [f"**{name}.** {text}  " for name, text in facts]
-    name = arm.key.replace("/", "-")
-    head = f"#### {escape(arm.title)} {{#sec-{name} .unnumbered .unlisted}}"
+    name = experiment.key.replace("/", "-")
+    head = f"#### {escape(experiment.title)} {{#sec-{name} .unnumbered .unlisted}}"
     return "\n".join([head, "", code_block((prompt.get("drawn") or "") + prompt["text"]), *lines, ""])
 
 
@@ -91,17 +91,17 @@ def _whose_text(prompt: Mapping[str, Any], printed: Mapping[str, Any]) -> str:
 def icl_summary(results: Results) -> str:
     """The summary of the prompts: both ways of counting, and the original's accuracy with its fraction."""
     rows: list[Sequence[str]] = []
-    for arm in results.family("icl"):
-        printed = reported_entry(results.reported, arm.key)
-        theirs = [reported_cell(results.reported, arm.key), _fraction(printed)]
-        shots = str(results.study["prompts"][arm.spec["prompt"]]["shots"])
-        scores = arm.scores()
+    for experiment in results.family("icl"):
+        printed = reported_entry(results.reported, experiment.key)
+        theirs = [reported_cell(results.reported, experiment.key), _fraction(printed)]
+        shots = str(results.study["prompts"][experiment.spec["prompt"]]["shots"])
+        scores = experiment.scores()
         if scores is None:
-            rows.append([escape(arm.title), shots, *status_cells(arm, 5), *theirs])
+            rows.append([escape(experiment.title), shots, *status_cells(experiment, 5), *theirs])
             continue
         rows.append(
             [
-                escape(arm.title),
+                escape(experiment.title),
                 shots,
                 percent(scores["parsed"] / scores["n"], 1),
                 percent(scores["parsed_accuracy"]),
@@ -143,13 +143,13 @@ def icl_scorers(results: Results) -> str:
 def icl_draws(results: Results) -> str:
     """What several draws of worked examples score."""
     rows: list[Sequence[str]] = []
-    for arm in results.family("icl"):
-        by_scorer = arm.first.metrics.get("by_draw", {}).get("matched", {}) if arm.first else {}
+    for experiment in results.family("icl"):
+        by_scorer = experiment.first.metrics.get("by_draw", {}).get("matched", {}) if experiment.first else {}
         for i, (scorer, draws) in enumerate(by_scorer.items()):
             shares = [share for share in draws["accuracy"] if share is not None]
             rows.append(
                 [
-                    escape(arm.title) if i == 0 else "",
+                    escape(experiment.title) if i == 0 else "",
                     SCORER_TITLES.get(scorer, escape(scorer)),
                     integer(len(shares)),
                     integer(min(draws["n"])),
@@ -186,13 +186,13 @@ def _fraction(printed: Mapping[str, Any]) -> str:
 def qlora_settings(results: Results) -> str:
     """Settings of the QLoRA experiments and linear heads, as resolved for this scale."""
     rows = []
-    for arm in [*results.family("qlora"), *results.family("linear_head")]:
-        spec, training, lora = arm.spec, arm.spec["training"], arm.spec["lora"]
+    for experiment in [*results.family("qlora"), *results.family("linear_head")]:
+        spec, training, lora = experiment.spec, experiment.spec["training"], experiment.spec["lora"]
         if spec.get("adapter"):
             continue
         rows.append(
             [
-                escape(arm.title),
+                escape(experiment.title),
                 {"transformers": "Trainer", "trl": "SFTTrainer"}.get(spec.get("trainer"), "Trainer"),
                 f"{training['learning_rate']:.1e}".replace("e-0", "e-"),
                 f"{training['batch_size']} × {training['gradient_accumulation']}",
@@ -219,9 +219,11 @@ def qlora_settings(results: Results) -> str:
 def qlora_texts(results: Results) -> str:
     """The training text of each attempt, and what is asked if not its beginning; once for attempts that share it."""
     texts: dict[tuple[str, str | None], list[str]] = {}
-    for arm in [*results.family("qlora"), *results.family("linear_head")]:
-        if arm.spec.get("text") and arm.spec.get("method") != "merge":
-            texts.setdefault((arm.spec["text"], arm.spec.get("evaluation_text")), []).append(escape(arm.title))
+    for experiment in [*results.family("qlora"), *results.family("linear_head")]:
+        if experiment.spec.get("text") and experiment.spec.get("method") != "merge":
+            texts.setdefault((experiment.spec["text"], experiment.spec.get("evaluation_text")), []).append(
+                escape(experiment.title)
+            )
     parts = []
     for (text, asked), names in texts.items():
         parts.append(f"#### {'; '.join(names)} {{.unnumbered .unlisted}}\n\n{code_block(text)}")
@@ -233,13 +235,15 @@ def qlora_texts(results: Results) -> str:
 def qlora_training(results: Results) -> str:
     """The trainer's closing numbers, ours above the original's."""
     rows: list[Sequence[str]] = []
-    for arm in [*results.family("qlora"), *results.family("linear_head")]:
-        if arm.spec.get("adapter"):
+    for experiment in [*results.family("qlora"), *results.family("linear_head")]:
+        if experiment.spec.get("adapter"):
             continue
-        ours = arm.first.history.get("train", {}) if arm.first else {}
-        printed = reported_training(results.reported, arm.key)
+        ours = experiment.first.history.get("train", {}) if experiment.first else {}
+        printed = reported_training(results.reported, experiment.key)
         cells = [show(ours.get(key)) for key, (_, show) in FIGURES.items()]
-        rows.append([escape(arm.title), "ours", *(cells if arm.first else status_cells(arm, len(FIGURES)))])
+        rows.append(
+            [escape(experiment.title), "ours", *(cells if experiment.first else status_cells(experiment, len(FIGURES)))]
+        )
         if printed:
             shown = (show(printed.get(key)) for key, (_, show) in FIGURES.items())
             rows.append(["", "reported", *shown])
@@ -262,33 +266,33 @@ def qlora_accuracy(results: Results) -> str:
 
 def linear_head(results: Results) -> str:
     """Accuracy of the linear heads."""
-    arms = results.family("linear_head")
-    return _scorer_table(results, arms, "Accuracy of the linear heads.", "tbl-linear-head")
+    experiments = results.family("linear_head")
+    return _scorer_table(results, experiments, "Accuracy of the linear heads.", "tbl-linear-head")
 
 
 def merge(results: Results) -> str:
     """The merged model next to the adapter that was merged."""
-    merged = [arm for arm in results.family("qlora") if arm.spec.get("method") == "merge"]
-    keys = dict.fromkeys(key for arm in merged for key in (unmerged(results, arm), arm.key))
-    arms = [results.arms[key] for key in keys if key in results.arms]
+    merged = [experiment for experiment in results.family("qlora") if experiment.spec.get("method") == "merge"]
+    keys = dict.fromkeys(key for experiment in merged for key in (unmerged(results, experiment), experiment.key))
+    experiments = [results.experiments[key] for key in keys if key in results.experiments]
     caption = (
         "Before and after the merge. The original merged into the 4-bit weights and gives no accuracy of the "
         "merged model, only a verdict in words (@sec-original)."
     )
-    return _scorer_table(results, arms, caption, "tbl-merge")
+    return _scorer_table(results, experiments, caption, "tbl-merge")
 
 
-def _scorer_table(results: Results, arms: Sequence[Arm], caption: str, label: str) -> str:
+def _scorer_table(results: Results, experiments: Sequence[Experiment], caption: str, label: str) -> str:
     """One row for each experiment and scorer, on the matched split."""
     rows: list[Sequence[str]] = []
-    for arm in arms:
-        for i, scorer in enumerate(arm.spec.get("scorers") or [arm.scorer]):
-            title = escape(arm.title) if i == 0 else ""
-            scores = arm.scores("matched", scorer)
-            printed = reported_cell(results.reported, arm.key, "matched", scorer)
+    for experiment in experiments:
+        for i, scorer in enumerate(experiment.spec.get("scorers") or [experiment.scorer]):
+            title = escape(experiment.title) if i == 0 else ""
+            scores = experiment.scores("matched", scorer)
+            printed = reported_cell(results.reported, experiment.key, "matched", scorer)
             name = SCORER_TITLES.get(scorer, escape(scorer))
             if scores is None:
-                rows.append([title, name, *status_cells(arm, 4), printed, MISSING])
+                rows.append([title, name, *status_cells(experiment, 4), printed, MISSING])
                 continue
             rows.append(
                 [
@@ -321,11 +325,11 @@ def samples(results: Results) -> str:
     A prompt stands once, with the first experiment that uses it.
     """
     parts, prompts_shown = [], set()
-    for arm in results.family("qlora"):
-        if not arm.spec.get("sample") or arm.spec.get("adapter"):
+    for experiment in results.family("qlora"):
+        if not experiment.spec.get("sample") or experiment.spec.get("adapter"):
             continue
-        parts.append(f"#### {escape(arm.title)} {{.unnumbered .unlisted}}\n")
-        shown = arm.first.samples if arm.first else {}
+        parts.append(f"#### {escape(experiment.title)} {{.unnumbered .unlisted}}\n")
+        shown = experiment.first.samples if experiment.first else {}
         if shown:
             blocks = [("Before training", shown["before"]), ("After training", shown["after"])]
             if shown["prompt"] not in prompts_shown:
@@ -334,8 +338,8 @@ def samples(results: Results) -> str:
             parts.append(f"The right label is *{escape(shown['sample']['label']).lower()}*.\n")
             parts += [_sample_block(title, text) for title, text in blocks]
         else:
-            parts.append(f"*{arm.status if not arm.first else 'no sample kept'}*\n")
-        parts += samples_of(results.reported, arm.key)
+            parts.append(f"*{experiment.status if not experiment.first else 'no sample kept'}*\n")
+        parts += samples_of(results.reported, experiment.key)
     return "\n".join(parts) or NONE
 
 

@@ -9,7 +9,7 @@ from nli.reporting.markup import GROUP, MISSING, decimal, escape, integer, inter
 from nli.reporting.original_scores import MARKS, explained, judge, reported_cell
 from nli.reporting.results import (
     FAMILY_TITLES,
-    Arm,
+    Experiment,
     Results,
     chance_test,
     find_scores,
@@ -31,14 +31,14 @@ ORIGINS = {
 # The rows of the printed comparison, in its order, and the experiments that repeat them.
 
 
-def by_family(results: Results, width: int, row: Callable[[Arm], Sequence[str]]) -> list[Sequence[str]]:
+def by_family(results: Results, width: int, row: Callable[[Experiment], Sequence[str]]) -> list[Sequence[str]]:
     """A row for each experiment under a heading row for each family; `width` columns."""
     rows: list[Sequence[str]] = []
     for family, title in FAMILY_TITLES.items():
-        arms = results.family(family)
-        if arms:
+        experiments = results.family(family)
+        if experiments:
             rows.append([f"**{title}**", *[""] * (width - 1)])
-            rows += [row(arm) for arm in arms]
+            rows += [row(experiment) for experiment in experiments]
     return rows
 
 
@@ -47,15 +47,15 @@ def experiments(results: Results) -> str:
     rows = by_family(
         results,
         4,
-        lambda arm: [
-            escape(arm.title),
-            ORIGINS[arm.origin],
-            arm.status,
-            escape(arm.problem) if arm.problem else "",
+        lambda experiment: [
+            escape(experiment.title),
+            ORIGINS[experiment.origin],
+            experiment.status,
+            escape(experiment.problem) if experiment.problem else "",
         ],
     )
     columns = {"Experiment": "l", "Origin": "l", "Status": "l", "Remark": "l"}
-    if not any(arm.problem for arm in results.arms.values()):
+    if not any(experiment.problem for experiment in results.experiments.values()):
         rows = [row[:3] for row in rows]
         columns.pop("Remark")
     caption = (
@@ -69,14 +69,14 @@ def experiments(results: Results) -> str:
 def all_results(results: Results) -> str:
     """Accuracy of every experiment on the matched split by its own way of scoring."""
 
-    def row(arm: Arm) -> Sequence[str]:
-        scores = arm.scores()
-        printed = reported_cell(results.reported, arm.key)
+    def row(experiment: Experiment) -> Sequence[str]:
+        scores = experiment.scores()
+        printed = reported_cell(results.reported, experiment.key)
         if scores is None:
-            return [escape(arm.title), *status_cells(arm, 6), printed, MISSING]
-        test = chance_test(results, arm)
+            return [escape(experiment.title), *status_cells(experiment, 6), printed, MISSING]
+        test = chance_test(results, experiment)
         return [
-            escape(arm.title),
+            escape(experiment.title),
             integer(scores["n"]),
             percent(scores["accuracy"]),
             interval(scores["interval"]),
@@ -114,11 +114,11 @@ def comparison(results: Results) -> str:
     rows: list[Sequence[str]] = []
     for entry in results.reported["comparison_table"]:
         key, theirs = entry["experiment"], entry["printed"]
-        arm = results.arms.get(key)
-        ours = [f"*{arm.status if arm else 'not run'}*", MISSING, MISSING]
-        if arm and arm.first:
-            train = arm.first.history.get("train", {})
-            scores = arm.scores() or {}
+        experiment = results.experiments.get(key)
+        ours = [f"*{experiment.status if experiment else 'not run'}*", MISSING, MISSING]
+        if experiment and experiment.first:
+            train = experiment.first.history.get("train", {})
+            scores = experiment.scores() or {}
             ours = [
                 decimal(train.get("loss"), 4),
                 percent(scores.get("accuracy")),
@@ -139,17 +139,17 @@ def comparison(results: Results) -> str:
 def all_parameters(results: Results) -> str:
     """Total and trainable parameters of every experiment, next to the original's."""
 
-    def row(arm: Arm) -> Sequence[str]:
-        printed = reported_parameters(results.reported, arm.key)
+    def row(experiment: Experiment) -> Sequence[str]:
+        printed = reported_parameters(results.reported, experiment.key)
         theirs = [integer(printed.get("total")), integer(printed.get("trainable"))]
-        audit = arm.first.run.get("parameters") if arm.first else None
+        audit = experiment.first.run.get("parameters") if experiment.first else None
         if not audit:
-            cells = status_cells(arm, 3) if not arm.first else [MISSING] * 3
+            cells = status_cells(experiment, 3) if not experiment.first else [MISSING] * 3
         else:
             total, trainable = audit.get("total"), audit.get("trainable")
             share = percent(trainable / total, 2) if total and trainable is not None else MISSING
             cells = [integer(total), integer(trainable), share]
-        return [escape(arm.title), cells[0], theirs[0], cells[1], theirs[1], cells[2]]
+        return [escape(experiment.title), cells[0], theirs[0], cells[1], theirs[1], cells[2]]
 
     columns = {
         "Experiment": "l",
@@ -169,16 +169,16 @@ def all_parameters(results: Results) -> str:
 def class_scores(results: Results) -> str:
     """Precision, recall and F1 of each label, on the matched split."""
 
-    def row(arm: Arm) -> Sequence[str]:
-        scores = arm.scores()
+    def row(experiment: Experiment) -> Sequence[str]:
+        scores = experiment.scores()
         if scores is None:
-            return [escape(arm.title), *status_cells(arm, 10)]
+            return [escape(experiment.title), *status_cells(experiment, 10)]
         cells = [
             percent(scores["per_class"][label][measure], 0)
             for label in LABELS
             for measure in ("precision", "recall", "f1")
         ]
-        return [escape(arm.title), *cells, percent(scores["macro_f1"], 0)]
+        return [escape(experiment.title), *cells, percent(scores["macro_f1"], 0)]
 
     columns = {"Experiment": "l"}
     for label in LABELS:
@@ -199,14 +199,14 @@ def set_scores(results: Results) -> str:
         if isinstance(each["source"], Mapping) and each["role"] == "validation"
     }
     rows = []
-    for arm in results.arms.values():
-        scores = {name: arm.scores(name) for name in sets}
+    for experiment in results.experiments.values():
+        scores = {name: experiment.scores(name) for name in sets}
         if any(scores.values()):
             cells = [
                 f"{percent(s['accuracy'])} ({interval(s['clustered_interval'])})" if s else MISSING
                 for s in scores.values()
             ]
-            rows.append([escape(arm.title), *cells])
+            rows.append([escape(experiment.title), *cells])
     if not rows:
         return ""
     columns = {"Experiment": "l"} | {f"{escape(each['title'])}, %": "r" for each in sets.values()}
@@ -227,16 +227,22 @@ def two_classes(source: Mapping[str, Any]) -> bool:
 
 def genre_scores(results: Results) -> str:
     """Accuracy by genre of the experiments whose accuracy on both validation splits the original printed."""
-    arms = [arm for arm in results.arms.values() if reported_accuracy(results.reported, arm.key, "mismatched")]
+    experiments = [
+        experiment
+        for experiment in results.experiments.values()
+        if reported_accuracy(results.reported, experiment.key, "mismatched")
+    ]
     cells: dict[tuple[str, str], list[str]] = {}
-    for i, arm in enumerate(arms):
+    for i, experiment in enumerate(experiments):
         for split in ("matched", "mismatched"):
-            for genre, scores in (arm.scores(split) or {}).get("genres", {}).items():
-                row = cells.setdefault((split, genre), [MISSING] * (1 + len(arms)))
+            for genre, scores in (experiment.scores(split) or {}).get("genres", {}).items():
+                row = cells.setdefault((split, genre), [MISSING] * (1 + len(experiments)))
                 row[0], row[i + 1] = integer(scores["n"]), percent(scores["accuracy"], 1)
     if not cells:
         return "No scores by genre: the source names no genres, or the runs have not finished."
-    columns = {"Split": "l", "Genre": "l", "n": "r"} | {f"{escape(arm.title)}, %": "r" for arm in arms}
+    columns = {"Split": "l", "Genre": "l", "n": "r"} | {
+        f"{escape(experiment.title)}, %": "r" for experiment in experiments
+    }
     rows = [[split, escape(genre), *row] for (split, genre), row in cells.items()]
     return table(columns, rows, "Accuracy by genre.", "tbl-genre-scores")
 
@@ -249,14 +255,14 @@ def seeds(results: Results) -> str:
             "the test sample, not that of training: another seed can fall outside them."
         )
 
-    def row(arm: Arm) -> Sequence[str]:
-        found = [find_scores(run, "matched", arm.scorer) for run in arm.runs]
+    def row(experiment: Experiment) -> Sequence[str]:
+        found = [find_scores(run, "matched", experiment.scorer) for run in experiment.runs]
         values = [scores["accuracy"] for scores in found if scores]
         if not values:
-            return [escape(arm.title), *status_cells(arm, 4)]
+            return [escape(experiment.title), *status_cells(experiment, 4)]
         spread = percent(statistics.stdev(values)) if len(values) > 1 else MISSING
         ends = f"{percent(min(values))} to {percent(max(values))}"
-        return [escape(arm.title), str(len(values)), percent(statistics.mean(values)), spread, ends]
+        return [escape(experiment.title), str(len(values)), percent(statistics.mean(values)), spread, ends]
 
     columns = {"Experiment": "l", "Seeds": "r", "Mean, %": "r", "SD, points": "r", "Range, %": "r"}
     caption = "Accuracy over seeds on the matched split: how much the outcome of training varies."
@@ -271,7 +277,7 @@ def planned_seeds(results: Results) -> dict[tuple[int, ...], list[str]]:
     """Seeds -> titles of the families that run with them; the keys of experiments, where a family has several."""
     planned: dict[tuple[int, ...], list[str]] = {}
     for family, title in FAMILY_TITLES.items():
-        own = {arm.key: tuple(seeds_of(results.study, arm.spec)) for arm in results.family(family)}
+        own = {experiment.key: tuple(seeds_of(results.study, experiment.spec)) for experiment in results.family(family)}
         for key, seeds in own.items():
             name = title if len(set(own.values())) == 1 else f"`{key}`"
             names = planned.setdefault(seeds, [])
@@ -297,15 +303,15 @@ def _seeds_cell(results: Results) -> str:
 def costs(results: Results) -> str:
     """Time, speed and memory of every experiment."""
 
-    def row(arm: Arm) -> Sequence[str]:
-        if not arm.first:
-            return [escape(arm.title), *status_cells(arm, 8)]
-        run = arm.first.run
+    def row(experiment: Experiment) -> Sequence[str]:
+        if not experiment.first:
+            return [escape(experiment.title), *status_cells(experiment, 8)]
+        run = experiment.first.run
         seconds, speed, memory = (run.get(k) or {} for k in ("seconds", "throughput", "peak_memory_gib"))
         return [
-            escape(arm.title),
+            escape(experiment.title),
             decimal(seconds.get("train"), 0),
-            integer(reported_training(results.reported, arm.key).get("seconds")),
+            integer(reported_training(results.reported, experiment.key).get("seconds")),
             decimal(seconds.get("evaluation"), 0),
             decimal(speed.get("tokens_per_second"), 0),
             decimal(memory.get("process"), 2),
@@ -335,8 +341,8 @@ def costs(results: Results) -> str:
 def versions(results: Results) -> str:
     """Library versions that made the runs; several where runs differ."""
     found: dict[str, set[str]] = {}
-    for arm in results.done():
-        for run in arm.runs:
+    for experiment in results.done():
+        for run in experiment.runs:
             for package, version in (run.run.get("versions") or {}).items():
                 found.setdefault(package, set()).add(str(version))
     if not found:
@@ -348,7 +354,7 @@ def versions(results: Results) -> str:
 
 def provenance(results: Results) -> str:
     """Commit, seeds, device, and the identity of data and models."""
-    runs = [run.run for arm in results.done() for run in arm.runs]
+    runs = [run.run for experiment in results.done() for run in experiment.runs]
 
     def distinct(get: Callable[[dict[str, Any]], Any]) -> str:
         values = sorted({str(value) for run in runs if (value := get(run))})

@@ -5,7 +5,7 @@ from typing import Any
 
 from nli.reporting.markup import GROUP, MISSING, decimal, escape, integer, interval, percent, table, yes_no
 from nli.reporting.original_scores import epoch_cell, explained, reported_cell
-from nli.reporting.results import Arm, Results, reported_entry, reported_parameters
+from nli.reporting.results import Experiment, Results, reported_entry, reported_parameters
 from nli.study.methods import METHODS, VARIANTS
 
 LAYER_TITLES = {
@@ -21,16 +21,16 @@ NONE = "*The study has no such experiment.*"
 IN_THE_REPORT = {"reported": "yes", "described": "described only", "repaired": "no: our repair", "ours": "no: ours"}
 
 
-def status_cells(arm: Arm, columns: int) -> list[str]:
+def status_cells(experiment: Experiment, columns: int) -> list[str]:
     """The cells of an experiment that has no results: its status, then dashes."""
-    return [f"*{arm.status}*", *[MISSING] * (columns - 1)]
+    return [f"*{experiment.status}*", *[MISSING] * (columns - 1)]
 
 
 def settings(results: Results) -> str:
     """What each experiment trains and its main settings, as resolved for this scale."""
     rows = []
-    for arm in results.family("roberta"):
-        spec, training = arm.spec, arm.spec["training"]
+    for experiment in results.family("roberta"):
+        spec, training = experiment.spec, experiment.spec["training"]
         length = training.get("epochs") or training.get("max_steps")
         how = [
             f"{training['learning_rate']:.0e}".replace("e-0", "e-"),
@@ -39,7 +39,7 @@ def settings(results: Results) -> str:
         ]
         untrained = (spec.get("cloze") or {}).get("trained") is False
         how = [MISSING] * 3 if untrained else how
-        rows.append([escape(arm.title), what_trains(spec), *how, IN_THE_REPORT[arm.origin]])
+        rows.append([escape(experiment.title), what_trains(spec), *how, IN_THE_REPORT[experiment.origin]])
     columns = {
         "Experiment": "l",
         "What trains": "l",
@@ -67,15 +67,15 @@ def what_trains(spec: Mapping[str, Any]) -> str:
 def layers(results: Results) -> str:
     """The printed layer table: parameters of each layer next to the original's."""
     key = next(key for key, entry in results.reported["experiments"].items() if "architecture" in entry)
-    arm = results.arms.get(key)
+    experiment = results.experiments.get(key)
     reported = reported_entry(results.reported, key)["architecture"]
-    run = arm.first if arm else None
+    run = experiment.first if experiment else None
     ours = {row["name"]: row["parameters"] for row in run.run["parameters"]["layers"]} if run else {}
     names = [*reported, *(name for name in ours if name not in reported)]
     rows = [
         [
             LAYER_TITLES.get(name, escape(name)),
-            integer(ours.get(name)) if run else f"*{arm.status if arm else 'not run'}*",
+            integer(ours.get(name)) if run else f"*{experiment.status if experiment else 'not run'}*",
             integer(reported.get(name)),
         ]
         for name in names
@@ -95,15 +95,15 @@ def layers(results: Results) -> str:
 def parameters(results: Results) -> str:
     """Total, trainable and frozen: counted once; as the original counts; and the original's own numbers."""
     rows: list[Sequence[str]] = []
-    for arm in results.family("roberta"):
-        title = escape(arm.title)
-        reported = reported_parameters(results.reported, arm.key)
+    for experiment in results.family("roberta"):
+        title = escape(experiment.title)
+        reported = reported_parameters(results.reported, experiment.key)
         frozen = reported.get("frozen", 0 if reported else None)
         printed = [reported.get("total"), reported.get("trainable"), frozen]
-        if not arm.first:
-            rows.append([title, "counted once", *status_cells(arm, 3), MISSING])
+        if not experiment.first:
+            rows.append([title, "counted once", *status_cells(experiment, 3), MISSING])
         else:
-            audit = arm.first.run["parameters"]
+            audit = experiment.first.run["parameters"]
             rows.append([title, "counted once", *_counts(audit)])
             rows.append(["", "as the original counts", *_counts(audit["as_reported"])])
         if reported:
@@ -135,12 +135,12 @@ def _share(audit) -> str:
 
 def epochs(results: Results) -> str:
     """One table for each experiment: losses and accuracy after each epoch, ours and reported."""
-    return "\n".join(_epoch_table(results, arm) for arm in results.family("roberta")) or NONE
+    return "\n".join(_epoch_table(results, experiment) for experiment in results.family("roberta")) or NONE
 
 
-def _epoch_table(results: Results, arm: Arm) -> str:
-    printed = reported_entry(results.reported, arm.key).get("epochs", [])
-    ours = arm.first.history.get("epochs", []) if arm.first else []
+def _epoch_table(results: Results, experiment: Experiment) -> str:
+    printed = reported_entry(results.reported, experiment.key).get("epochs", [])
+    ours = experiment.first.history.get("epochs", []) if experiment.first else []
     rows = []
     for i in range(max(len(ours), len(printed))):
         mine = ours[i] if i < len(ours) else {}
@@ -150,9 +150,9 @@ def _epoch_table(results: Results, arm: Arm) -> str:
             cells += [decimal(mine.get(key)), MISSING if value is None else decimal(float(value))]
         rows.append([*cells, percent(mine.get("accuracy")), epoch_cell(results.reported, theirs[2])])
     if not ours:
-        note = f"*{arm.status}*: we have no numbers."
+        note = f"*{experiment.status}*: we have no numbers."
         if not rows:
-            return f"{escape(arm.title)} was {note}\n"
+            return f"{escape(experiment.title)} was {note}\n"
     columns = {"Epoch": "r"}
     for measure in ("Training loss", "Validation loss", "Accuracy, %"):
         columns |= {f"{measure}{GROUP}ours": "r", f"{measure}{GROUP}reported": "r"}
@@ -160,25 +160,25 @@ def _epoch_table(results: Results, arm: Arm) -> str:
         kept = ("Epoch", "Training loss", "Validation loss", "Accuracy, %")
         columns = dict.fromkeys(kept, "r")
         rows = [[row[0], row[1], row[3], row[5]] for row in rows]
-    caption = f"{escape(arm.title)}, epoch by epoch, on the matched split."
+    caption = f"{escape(experiment.title)}, epoch by epoch, on the matched split."
     if not ours:
-        caption += f" Our run: {arm.status}."
+        caption += f" Our run: {experiment.status}."
     if not printed:
         caption += " The original has no numbers for it."
-    return table(columns, rows, caption, f"tbl-epochs-{arm.key.split('/')[1].replace('_', '-')}")
+    return table(columns, rows, caption, f"tbl-epochs-{experiment.key.split('/')[1].replace('_', '-')}")
 
 
 def accuracy(results: Results) -> str:
     """Matched and mismatched accuracy with intervals, macro-F1, calibration; and the reported."""
     rows: list[Sequence[str]] = []
-    for arm in results.family("roberta"):
+    for experiment in results.family("roberta"):
         for split in ("matched", "mismatched"):
-            scores = arm.scores(split)
-            title = escape(arm.title) if split == "matched" else ""
-            printed = reported_cell(results.reported, arm.key, split)
+            scores = experiment.scores(split)
+            title = escape(experiment.title) if split == "matched" else ""
+            printed = reported_cell(results.reported, experiment.key, split)
             if scores is None:
                 if split == "matched" or printed != MISSING:
-                    rows.append([title, split, *status_cells(arm, 2), printed, *[MISSING] * 3])
+                    rows.append([title, split, *status_cells(experiment, 2), printed, *[MISSING] * 3])
                 continue
             rows.append(
                 [
