@@ -237,7 +237,7 @@ def checkpoint_folder(family):
         model = getattr(STUDY.models, STUDY.experiments[key].model)
         sources = {
             "data": STUDY.data.model_dump(mode="json", exclude={"sets"}),
-            "model": model.model_dump(mode="json"),
+            "model": model.model_dump(mode="json", exclude={"title"}),
         }
         digest = spec_hash({**training_spec(STUDY, key), "sources": sources})
         return study_path("checkpoints", family, wildcards.name, f"seed{wildcards.seed}-{digest}")

@@ -25,7 +25,7 @@ ROOMS = {
     "launch": {"base", "data", "hub", "machine", "provenance", "study"},
     "answering": {"base", "data", "machine", "models", "provenance", "texts"},
     "pretraining": {"base"},
-    "reporting": {"base", "data", "measure", "provenance", "study"},
+    "reporting": {"base", "data", "measure", "provenance", "study", "texts"},
     "jobs": {"answering", "base", "data", "models", "provenance", "runtime"},
     "forecast": {"answering", "base", "data", "jobs", "machine", "models", "reporting", "study"},
 }

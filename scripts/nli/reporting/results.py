@@ -17,14 +17,16 @@ from nli.base.errors import StudyError
 from nli.data.predictions import read_predictions
 from nli.measure.answers import Answers
 from nli.measure.ladders import measure_ladders
+from nli.reporting.markup import escape
 from nli.study.experiments import FAMILIES
+from nli.texts import fill
 
 FAMILY_TITLES = {
     "baseline": "Baselines",
-    "roberta": "RoBERTa",
-    "icl": "Llama, prompted",
-    "qlora": "Llama, QLoRA",
-    "linear_head": "Llama, linear head",
+    "roberta": "{encoder}",
+    "icl": "{decoder}, prompted",
+    "qlora": "{decoder}, QLoRA",
+    "linear_head": "{decoder}, linear head",
 }
 
 
@@ -98,6 +100,21 @@ class Results:
     def sets(self) -> Mapping[str, Mapping[str, Any]]:
         """The evaluation sets of the config, by name."""
         return self.study["data"]["sets"]
+
+    @property
+    def family_titles(self) -> dict[str, str]:
+        """What the report calls each family, in its order: plain text with the models' own names."""
+        return {family: fill(title, self.model_titles) for family, title in FAMILY_TITLES.items()}
+
+    @property
+    def model_titles(self) -> dict[str, str]:
+        """What the report calls each model, by role: its title, or the last part of its name."""
+        models = self.study["models"]
+        return {role: model["title"] or Path(model["name"] or role).name for role, model in models.items()}
+
+    def caption(self, text: str) -> str:
+        """A caption with the models' own names for {encoder} and {decoder}, as Markdown."""
+        return fill(text, {role: escape(title) for role, title in self.model_titles.items()})
 
     def family(self, name: str) -> list[Experiment]:
         return [experiment for experiment in self.experiments.values() if experiment.family == name]

@@ -55,6 +55,7 @@ def load_study(config: Mapping[str, Any], overrides: Mapping[str, Any] | None = 
     resolved = deep_merge(body, overlay)
     if source_of(deep_merge(resolved, overrides)) != "synthetic":
         resolved = deep_merge(resolved, own_data)
+    drop_titles_of_other_models(resolved, overrides)
     if "seeds" in overrides:
         drop_stated_seeds(resolved)
     resolved = deep_merge(resolved, overrides)
@@ -72,6 +73,14 @@ def load_study(config: Mapping[str, Any], overrides: Mapping[str, Any] | None = 
 def source_of(resolved: Mapping[str, Any]) -> Any:
     """Where the data come from; None if that is not stated."""
     return expect_mapping(resolved.get("data") or {}, "data").get("source")
+
+
+def drop_titles_of_other_models(resolved: dict[str, Any], overrides: Mapping[str, Any]) -> None:
+    """Take a model's title out of the file's sections, in place, where the command line names another model."""
+    for role, stated in expect_mapping(overrides.get("models") or {}, "models").items():
+        model = resolved.get("models", {}).get(role)
+        if isinstance(stated, Mapping) and "name" in stated and isinstance(model, dict):
+            model.pop("title", None)
 
 
 def drop_stated_seeds(resolved: dict[str, Any]) -> None:

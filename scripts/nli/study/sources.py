@@ -200,6 +200,7 @@ class Model(Strict):
     source: Literal["hub", "path", "random", "made"] = Field(description="where the weights come from")
     name: str | None = Field(None, description="model on the hub, folder for `path`, or architecture for `random`")
     revision: str | None = Field(None, description="its pinned commit")
+    title: str | None = Field(None, description="what the report calls it; null, or another name: the name's last part")
 
     @field_validator("name")
     @classmethod

@@ -566,6 +566,15 @@ def test_seeds_of_a_family_are_read_and_named(folder, tmp_path):
     assert named.endswith("; 42 for all others")
 
 
+def test_model_of_another_name_is_called_by_it(results):
+    models = {**results.study["models"], "encoder": {"title": None, "name": "models/bert_tiny"}}
+    other = dataclasses.replace(results, study={**results.study, "models": models})
+    assert "**RoBERTa**" in overview.all_results(results)
+    text = overview.all_results(other) + roberta.settings(other) + roberta.accuracy(other)
+    assert "**bert\\_tiny**" in text
+    assert "RoBERTa" not in text
+
+
 def test_premises_are_counted_and_pairs_to_a_premise_computed(results):
     # 6,000 pairs of 2,000 premises, as in the fixture
     assert cells(data.counts(results), "Training")[1:4] == ["6,000", "39,270", "2,000"]

@@ -63,6 +63,14 @@ def test_command_line_wins_over_the_scale_and_the_scale_over_the_body(config):
     assert resolve(config, {"scale": "paper"}).data.source == config["data"]["source"]
 
 
+def test_model_of_another_name_loses_the_title_of_the_first(config):
+    assert resolve(config).models.encoder.title == "RoBERTa"
+    other = {"source": "path", "name": "models/bert"}
+    assert resolve(config, {"models": {"encoder": other}}).models.encoder.title is None
+    named = resolve(config, {"models": {"encoder": {**other, "title": "BERT"}}})
+    assert (named.models.encoder.title, named.models.decoder.title) == ("BERT", "Llama")
+
+
 def test_extends_takes_everything_but_title_and_origin(config):
     study = resolve(config)
     parent, child = study.experiments["qlora/attempt1"], study.experiments["qlora/attempt1_label_loss"]

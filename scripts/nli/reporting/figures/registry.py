@@ -34,7 +34,7 @@ from nli.reporting.figures.style import (
     name_size,
 )
 from nli.reporting.markup import counted, escape, listing, percent
-from nli.reporting.results import FAMILY_TITLES, Experiment, Results, reported_accuracy
+from nli.reporting.results import Experiment, Results, reported_accuracy
 from nli.reporting.tables.data import described_splits, split_titles
 from nli.reporting.tables.ladders import figure_label
 
@@ -49,13 +49,13 @@ class Plot:
 
 def accuracy(results: Results) -> Drawn:
     """Every experiment's accuracy with its interval, chance, and the reported figure."""
-    experiments = [experiment for family in FAMILY_TITLES for experiment in results.family(family)]
-    families = [family for family in FAMILY_TITLES if results.family(family)]
+    families = {family: title for family, title in results.family_titles.items() if results.family(family)}
+    experiments = [experiment for family in families for experiment in results.family(family)]
     rows = len(experiments) + len(families)
     figure, axes = plt.subplots(figsize=(WIDTH, min(HEIGHT, 0.235 * rows + 0.85)))
     row, ticks, names = 0.0, [], []
-    for family in families:
-        axes.text(-0.01, row, FAMILY_TITLES[family], ha="right", va="center", weight="bold",
+    for family, title in families.items():
+        axes.text(-0.01, row, title, ha="right", va="center", weight="bold",
                   color=FAMILY_COLOURS[family], transform=axes.get_yaxis_transform())  # fmt: skip
         row += 1
         for experiment in results.family(family):
@@ -369,14 +369,14 @@ FIGURES: dict[str, Plot] = {
     "labels": Plot(labels, "Label balance of each split."),
     "learning-roberta": Plot(
         learning_roberta,
-        "Learning curves of the RoBERTa experiments. The training loss is a running mean over nine logged values.",
+        "Learning curves of the {encoder} experiments. The training loss is a running mean over nine logged values.",
     ),
     "learning-qlora": Plot(
         learning_qlora,
         "Training loss of the QLoRA experiments and linear heads. Levels compare only between experiments whose loss "
         "is on the same tokens.",
     ),
-    "confusion-roberta": Plot(confusion("roberta"), f"RoBERTa on the matched split. {MATRICES}"),
+    "confusion-roberta": Plot(confusion("roberta"), f"{{encoder}} on the matched split. {MATRICES}"),
     "confusion-icl": Plot(confusion("icl"), f"The prompts on the matched split. {MATRICES}"),
     "confusion-qlora": Plot(confusion("qlora"), f"QLoRA on the matched split. {MATRICES}"),
     "confusion-linear-head": Plot(confusion("linear_head"), f"The linear heads on the matched split. {MATRICES}"),
@@ -410,7 +410,7 @@ def make_figures(results: Results, folder: Path) -> list[Path]:
                 figure.savefig(temporary, metadata={"Date": None, "Creator": None})
             plt.close(figure)
         width = round(100 * figure.get_figwidth() / WIDTH)
-        write_text(path.with_suffix(".md"), image_markdown(name, plot.caption, alt, width))
+        write_text(path.with_suffix(".md"), image_markdown(name, results.caption(plot.caption), alt, width))
         paths.append(path)
     return paths
 

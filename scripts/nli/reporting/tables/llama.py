@@ -212,7 +212,7 @@ def qlora_settings(results: Results) -> str:
         "Adapter": "l",
         "r / alpha": "r",
     }
-    caption = "Settings, at this scale, of the experiments that train adapters of Llama."
+    caption = results.caption("Settings, at this scale, of the experiments that train adapters of {decoder}.")
     return table(columns, rows, caption, "tbl-qlora-settings") if rows else NONE
 
 

@@ -8,7 +8,6 @@ from nli.base.labels import LABELS
 from nli.reporting.markup import GROUP, MISSING, decimal, escape, integer, interval, percent, table
 from nli.reporting.original_scores import MARKS, explained, judge, reported_cell
 from nli.reporting.results import (
-    FAMILY_TITLES,
     Experiment,
     Results,
     chance_test,
@@ -34,10 +33,10 @@ ORIGINS = {
 def by_family(results: Results, width: int, row: Callable[[Experiment], Sequence[str]]) -> list[Sequence[str]]:
     """A row for each experiment under a heading row for each family; `width` columns."""
     rows: list[Sequence[str]] = []
-    for family, title in FAMILY_TITLES.items():
+    for family, title in results.family_titles.items():
         experiments = results.family(family)
         if experiments:
-            rows.append([f"**{title}**", *[""] * (width - 1)])
+            rows.append([f"**{escape(title)}**", *[""] * (width - 1)])
             rows += [row(experiment) for experiment in experiments]
     return rows
 
@@ -276,10 +275,10 @@ def seeds(results: Results) -> str:
 def planned_seeds(results: Results) -> dict[tuple[int, ...], list[str]]:
     """Seeds -> titles of the families that run with them; the keys of experiments, where a family has several."""
     planned: dict[tuple[int, ...], list[str]] = {}
-    for family, title in FAMILY_TITLES.items():
+    for family, title in results.family_titles.items():
         own = {experiment.key: tuple(seeds_of(results.study, experiment.spec)) for experiment in results.family(family)}
         for key, seeds in own.items():
-            name = title if len(set(own.values())) == 1 else f"`{key}`"
+            name = escape(title) if len(set(own.values())) == 1 else f"`{key}`"
             names = planned.setdefault(seeds, [])
             if name not in names:
                 names.append(name)

@@ -48,7 +48,7 @@ def settings(results: Results) -> str:
         "Length": "r",
         "In the original": "l",
     }
-    caption = "The RoBERTa experiments at this scale."
+    caption = results.caption("The {encoder} experiments at this scale.")
     return table(columns, rows, caption, "tbl-roberta-settings") if rows else NONE
 
 
@@ -202,5 +202,5 @@ def accuracy(results: Results) -> str:
         "Calib. error": "r",
         "One class?": "c",
     }
-    caption = "Accuracy of the RoBERTa experiments on both validation splits, after the last epoch."
-    return table(columns, rows, explained(caption, rows), "tbl-roberta-accuracy") if rows else NONE
+    caption = "Accuracy of the {encoder} experiments on both validation splits, after the last epoch."
+    return table(columns, rows, explained(results.caption(caption), rows), "tbl-roberta-accuracy") if rows else NONE
