@@ -236,8 +236,8 @@ def checkpoint_folder(family):
         key = f"{family}/{wildcards.name}"
         model = getattr(STUDY.models, STUDY.experiments[key].model)
         sources = {
-            "data": STUDY.data.model_dump(mode="json", exclude={"sets"}),
-            "model": model.model_dump(mode="json", exclude={"title"}),
+            "data": STUDY.data.model_dump(mode="json", exclude={"sets", "gb"}),
+            "model": model.model_dump(mode="json", exclude={"title", "gb"}),
         }
         digest = spec_hash({**training_spec(STUDY, key), "sources": sources})
         return study_path("checkpoints", family, wildcards.name, f"seed{wildcards.seed}-{digest}")

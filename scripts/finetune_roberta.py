@@ -6,6 +6,7 @@ Writes the tensors that training changed, the history of the losses and the reco
 from pathlib import Path
 
 from nli import runtime
+from nli.answering.rows import read_sample
 from nli.base.errors import run_main
 from nli.base.files import read_json
 from nli.data.splits import read_split
@@ -27,7 +28,8 @@ def main() -> None:
     spec = read_json(args.spec)
     tokenizer = load_tokenizer(args.model)
     FAMILY.check(args.model, tokenizer, spec)
-    train, validation = (FAMILY.dataset(read_split(path), tokenizer, spec) for path in (args.train, args.validation))
+    sampled = read_sample(args.validation, spec.get("validation_examples"), spec.get("sample_seed", 0))
+    train, validation = (FAMILY.dataset(rows, tokenizer, spec) for rows in (read_split(args.train), sampled))
 
     model = build_encoder(args.model, spec)
     trainer = FAMILY.trainer(model, tokenizer, train, spec, args.checkpoints, args.seed, validation)

@@ -72,6 +72,7 @@ COMMANDS = {
     "snakemake --cores 2 --configfile mine.yaml --config only='[roberta/head_only]'": PLANNED,
     "snakemake --cores 2 --configfile mine.yaml --config only='[baseline, roberta/head_only]'": PLANNED,
     "snakemake --cores 2 --configfile mine.yaml --config only='[roberta]'": PLANNED,
+    "snakemake --cores 2 --configfile mine.yaml --config only='[icl/prompt1]'": PLANNED,
     "snakemake --cores 1 --config finished_only=true": (RUN,),
     "snakemake --cores 1 status": (RUN,),
     "--configfile mine.yaml": PLANNED,

@@ -60,7 +60,8 @@ def predict(study: Study, key: str, measured: Mapping[str, Any]) -> dict[str, An
         budget = training_budget(training_spec(study, key)["training"], examples)
         train = budget["steps"] * training["seconds_per_step"]
         if study.experiments[key].epochs_evaluated:
-            train += round(budget["epoch"]) * split_rows(study, "matched") / answering["examples_per_second"]
+            sample = sampled_rows(study, study.experiments[key], "matched")
+            train += round(budget["epoch"]) * sample / answering["examples_per_second"]
     parts = [(train, training), (merge, merging), (answer, answering)]
     energy = [(seconds, own["watts"]) for seconds, own in parts if own]
     known = all(watts is not None for _, watts in energy)
@@ -74,11 +75,14 @@ def predict(study: Study, key: str, measured: Mapping[str, Any]) -> dict[str, An
 
 def evaluation_rows(study: Study, experiment: Experiment) -> int | None:
     """Rows that an experiment answers, over its splits; None where the data's size is unknown."""
-    sizes = [split_rows(study, split) for split in experiment.evaluation.splits]
-    if None in sizes:
-        return None
-    cap = experiment.evaluation.examples
-    return sum(size if cap is None else min(size, cap) for size in sizes)
+    sizes = [sampled_rows(study, experiment, split) for split in experiment.evaluation.splits]
+    return None if None in sizes else sum(sizes)
+
+
+def sampled_rows(study: Study, experiment: Experiment, split: str) -> int | None:
+    """Rows of a split that an experiment answers, after its own cap; None where the data's size is unknown."""
+    size, cap = split_rows(study, split), experiment.evaluation.examples
+    return size if None in (size, cap) else min(size, cap)
 
 
 def split_rows(study: Study, split: str) -> int | None:

@@ -20,14 +20,12 @@ from nli.study.schema import Study
 ENDPOINT = "https://huggingface.co"
 NETWORK_TIMEOUT = 3  # seconds
 PROXY_STATUS = (407, 502, 503, 504)
-# GB to fetch: RoBERTa-large's and Llama-3-8B's safetensors and tokenizers, MultiNLI's Parquet files.
-SIZES = {"encoder": 1.43, "decoder": 16.08, "data": 0.23}
 SET_SIZE = 0.05  # GB: a file of some ten thousand pairs
 
 
 @dataclass(frozen=True)
 class HubItem(Repository):
-    """A model or data set at a pinned commit, its role in the study, and its size in GB (of the reported study's)."""
+    """A model or data set at a pinned commit, its role in the study, and its size in GB (0 where it is unknown)."""
 
     role: str
     gb: float
@@ -37,14 +35,14 @@ def hub_items(study: Study) -> list[HubItem]:
     """What the selected experiments take from the hub."""
     items = []
     if study.data.source == "hub":
-        items.append(HubItem("dataset", study.data.name, study.data.revision, "data", "data", SIZES["data"]))
+        items.append(HubItem("dataset", study.data.name, study.data.revision, "data", "data", study.data.gb or 0.0))
     for name, rows in study.answered_sets().items():
         if rows.name:
             items.append(HubItem("dataset", rows.name, rows.revision, f"data.sets.{name}.source", name, SET_SIZE))
     for role in sorted({experiment.model for experiment in study.using_models()}):
         model = getattr(study.models, role)
         if model.source == "hub":
-            items.append(HubItem("model", model.name, model.revision, f"models.{role}", role, SIZES[role]))
+            items.append(HubItem("model", model.name, model.revision, f"models.{role}", role, model.gb or 0.0))
     return items
 
 

@@ -24,7 +24,7 @@ from nli.study.specs import NAMES
 
 # Keys of an experiment that name it, or decide nothing about its answers.
 UNCOMPARED = ("family", "name", *NAMES, "adapter", "seeds", "sample")
-WITHOUT_EFFECT = ("training.logging_steps", "training.checkpoint_steps", "evaluation.batch_size")
+WITHOUT_EFFECT = ("training.logging_steps", "training.checkpoint_steps", "evaluation.batch_size", "evaluation.splits")
 # Parts of every model by the names of their tensors; a part that is a method's own comes before them.
 PARTS = {"head": HEAD, "word embeddings": r"word_embeddings|embed_tokens", "body": ""}
 

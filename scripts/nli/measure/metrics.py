@@ -29,7 +29,10 @@ def score_predictions(frame: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]
 
 
 def score_rows(rows: pd.DataFrame) -> dict[str, Any]:
-    """Score the rows of one split and one scorer; the keys are those of metrics.json."""
+    """Score the rows of one split and one scorer; the keys are those of metrics.json.
+
+    Macro F1 is the mean over the labels that the split has: a set of two classes lacks one.
+    """
     gold = rows["gold"].to_numpy(dtype=object)
     pred = rows["pred"].fillna(UNPARSED).to_numpy(dtype=object)
     n, parsed, correct = len(rows), int((pred != UNPARSED).sum()), int((pred == gold).sum())
@@ -50,7 +53,7 @@ def score_rows(rows: pd.DataFrame) -> dict[str, Any]:
         **{f"parsed_{key}": lenient[key] for key in ("interval", "clustered_interval")},
         "majority_accuracy": majority,
         "per_class": per_class,
-        "macro_f1": float(np.mean([scores["f1"] for scores in per_class.values()])),
+        "macro_f1": float(np.mean([scores["f1"] for scores in per_class.values() if scores["support"]])),
         "confusion": count_confusion(gold, pred),
         "answers": answers,
         "collapsed": collapsed(most_frequent / parsed if parsed else None),

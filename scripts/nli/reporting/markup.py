@@ -7,6 +7,8 @@ puts neighbouring columns of a group under one heading, and a column called "rep
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 MISSING = "–"
 GROUP = " › "
 SPECIAL = str.maketrans({character: "\\" + character for character in "\\`*_{}[]<>$@#|^~\"'"})
@@ -35,6 +37,11 @@ def percent(fraction: float | str | None, digits: int = 2) -> str:
         words, _, value = fraction.rpartition(" ")
         return f"{words} {100 * float(value):.0f}" if words else percent(float(value), digits)
     return MISSING if fraction is None else f"{100 * fraction:.{digits}f}"
+
+
+def setting(value: float) -> str:
+    """0.00015 -> "1.5e-4": every digit of a setting, and no more."""
+    return np.format_float_scientific(value, trim="-", exp_digits=1)
 
 
 def interval(bounds: Sequence[float] | None, digits: int = 1) -> str:

@@ -151,6 +151,8 @@ def data_source(results: Results) -> str:
     text += f", at revision `{revision[:12]}`." if revision else "."
     dropped = sum((description.get("dropped") or {}).values())
     text += f" {counted(dropped, 'row')} without a gold label {'was' if dropped == 1 else 'were'} dropped."
+    for name, own in (description.get("sets") or {}).items():
+        text += f" **{escape(results.sets[name]['title'])}** is from {escape(listing(sorted(own['sha256'])))}."
     warnings = [f"- {escape(warning)}" for warning in description.get("warnings") or []]
     return "\n".join([text, "", "Noticed while reading:", "", *warnings]) if warnings else text
 
@@ -206,7 +208,12 @@ def icl(results: Results) -> str:
     experiment, scores = max(scored, key=lambda pair: pair[1]["accuracy"])
     lines.append(f"Counting all answers, the highest accuracy: {accuracy(experiment, scores)}.")
     shares = [scores["parsed"] / scores["n"] for _, scores in scored]
-    lines.append(f"Between {percent(min(shares), 1)}% and {percent(max(shares), 1)}% of the answers could be parsed.")
+    low, high = percent(min(shares), 1), percent(max(shares), 1)
+    lines.append(
+        f"{low}% of the answers could be parsed."
+        if low == high
+        else f"Between {low}% and {high}% of the answers could be parsed."
+    )
     above = [
         experiment
         for experiment, _ in scored
@@ -219,7 +226,10 @@ def icl(results: Results) -> str:
         for label in LABELS
         if scores["parsed"] and not scores["answers"][label]
     ]
+    unread = [f"**{escape(experiment.title)}**" for experiment, scores in scored if not scores["parsed"]]
     lines.append(f"Prompts that never answer with one of the labels: {listing(silent) or 'none'}.")
+    if unread:
+        lines.append(f"Prompts none of whose answers names a label: {listing(unread)}.")
     lines += drawn(results.family("icl"))
     return "\n".join(f"- {line}" for line in lines)
 

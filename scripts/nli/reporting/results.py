@@ -19,6 +19,7 @@ from nli.measure.answers import Answers
 from nli.measure.ladders import measure_ladders
 from nli.reporting.markup import escape
 from nli.study.experiments import FAMILIES
+from nli.study.sources import DRAWN
 from nli.texts import fill
 
 FAMILY_TITLES = {
@@ -98,8 +99,9 @@ class Results:
 
     @property
     def sets(self) -> Mapping[str, Mapping[str, Any]]:
-        """The evaluation sets of the config, by name."""
-        return self.study["data"]["sets"]
+        """The evaluation sets of the config, by name: those drawn from the data, then those with rows of their own."""
+        sets = self.study["data"]["sets"]
+        return {name: sets[name] for name in (*DRAWN, *sets)}
 
     @property
     def family_titles(self) -> dict[str, str]:
@@ -202,6 +204,7 @@ def describe_data(path: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
             continue
         data["splits"][name], data["dropped"][name] = own["split"], own["dropped"]
         data["warnings"] += own["warnings"]
+        data.setdefault("sets", {})[name] = own
     return data
 
 

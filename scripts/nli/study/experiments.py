@@ -96,16 +96,23 @@ class Lora(Strict):
 
 class Ia3(Strict):
     target_modules: list[str] | None = Field(
-        None, description="layers that get factors, of their outputs; null: PEFT's default for the architecture"
+        None,
+        description="layers that get factors, of their outputs; null in both keys: PEFT's own",
     )
     feedforward_modules: list[str] | None = Field(
-        None, description="those of them that get factors of their inputs instead; null: PEFT's default"
+        None, description="those of them that get factors of their inputs instead; []: none"
     )
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> "Ia3":
         if (self.target_modules is None) != (self.feedforward_modules is None):
             raise ValueError("state both of 'target_modules' and 'feedforward_modules', or neither")
+        for module in self.feedforward_modules or ():
+            if module not in self.target_modules:
+                raise ValueError(
+                    f"feedforward_modules: '{module}' is not among target_modules ({', '.join(self.target_modules)}); "
+                    "add it there, or state feedforward_modules: []"
+                )
         return self
 
 

@@ -16,7 +16,7 @@ class Method:
     """A method of fine-tuning the encoder.
 
     Attributes:
-        trains: what trains, in words; {updates} and {layers} are those of LoRA's section.
+        trains: what trains, in words; {updates} and {layers} are those of the method's section.
         section: the key of an experiment that goes with this method, and only with those that name it.
         parts: the parts of a model that are the method's own, with a pattern for the names of their tensors.
         allows: values of `pooling` and `prompt.init`, other than the default, that the method can take.
@@ -35,7 +35,7 @@ PROMPT = {"prompt": "prompt_encoder|prompt_embeddings"}
 METHODS = {
     "full": Method("every weight"),
     "lora": Method("{updates} of {layers}, and the head", section="lora", parts=ADAPTER),
-    "ia3": Method("factors of keys, values and feed-forward activations, and the head", section="ia3", parts=ADAPTER),
+    "ia3": Method("factors of {layers}, and the head", section="ia3", parts=ADAPTER),
     "bitfit": Method("every bias, and the head", parts={"biases": rf"^(?!.*{HEAD}).*bias$"}),
     "prompt_tuning": Method(
         "virtual tokens before the input, and the head",

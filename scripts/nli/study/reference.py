@@ -42,7 +42,9 @@ def file_schema() -> dict[str, Any]:
         "properties": dict(properties),
         "additionalProperties": False,
     }
-    scale = {"type": "object", "properties": {**properties, "own_data": own_data}, "additionalProperties": False}
+    extends = {"type": "string", "description": "another scale, whose differences come before this one's"}
+    own = {**properties, "extends": extends, "own_data": own_data}
+    scale = {"type": "object", "properties": own, "additionalProperties": False}
     definitions["Scale"] = scale
     properties["scales"] = {"type": "object", "additionalProperties": {"$ref": "#/$defs/Scale"}}
     return {

@@ -49,7 +49,7 @@ def load_study(config: Mapping[str, Any], overrides: Mapping[str, Any] | None = 
     scale = body.get("scale")
     if scale not in scales:
         raise StudyError(f"{FILE}: scale: {unknown(str(scale), scales)}")
-    overlay = dict(expect_mapping(scales[scale] or {}, f"scales.{scale}"))
+    overlay = scale_overlay(scale, scales)
     own_data = expect_mapping(overlay.pop("own_data", None) or {}, f"scales.{scale}.own_data")
     overrides.pop("scales", None)
     resolved = deep_merge(body, overlay)
@@ -68,6 +68,19 @@ def load_study(config: Mapping[str, Any], overrides: Mapping[str, Any] | None = 
         return Study.model_validate(resolved).without_rungs()
     except ValidationError as error:
         raise StudyError("\n".join(describe(item) for item in own_errors(error.errors(), stated))) from None
+
+
+def scale_overlay(scale: str, scales: Mapping[str, Any], seen: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What a scale puts over the file's body: its own differences, over those of the scale that it extends."""
+    if scale in seen:
+        raise StudyError(f"{FILE}: scales.{scale}: 'extends' goes in a circle: {' -> '.join([*seen, scale])}")
+    own = dict(expect_mapping(scales[scale] or {}, f"scales.{scale}"))
+    parent = own.pop("extends", None)
+    if parent is None:
+        return own
+    if parent not in scales:
+        raise StudyError(f"{FILE}: scales.{scale}.extends: {unknown(str(parent), scales)}")
+    return deep_merge(scale_overlay(str(parent), scales, (*seen, scale)), own)
 
 
 def source_of(resolved: Mapping[str, Any]) -> Any:

@@ -103,6 +103,7 @@ class Data(Strict):
     source: Literal["hub", "files", "synthetic"] = Field(description="where MultiNLI comes from")
     name: str | None = Field(None, description="data set on the hub")
     revision: str | None = Field(None, description="its pinned commit")
+    gb: PositiveFloat | None = Field(None, description="GB to fetch, for `hub`; null: unknown")
     rows: Rows | None = Field(None, description="labelled rows that the hub's splits have; the fetch checks them")
     path: LocalPath | None = Field(None, description="folder with train, validation_matched, validation_mismatched")
     train_fraction: Real = Field(
@@ -200,6 +201,7 @@ class Model(Strict):
     source: Literal["hub", "path", "random", "made"] = Field(description="where the weights come from")
     name: str | None = Field(None, description="model on the hub, folder for `path`, or architecture for `random`")
     revision: str | None = Field(None, description="its pinned commit")
+    gb: PositiveFloat | None = Field(None, description="GB to fetch, for `hub`; null: unknown")
     title: str | None = Field(None, description="what the report calls it; null, or another name: the name's last part")
 
     @field_validator("name")

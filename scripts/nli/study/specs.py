@@ -19,7 +19,14 @@ def training_spec(study: Study, key: str) -> dict[str, Any]:
     if not spec.get("sample"):  # the sample is asked before and after the training
         for field in ("generation", "evaluation_text", "prepared"):
             spec.pop(field, None)
-    return {**spec, **loading_spec(study, key)}
+    return {**spec, **validation_spec(study, key), **loading_spec(study, key)}
+
+
+def validation_spec(study: Study, key: str) -> dict[str, Any]:
+    """The sample of matched pairs that a training is evaluated on after each epoch; {} for all of them, or for none."""
+    experiment = study.experiments[key]
+    examples = experiment.evaluation.examples if experiment.epochs_evaluated else None
+    return {"validation_examples": examples, "sample_seed": study.data.seed} if examples else {}
 
 
 def prediction_spec(study: Study, key: str) -> dict[str, Any]:

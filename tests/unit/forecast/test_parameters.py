@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from conftest import ROOT
+from transformers import AutoModelForCausalLM
 from unit.specs import QLORA_SPEC, QUANTIZATION, TRAINING, dataset_of, encoder_trainer
 
 from nli import runtime
@@ -127,6 +128,18 @@ def test_shipped_configurations_are_of_the_configured_models(paper_study):
         name = getattr(paper_study.models, role).name
         assert path == SHIPPED / f"{name}.json"
         assert path.exists()
+
+
+def test_models_of_the_small_scale_have_the_published_parameters(config, reported):
+    """SmolLM2-135M has 134,515,008 with embeddings and output layer as one; DistilRoBERTa as a classifier of two
+    classes 82,119,938, of three a row and a bias more."""
+    study = load_study(config, {"scale": "small", "only": ["roberta/full", "icl/prompt1"]})
+    architectures = {role: SHIPPED / f"{getattr(study.models, role).name}.json" for role in ("encoder", "decoder")}
+    counts = count_study(study, architectures, reported)
+    assert totals(counts, "roberta/full")["total"] == 82_119_938 + 769
+    config = read_architecture(architectures["decoder"])
+    with torch.device("meta"):
+        assert AutoModelForCausalLM.from_config(config).num_parameters() == 134_515_008
 
 
 def test_unknown_model_type_is_refused(tmp_path):

@@ -278,6 +278,12 @@ def test_rows_of_a_split_are_those_after_its_cap(config):
     assert [split_rows(files, split) for split in ("matched", "tune")] == [None, None]
 
 
+def test_epochs_are_evaluated_on_the_rows_that_are_answered(config, rehearsals):
+    sampled = {"scale": "paper", "only": ["roberta/full"], "families": {"roberta": {"evaluation": {"examples": 100}}}}
+    full = predict_costs(load_study(config, sampled), rehearsals)["experiments"]["roberta/full"]["predicted"]
+    assert full["train_hours"] == pytest.approx((7365 * 2.0 + 3 * 100 / 10) / 3600)
+
+
 def test_costs_are_steps_and_rows_at_the_measured_speed(study, rehearsals):
     costs = predict_costs(study, rehearsals)
     full = costs["experiments"]["roberta/full"]["predicted"]

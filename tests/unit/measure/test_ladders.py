@@ -474,3 +474,17 @@ def test_every_pair_of_methods_is_tested_on_its_own_common_pairs():
 def test_a_claim_without_expectation_has_no_verdict():
     assert verdict({"expects": None}) == "no claim"
     assert verdict_difference("higher", None, 0.02) == "not tested"
+
+
+def test_further_evaluation_sets_and_batch_sizes_are_no_step_of_a_ladder():
+    evaluation = {"splits": ["matched"], "batch_size": 16, "examples": 5}
+    experiments = {
+        "icl/a": {"family": "icl", "evaluation": evaluation},
+        "icl/b": {"family": "icl", "evaluation": {**evaluation, "splits": ["matched", "hans"], "batch_size": 64}},
+        "icl/c": {"family": "icl", "evaluation": {**evaluation, "examples": 9}},
+    }
+    scorers = dict.fromkeys(experiments, "parsed")
+    assert changes({"experiment": "icl/a"}, {"experiment": "icl/b"}, experiments, scorers) == []
+    assert changes({"experiment": "icl/a"}, {"experiment": "icl/c"}, experiments, scorers) == [
+        {"key": "evaluation.examples", "before": 5, "after": 9}
+    ]

@@ -566,6 +566,46 @@ def test_seeds_of_a_family_are_read_and_named(folder, tmp_path):
     assert named.endswith("; 42 for all others")
 
 
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        (
+            {"method": "lora", "lora": {"target_modules": ["query", "value"]}},
+            "low-rank updates of queries and values, and",
+        ),
+        (
+            {
+                "method": "lora",
+                "lora": {"target_modules": ["query", "key", "value", "intermediate.dense", "output.dense"]},
+            },
+            "low-rank updates of every linear layer, and the head",
+        ),
+        (
+            {"method": "lora", "lora": {"target_modules": ["q_lin", "value"]}},
+            "low-rank updates of `q_lin` and values, and",
+        ),
+        (
+            {"method": "ia3", "ia3": {"target_modules": ["key", "value", "output.dense"]}},
+            "factors of keys, values and feed-forward activations, and the head",
+        ),
+        (
+            {"method": "ia3", "ia3": {"target_modules": ["query", "value"]}},
+            "factors of queries and values, and the head",
+        ),
+        (
+            {"method": "ia3", "ia3": {"target_modules": None}},
+            "factors of the architecture's usual layers, and the head",
+        ),
+    ],
+)
+def test_what_trains_names_the_layers_that_the_config_states(spec, words):
+    assert roberta.what_trains(spec).startswith(words)
+
+
+def test_a_setting_is_printed_with_all_its_digits():
+    assert [markup.setting(value) for value in (3e-5, 1.5e-4, 0.015, 1e-2)] == ["3e-5", "1.5e-4", "1.5e-2", "1e-2"]
+
+
 def test_model_of_another_name_is_called_by_it(results):
     models = {**results.study["models"], "encoder": {"title": None, "name": "models/bert_tiny"}}
     other = dataclasses.replace(results, study={**results.study, "models": models})
@@ -579,7 +619,7 @@ def test_premises_are_counted_and_pairs_to_a_premise_computed(results):
     # 6,000 pairs of 2,000 premises, as in the fixture
     assert cells(data.counts(results), "Training")[1:4] == ["6,000", "39,270", "2,000"]
     said = data.premises(results)
-    assert "pairs per premise is 3.0 in train, 3.0 in matched, 3.0 in mismatched, 3.0 in tune." in said
+    assert "premise, on average: Training 3.0; Validation, matched 3.0; Validation, mismatched 3.0; Tuning 3.0." in said
 
 
 def test_merge_conclusion_says_what_the_merge_did_to_the_next_token(folder, tmp_path):

@@ -598,6 +598,47 @@ def test_a_scale_is_an_entry_of_the_table(config):
     assert not resolve(config, {"scale": "demo"}).machine.has_gpu
 
 
+def test_a_scale_extends_another_and_states_its_differences(config):
+    small, cpu = (resolve(config, {"scale": scale}) for scale in ("small", "small_cpu"))
+    assert small.models.encoder.name == cpu.models.encoder.name == "distilbert/distilroberta-base"
+    assert (small.data.train_examples, cpu.data.train_examples) == (None, 8000)
+    assert (small.machine.has_gpu, cpu.machine.has_gpu) == (True, False)
+    assert small.seeds_of(small.experiments["roberta/lora"]) == [42, 43, 44]
+    assert cpu.seeds_of(cpu.experiments["roberta/lora"]) == [42]
+    body = resolve(config, {"scale": "paper"})
+    assert small.experiments["qlora/attempt1"].training == body.experiments["qlora/attempt1"].training
+
+
+@pytest.mark.parametrize(
+    ("scales", "message"),
+    [
+        ({"a": {"extends": "b"}, "b": {"extends": "a"}}, "scales.a: 'extends' goes in a circle: a -> b -> a"),
+        ({"a": {"extends": "smal"}}, "scales.a.extends: unknown name 'smal'; did you mean 'small'?"),
+    ],
+)
+def test_a_scale_that_extends_nothing_real_is_refused(config, scales, message):
+    with pytest.raises(StudyError, match=re.escape(message)):
+        resolve({**config, "scales": {**config["scales"], **scales}}, {"scale": "a"})
+
+
+def test_feed_forward_modules_of_ia3_are_among_its_targets(config):
+    own = {"extends": "roberta/ia3", "title": "Own", "origin": "ours", "ia3": {"target_modules": ["query", "value"]}}
+    with pytest.raises(StudyError, match=r"'output\.dense' is not among target_modules \(query, value\)"):
+        resolve(config, {"rungs": "all", "experiments": {"roberta/own": own}})
+    own["ia3"]["feedforward_modules"] = []
+    assert (
+        resolve(config, {"experiments": {"roberta/own": own}}).experiments["roberta/own"].ia3.feedforward_modules == []
+    )
+
+
+def test_a_training_knows_the_sample_that_its_epochs_are_evaluated_on(config):
+    whole = resolve(config)
+    sampled = resolve(config, {"families": {"roberta": {"evaluation": {"examples": 50}}}})
+    assert "validation_examples" not in training_spec(whole, "roberta/lora")
+    assert training_spec(sampled, "roberta/lora")["validation_examples"] == 50
+    assert training_spec(sampled, "qlora/attempt1") == training_spec(whole, "qlora/attempt1")
+
+
 def test_a_scale_with_a_gpu_states_the_memory_that_it_takes(config):
     with pytest.raises(StudyError, match="machine: gpu_memory: jobs ask for a GPU"):
         resolve(config, {"scale": "paper", "machine": {"gpu_memory": None}})

@@ -21,6 +21,13 @@ def described_splits(results: Results) -> Mapping[str, Mapping[str, Any]]:
     return {name: splits[name] for name in split_titles(results) if name in splits}
 
 
+def two_classes(described: Mapping[str, Any]) -> bool:
+    """Whether a set of the config has rows of its own whose labels tell two of ours apart only."""
+    source = described.get("source")
+    labels = source["labels"].values() if isinstance(source, Mapping) else ()
+    return any(not isinstance(label, str) and len(label) > 1 for label in labels)
+
+
 def counts(results: Results) -> str:
     """Pairs of each split next to the original's, their premises, and the rows that were left out."""
     data = results.reported["data"]
@@ -62,10 +69,11 @@ def premises(results: Results) -> str:
     splits = {name: described for name, described in described_splits(results).items() if described.get("premises")}
     if not splits:
         return NO_DATA
-    means = [f"{decimal(each['n'] / each['premises'], 1)} in {name}" for name, each in splits.items()]
+    titles = split_titles(results)
+    means = [f"{escape(titles[name])} {decimal(each['n'] / each['premises'], 1)}" for name, each in splits.items()]
     return (
         "Many pairs share a premise, and such pairs are not independent of each other. "
-        f"The mean number of pairs per premise is {', '.join(means)}."
+        f"Pairs per premise, on average: {'; '.join(means)}."
     )
 
 
@@ -81,7 +89,8 @@ def labels(results: Results) -> str:
     """Counts and shares of the three labels in each split."""
     rows, titles = [], split_titles(results)
     for split, described in described_splits(results).items():
-        cells = [escape(titles[split])]
+        two = " (two classes)" if two_classes(results.sets.get(split, {})) else ""
+        cells = [escape(titles[split]) + two]
         for label in LABELS:
             count = described["labels"].get(label, 0)
             cells += [integer(count), percent(count / max(1, described["n"]), 1)]

@@ -14,6 +14,7 @@ from nli.reporting.markup import (
     listing,
     percent,
     scientific,
+    setting,
     table,
     yes_no,
 )
@@ -194,7 +195,7 @@ def qlora_settings(results: Results) -> str:
             [
                 escape(experiment.title),
                 {"transformers": "Trainer", "trl": "SFTTrainer"}.get(spec.get("trainer"), "Trainer"),
-                f"{training['learning_rate']:.1e}".replace("e-0", "e-"),
+                setting(training["learning_rate"]),
                 f"{training['batch_size']} × {training['gradient_accumulation']}",
                 integer(training["max_steps"]),
                 integer(spec["tokenization"]["max_length"]),

@@ -17,6 +17,7 @@ from nli.reporting.results import (
     reported_training,
     seeds_of,
 )
+from nli.reporting.tables.data import two_classes
 from nli.reporting.tables.ladders import FAMILY, stands
 from nli.reporting.tables.roberta import status_cells
 
@@ -209,7 +210,7 @@ def set_scores(results: Results) -> str:
     if not rows:
         return ""
     columns = {"Experiment": "l"} | {f"{escape(each['title'])}, %": "r" for each in sets.values()}
-    two = [escape(each["title"]) for each in sets.values() if two_classes(each["source"])]
+    two = [escape(each["title"]) for each in sets.values() if two_classes(each)]
     caption = "Accuracy on further evaluation sets, with 95% intervals. Nothing was trained or chosen on them."
     if two:
         caption += (
@@ -217,11 +218,6 @@ def set_scores(results: Results) -> str:
             "tell apart count as one."
         )
     return table(columns, rows, caption, "tbl-set-scores")
-
-
-def two_classes(source: Mapping[str, Any]) -> bool:
-    """Whether a set's labels tell two of ours apart only."""
-    return any(not isinstance(label, str) and len(label) > 1 for label in source["labels"].values())
 
 
 def genre_scores(results: Results) -> str:

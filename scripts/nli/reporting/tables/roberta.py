@@ -3,7 +3,19 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nli.reporting.markup import GROUP, MISSING, decimal, escape, integer, interval, percent, table, yes_no
+from nli.reporting.markup import (
+    GROUP,
+    MISSING,
+    decimal,
+    escape,
+    integer,
+    interval,
+    listing,
+    percent,
+    setting,
+    table,
+    yes_no,
+)
 from nli.reporting.original_scores import epoch_cell, explained, reported_cell
 from nli.reporting.results import Experiment, Results, reported_entry, reported_parameters
 from nli.study.methods import METHODS, VARIANTS
@@ -17,6 +29,8 @@ LAYER_TITLES = {
     "classifier_dense": "Classifier, dense",
     "classifier_out_proj": "Classifier, output",
 }
+ATTENTION = {"query": "queries", "key": "keys", "value": "values"}
+LAYERS = {**ATTENTION, "output.dense": "feed-forward activations"}
 NONE = "*The study has no such experiment.*"
 IN_THE_REPORT = {"reported": "yes", "described": "described only", "repaired": "no: our repair", "ours": "no: ours"}
 
@@ -33,7 +47,7 @@ def settings(results: Results) -> str:
         spec, training = experiment.spec, experiment.spec["training"]
         length = training.get("epochs") or training.get("max_steps")
         how = [
-            f"{training['learning_rate']:.0e}".replace("e-0", "e-"),
+            setting(training["learning_rate"]),
             integer(training["batch_size"]),
             f"{length:g} {'epochs' if training.get('epochs') else 'steps'}",
         ]
@@ -58,10 +72,17 @@ def what_trains(spec: Mapping[str, Any]) -> str:
         return "the word-embedding table alone"
     if (spec.get("cloze") or {}).get("trained") is False:
         return "nothing: it is asked as it is"
-    lora = spec.get("lora") or {}
-    layers = "every linear layer" if len(lora.get("target_modules") or []) > 2 else "query and value"
+    lora, ia3 = spec.get("lora") or {}, spec.get("ia3") or {}
     updates = VARIANTS[lora.get("variant", "lora")].updates
-    return METHODS[spec["method"]].trains.format(updates=updates, layers=layers)
+    modules = layers_in_words([*(lora.get("target_modules") or ()), *(ia3.get("target_modules") or ())])
+    return METHODS[spec["method"]].trains.format(updates=updates, layers=modules)
+
+
+def layers_in_words(modules: Sequence[str]) -> str:
+    """The linear layers that a method changes, in words; their own names, where it changes others than the study's."""
+    if {"intermediate.dense", "output.dense", *ATTENTION} <= set(modules):
+        return "every linear layer"
+    return listing([LAYERS.get(module, f"`{module}`") for module in modules]) or "the architecture's usual layers"
 
 
 def layers(results: Results) -> str:
