@@ -29,6 +29,7 @@ ONLY = "only=[baseline, roberta/head_only, icl/prompt1]"
 COMMANDS = {
     "make demo": PLANNED,  # runs the first of the snakemake commands
     "make test": PLANNED,
+    "snakemake --cores 4 --config scale=small": PLANNED,
     "make test-system": PLANNED,
     "make schema": PLANNED,
     "make demo-models": "tests/workflow/test_demo_models.py::test_a_few_steps_of_their_recipe_make_models_with_cards",
