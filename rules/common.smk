@@ -237,7 +237,7 @@ def checkpoint_folder(family):
         model = getattr(STUDY.models, STUDY.experiments[key].model)
         sources = {
             "data": STUDY.data.model_dump(mode="json", exclude={"sets", "gb"}),
-            "model": model.model_dump(mode="json", exclude={"title", "gb"}),
+            "model": model.model_dump(mode="json", exclude={"title", "gb", "licence"}),
         }
         digest = spec_hash({**training_spec(STUDY, key), "sources": sources})
         return study_path("checkpoints", family, wildcards.name, f"seed{wildcards.seed}-{digest}")
@@ -323,6 +323,16 @@ def user_model(wildcards):
 def user_model_files(wildcards):
     """The user's own model, file by file, so that a changed one is noticed."""
     return [str(path) for path in user_files(user_model(wildcards))]
+
+
+def base_arguments(role):
+    """What a trained model calls its base: the name and commit on the hub, or the folder."""
+    model = getattr(STUDY.models, role)
+    if model.source == "hub":
+        name = ["--base", model.name, "--revision", model.revision]
+    else:
+        name = ["--base", model.name if model.source == "path" else model_folder(role)]
+    return [*name, "--licence", model.licence] if model.licence else name
 
 
 def architecture(role):
@@ -473,6 +483,7 @@ def library(*rooms):
 
 
 SCORING_CODE = library("base", "data", "measure", "study")
+CARD_CODE = ["scripts/nli/reporting/card.py", "scripts/nli/reporting/markup.py"]
 REPORT_CODE = [*SCORING_CODE, *library("reporting")]
 
 

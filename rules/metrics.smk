@@ -5,10 +5,11 @@ rule score:
     input:
         predictions="<study>/{family}/{name}/seed{seed}/predictions.parquet",
         run="<study>/{family}/{name}/seed{seed}/run.json",
-        code=[*SCORING_CODE, "scripts/score.py"],
+        code=[*SCORING_CODE, *CARD_CODE, "scripts/score.py"],
         image=STUDY_FILE,
     output:
         metrics="<study>/{family}/{name}/seed{seed}/metrics.json",
+        card="<study>/{family}/{name}/seed{seed}/README.md",
     log:
         "<study>/logs/score/{family}.{name}.seed{seed}.log",
     container:
@@ -19,4 +20,4 @@ rule score:
         cpu_job("score {wildcards.family}/{wildcards.name}, seed {wildcards.seed}")
     shell:
         "python scripts/score.py --predictions {input.predictions} --run {input.run}"
-        " --output {output.metrics} > {log} 2>&1"
+        " --output {output.metrics} --card {output.card} > {log} 2>&1"

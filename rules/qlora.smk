@@ -23,11 +23,12 @@ rule finetune_qlora:
         **job_class("gpu_large"),
     params:
         checkpoints=checkpoint_folder("qlora"),
+        base=base_arguments("decoder"),
     message:
         gpu_job("fine-tune qlora/{wildcards.name}, seed {wildcards.seed}")
     shell:
         "python scripts/finetune_qlora.py --spec {input.spec} --model {input.model}"
-        " --train {input.train} --checkpoints {params.checkpoints}"
+        " --train {input.train} --checkpoints {params.checkpoints} {params.base:q}"
         " --seed {wildcards.seed} --threads {threads} --output-dir {output.adapter}"
         " --history {output.history} --record {output.record} --samples {output.samples} > {log} 2>&1"
 

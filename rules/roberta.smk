@@ -23,11 +23,12 @@ rule finetune_roberta:
         **job_class("gpu_small"),
     params:
         checkpoints=checkpoint_folder("roberta"),
+        base=base_arguments("encoder"),
     message:
         gpu_job("fine-tune roberta/{wildcards.name}, seed {wildcards.seed}")
     shell:
         "python scripts/finetune_roberta.py --spec {input.spec} --model {input.model}"
-        " --train {input.train} --validation {input.validation} --checkpoints {params.checkpoints}"
+        " --train {input.train} --validation {input.validation} --checkpoints {params.checkpoints} {params.base:q}"
         " --seed {wildcards.seed} --threads {threads}"
         " --output-dir {output.trained} --history {output.history} --record {output.record} > {log} 2>&1"
 

@@ -13,8 +13,9 @@ from nli.base.errors import run_main
 from nli.base.files import read_json
 from nli.data.splits import read_split
 from nli.jobs.families import FAMILIES
-from nli.jobs.outline import finish_training, training_parser
+from nli.jobs.outline import add_base_arguments, finish_training, training_parser
 from nli.models.decoder import load_decoder, load_tokenizer, prepared_to_answer
+from nli.models.export import export_adapter
 from nli.models.qlora import closing_losses
 from nli.models.sessions import Sessions
 from nli.models.training import run_training
@@ -26,6 +27,7 @@ FAMILY = FAMILIES["qlora"]
 def main() -> None:
     parser = training_parser(__doc__)
     parser.add_argument("--samples", type=Path, required=True, help="answers before and after training")
+    add_base_arguments(parser)
     args = parser.parse_args()
 
     sessions = Sessions(runtime.start(args.seed, args.threads))
@@ -50,7 +52,7 @@ def main() -> None:
     history["texts"] = {"rows": len(encoded.texts), "lost_labels": lost, "closing": closing}
     after = answer_sample(model, tokenizer, spec, args.seed)
 
-    model.save_pretrained(args.output_dir)
+    export_adapter(model, args.output_dir, args.base, args.revision)
     write_json(
         args.samples,
         {

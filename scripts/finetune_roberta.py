@@ -1,6 +1,6 @@
 """Fine-tune the encoder by one method: full, LoRA, prompt tuning, top layers or head only.
 
-Writes the tensors that training changed, the history of the losses and the record of the training.
+Writes the model as a folder that transformers or PEFT loads, the history of the losses and the record of the training.
 """
 
 from pathlib import Path
@@ -11,8 +11,9 @@ from nli.base.errors import run_main
 from nli.base.files import read_json
 from nli.data.splits import read_split
 from nli.jobs.families import FAMILIES
-from nli.jobs.outline import finish_training, training_parser
+from nli.jobs.outline import add_base_arguments, finish_training, training_parser
 from nli.models.encoder import build_encoder, load_tokenizer
+from nli.models.export import export_encoder
 from nli.models.sessions import Sessions
 from nli.models.training import run_training, save_trained
 
@@ -22,6 +23,7 @@ FAMILY = FAMILIES["roberta"]
 def main() -> None:
     parser = training_parser(__doc__)
     parser.add_argument("--validation", type=Path, required=True, help="split evaluated after each epoch")
+    add_base_arguments(parser)
     args = parser.parse_args()
 
     sessions = Sessions(runtime.start(args.seed, args.threads))
@@ -36,6 +38,7 @@ def main() -> None:
     history, audit = run_training(trainer, args.checkpoints, sessions)
 
     save_trained(model, args.output_dir)
+    export_encoder(model, tokenizer, args.output_dir, args.base, args.revision)
     finish_training(args, spec, model, history, audit, sessions)
 
 

@@ -35,6 +35,13 @@ def training_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
+def add_base_arguments(parser: argparse.ArgumentParser) -> None:
+    """What a trained model calls the base model that it was made from."""
+    parser.add_argument("--base", required=True, help="name of the base model: on the hub, or its folder")
+    parser.add_argument("--revision", help="its commit on the hub")
+    parser.add_argument("--licence", help="its licence, as the hub writes it")
+
+
 def prediction_parser(description: str) -> argparse.ArgumentParser:
     """The arguments of every script that answers the validation splits."""
     parser = argparse.ArgumentParser(description=description)
@@ -57,7 +64,8 @@ def finish_training(
 ) -> None:
     """Write history and record, then drop the checkpoints: the trained tensors are in `output_dir` by now."""
     write_json(args.history, history)
-    write_json(args.record, training_record(model, history, audit, sessions, spec))
+    base = {"name": args.base, "revision": args.revision, "license": args.licence} if "base" in args else None
+    write_json(args.record, {**training_record(model, history, audit, sessions, spec), "base": base})
     shutil.rmtree(args.checkpoints, ignore_errors=True)
 
 

@@ -157,6 +157,7 @@ def run_record(
         "versions": versions(),
         "data": data_identity(data),
         "model": model_identity(model_folder),
+        "base": training.get("base"),
         "code": {"training": training.get("code"), "answering": code_hashes()},
         "git_commit": git_commit(),
     }

@@ -18,6 +18,7 @@ from torch import nn
 from transformers import Trainer, TrainerCallback, TrainerState
 
 from nli.base.errors import StudyError
+from nli.models.cloze import ClozeClassifier
 from nli.models.sessions import SavedCallback, Sessions
 
 TENSORS = "model.safetensors"
@@ -32,6 +33,11 @@ def mark_pretrained(model: nn.Module, missing: set[str] | frozenset[str] = froze
     for name, parameter in model.named_parameters():
         parameter.pretrained = name not in missing
     return model
+
+
+def core(model: nn.Module) -> nn.Module:
+    """The model that has files of its own: of a cloze the masked language model that it asks."""
+    return model.model if isinstance(model, ClozeClassifier) else model
 
 
 def trained_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -50,23 +56,23 @@ def trained_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
 def save_trained(model: nn.Module, folder: Path | str) -> None:
     """Write `trained_tensors` to `folder/model.safetensors`."""
     Path(folder).mkdir(parents=True, exist_ok=True)
-    save_file(trained_tensors(model), Path(folder) / TENSORS, metadata={"format": "pt"})
+    save_file(trained_tensors(core(model)), Path(folder) / TENSORS, metadata={"format": "pt"})
 
 
 def load_trained(model: nn.Module, folder: Path | str) -> None:
-    """Put saved tensors into a model built from the same spec.
+    """Put saved tensors into a model built from the same spec; the file may hold others, which the base has too.
 
     Raises:
-        StudyError: the file's tensors are not the ones that this model needs (built from another spec).
+        StudyError: the file lacks tensors that this model needs, or has them in another shape: another spec's.
     """
     path = Path(folder) / TENSORS
     saved = load_file(path)
     needed = {
         name: parameter
-        for name, parameter in model.named_parameters()
+        for name, parameter in core(model).named_parameters()
         if parameter.requires_grad or not getattr(parameter, "pretrained", False)
     }
-    if saved.keys() != needed.keys() or any(saved[n].shape != p.shape for n, p in needed.items()):
+    if not needed.keys() <= saved.keys() or any(saved[n].shape != p.shape for n, p in needed.items()):
         raise StudyError(f"{path}: not the tensors of this spec's model; delete the folder and train again")
     with torch.no_grad():
         for name, parameter in needed.items():

@@ -21,6 +21,7 @@ class Method:
         parts: the parts of a model that are the method's own, with a pattern for the names of their tensors.
         allows: values of `pooling` and `prompt.init`, other than the default, that the method can take.
         masked: the encoder is loaded as a masked language model, without a new head.
+        adapter: PEFT makes it, and saves it apart from its base.
     """
 
     trains: str
@@ -28,28 +29,33 @@ class Method:
     parts: Mapping[str, str] = field(default_factory=dict)
     allows: tuple[str, ...] = ()
     masked: bool = False
+    adapter: bool = False
 
 
 ADAPTER = {"adapter": "lora_|ia3_"}
 PROMPT = {"prompt": "prompt_encoder|prompt_embeddings"}
 METHODS = {
     "full": Method("every weight"),
-    "lora": Method("{updates} of {layers}, and the head", section="lora", parts=ADAPTER),
-    "ia3": Method("factors of {layers}, and the head", section="ia3", parts=ADAPTER),
+    "lora": Method("{updates} of {layers}, and the head", section="lora", parts=ADAPTER, adapter=True),
+    "ia3": Method("factors of {layers}, and the head", section="ia3", parts=ADAPTER, adapter=True),
     "bitfit": Method("every bias, and the head", parts={"biases": rf"^(?!.*{HEAD}).*bias$"}),
     "prompt_tuning": Method(
         "virtual tokens before the input, and the head",
         section="prompt",
         parts=PROMPT,
         allows=("sentence_start", "vocabulary"),
+        adapter=True,
     ),
     "p_tuning": Method(
         "a network that makes the virtual tokens, and the head",
         section="prompt",
         parts=PROMPT,
         allows=("sentence_start",),
+        adapter=True,
     ),
-    "prefix_tuning": Method("keys and values before every layer, and the head", section="prompt", parts=PROMPT),
+    "prefix_tuning": Method(
+        "keys and values before every layer, and the head", section="prompt", parts=PROMPT, adapter=True
+    ),
     "cloze": Method("every weight, asked at the mask", section="cloze", masked=True),
     "top_layers": Method("the last layers and the head", section="layers"),
     "head_only": Method("the classifier head"),

@@ -17,6 +17,7 @@ from nli.study.schema import Study
 from nli.study.types import unknown
 
 FILE = "config.yaml"
+OWN_OF_A_MODEL = ("title", "gb", "licence")  # lost where another model is named
 OWN_KEYS = ("title", "origin", "extra", "compared_with", "extends")  # never inherited
 
 
@@ -55,7 +56,7 @@ def load_study(config: Mapping[str, Any], overrides: Mapping[str, Any] | None = 
     resolved = deep_merge(body, overlay)
     if source_of(deep_merge(resolved, overrides)) != "synthetic":
         resolved = deep_merge(resolved, own_data)
-    drop_titles_of_other_models(resolved, overrides)
+    drop_what_is_another_models(resolved, overrides)
     if "seeds" in overrides:
         drop_stated_seeds(resolved)
     resolved = deep_merge(resolved, overrides)
@@ -88,12 +89,13 @@ def source_of(resolved: Mapping[str, Any]) -> Any:
     return expect_mapping(resolved.get("data") or {}, "data").get("source")
 
 
-def drop_titles_of_other_models(resolved: dict[str, Any], overrides: Mapping[str, Any]) -> None:
-    """Take a model's title out of the file's sections, in place, where the command line names another model."""
+def drop_what_is_another_models(resolved: dict[str, Any], overrides: Mapping[str, Any]) -> None:
+    """Take what is one model's own out of the file's sections, in place, where the command line names another."""
     for role, stated in expect_mapping(overrides.get("models") or {}, "models").items():
         model = resolved.get("models", {}).get(role)
         if isinstance(stated, Mapping) and "name" in stated and isinstance(model, dict):
-            model.pop("title", None)
+            for key in OWN_OF_A_MODEL:
+                model.pop(key, None)
 
 
 def drop_stated_seeds(resolved: dict[str, Any]) -> None:

@@ -202,6 +202,7 @@ class Model(Strict):
     name: str | None = Field(None, description="model on the hub, folder for `path`, or architecture for `random`")
     revision: str | None = Field(None, description="its pinned commit")
     gb: PositiveFloat | None = Field(None, description="GB to fetch, for `hub`; null: unknown")
+    licence: str | None = Field(None, description="its licence as the hub writes it, for the cards of trained models")
     title: str | None = Field(None, description="what the report calls it; null, or another name: the name's last part")
 
     @field_validator("name")

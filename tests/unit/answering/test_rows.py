@@ -105,6 +105,7 @@ def test_commit_is_that_of_the_checkout(root):
 def test_error_of_a_script_is_one_line_on_standard_error(root, tmp_path):
     command = [sys.executable, "scripts/score.py", "--predictions", str(tmp_path / "none.parquet")]
     command += ["--run", str(tmp_path / "none.json"), "--output", str(tmp_path / "out.json")]
+    command += ["--card", str(tmp_path / "README.md")]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")

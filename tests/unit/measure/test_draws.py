@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
+from unit.specs import run_json
 
 from nli.data.draws import assign_draws
 from nli.data.predictions import write_predictions
@@ -56,9 +57,18 @@ def test_draws_that_are_all_wrong_are_not_tested():
 def test_score_writes_the_draws_that_the_run_had(tmp_path, spec):
     frame = pd.concat([predictions([True] * 4), predictions([False] * 4, scorer="label_logp")])
     write_predictions(frame, tmp_path / "predictions.parquet")
-    run = {"family": "icl", "name": "shot1", "seed": 3, "spec": spec}
+    run = run_json(name="shot1", seed=3, spec=spec)
     (tmp_path / "run.json").write_text(json.dumps(run))
-    files = ["--predictions", "predictions.parquet", "--run", "run.json", "--output", "metrics.json"]
+    files = [
+        "--predictions",
+        "predictions.parquet",
+        "--run",
+        "run.json",
+        "--output",
+        "metrics.json",
+        "--card",
+        "README.md",
+    ]
     subprocess.run([sys.executable, ROOT / "scripts/score.py", *files], cwd=tmp_path, check=True)
     by_draw = json.loads((tmp_path / "metrics.json").read_text())["by_draw"]
     if spec.get("draws", 1) == 1:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from unit.specs import run_json
 
 from nli.data.predictions import write_predictions
 from nli.measure.metrics import calibration_error, score_predictions, score_rows
@@ -146,7 +147,7 @@ def test_every_split_and_scorer_is_scored_on_its_own():
 
 def run_score(folder: Path) -> subprocess.CompletedProcess:
     """Run scripts/score.py on the files in `folder`."""
-    names = {"predictions": "predictions.parquet", "run": "run.json", "output": "metrics.json"}
+    names = {"predictions": "predictions.parquet", "run": "run.json", "output": "metrics.json", "card": "README.md"}
     options = [part for key, name in names.items() for part in (f"--{key}", str(folder / name))]
     command = [sys.executable, str(ROOT / "scripts" / "score.py"), *options]
     return subprocess.run(command, capture_output=True, text=True, check=False)
@@ -154,7 +155,7 @@ def run_score(folder: Path) -> subprocess.CompletedProcess:
 
 def test_score_script_writes_metrics_that_name_their_run(tmp_path):
     write_predictions(make_rows(GOLD, PRED), tmp_path / "predictions.parquet")
-    run = {"family": "icl", "name": "prompt1", "seed": 42, "scale": "demo"}
+    run = run_json()
     (tmp_path / "run.json").write_text(json.dumps(run))
     done = run_score(tmp_path)
     assert done.returncode == 0, done.stderr

@@ -594,7 +594,7 @@ def test_seeds_of_a_family_are_read_and_named(folder, tmp_path):
         ),
         (
             {"method": "ia3", "ia3": {"target_modules": None}},
-            "factors of the architecture's usual layers, and the head",
+            "factors of keys, values and feed-forward activations, and",
         ),
     ],
 )

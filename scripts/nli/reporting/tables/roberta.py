@@ -31,6 +31,8 @@ LAYER_TITLES = {
 }
 ATTENTION = {"query": "queries", "key": "keys", "value": "values"}
 LAYERS = {**ATTENTION, "output.dense": "feed-forward activations"}
+# What PEFT takes for RoBERTa where the config states nothing.
+USUAL = {"lora": ("query", "value"), "ia3": ("key", "value", "output.dense")}
 NONE = "*The study has no such experiment.*"
 IN_THE_REPORT = {"reported": "yes", "described": "described only", "repaired": "no: our repair", "ours": "no: ours"}
 
@@ -74,15 +76,15 @@ def what_trains(spec: Mapping[str, Any]) -> str:
         return "nothing: it is asked as it is"
     lora, ia3 = spec.get("lora") or {}, spec.get("ia3") or {}
     updates = VARIANTS[lora.get("variant", "lora")].updates
-    modules = layers_in_words([*(lora.get("target_modules") or ()), *(ia3.get("target_modules") or ())])
-    return METHODS[spec["method"]].trains.format(updates=updates, layers=modules)
+    modules = lora.get("target_modules") or ia3.get("target_modules") or USUAL.get(spec["method"], ())
+    return METHODS[spec["method"]].trains.format(updates=updates, layers=layers_in_words(modules))
 
 
 def layers_in_words(modules: Sequence[str]) -> str:
     """The linear layers that a method changes, in words; their own names, where it changes others than the study's."""
     if {"intermediate.dense", "output.dense", *ATTENTION} <= set(modules):
         return "every linear layer"
-    return listing([LAYERS.get(module, f"`{module}`") for module in modules]) or "the architecture's usual layers"
+    return listing([LAYERS.get(module, f"`{module}`") for module in modules])
 
 
 def layers(results: Results) -> str:
