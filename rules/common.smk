@@ -326,12 +326,12 @@ def user_model_files(wildcards):
 
 
 def base_arguments(role):
-    """What a trained model calls its base: the name and commit on the hub, or the folder."""
+    """What a trained model calls its base: the name and commit on the hub, or the folder, seen from that of its run."""
     model = getattr(STUDY.models, role)
     if model.source == "hub":
         name = ["--base", model.name, "--revision", model.revision]
     else:
-        name = ["--base", model.name if model.source == "path" else model_folder(role)]
+        name = ["--base", f"../../../models/{model.source}/{role}"]
     return [*name, "--licence", model.licence] if model.licence else name
 
 

@@ -37,7 +37,9 @@ def training_parser(description: str) -> argparse.ArgumentParser:
 
 def add_base_arguments(parser: argparse.ArgumentParser) -> None:
     """What a trained model calls the base model that it was made from."""
-    parser.add_argument("--base", required=True, help="name of the base model: on the hub, or its folder")
+    parser.add_argument(
+        "--base", required=True, help="name of the base model on the hub, or its folder from that of the run"
+    )
     parser.add_argument("--revision", help="its commit on the hub")
     parser.add_argument("--licence", help="its licence, as the hub writes it")
 

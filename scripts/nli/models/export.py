@@ -19,7 +19,7 @@ def export_encoder(
     With PEFT that is the adapter, with the word embeddings where they train; else the whole model.
 
     Args:
-        base: what an adapter calls its base model: a name on the hub, or a folder.
+        base: what an adapter calls its base model: a name on the hub, or a folder, seen from the run's directory.
         revision: the base's commit on the hub.
     """
     if isinstance(model, PeftModel):

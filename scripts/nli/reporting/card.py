@@ -44,7 +44,8 @@ def run_card(run: Mapping[str, Any], results: Mapping[str, Mapping[str, Mapping[
     key, base = f"{run['family']}/{run['name']}", run.get("base")
     text = [front_matter(run), f"# {key}", "", introduction(run), "", *scores_table(results), ""]
     if base:
-        text += ["## Loading it", "", f"```python\n{loading(run)}```", ""]
+        where = "" if base.get("revision") else "In this folder, with the base model where the study has it:"
+        text += ["## Loading it", "", *([where, ""] if where else []), f"```python\n{loading(run)}```", ""]
         text += [f"Commit of the code: `{run['git_commit']}`. Everything else about the run is in `run.json`.", ""]
     return "\n".join(text)
 
