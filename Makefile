@@ -1,13 +1,14 @@
 # The study's commands. `make demo` needs Python >= 3.11, make and git, and nothing else.
 
 PYTHON ?= python3
+MULTINLI ?= ../shared/data/multinli
 CORES ?= $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() or 1, 8))')
 LOCKS := containers/study.lock containers/report.lock containers/workflow.lock containers/dev.lock
 SNAKEFILES := Snakefile $(wildcard rules/*.smk)
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help demo demo-models small study status containers test test-system bench cluster-demo cluster-stop lint format schema lock clean
+.PHONY: help demo demo-models small study status containers test test-system test-real bench cluster-demo cluster-stop lint format schema lock clean
 
 help:
 	@echo "make demo     the whole study on a laptop: synthetic pairs, tiny models, minutes"
@@ -17,6 +18,7 @@ help:
 	@echo "make status   which of the demo's results were made by code that has changed since"
 	@echo "make test     the linters and the test suite"
 	@echo "make test-system  the study in containers, with a real Apptainer (on Debian as root: it is installed)"
+	@echo "make test-real    the core study with two real models, from packages, on your MULTINLI=DIR; hours"
 	@echo "make containers   the container images, which snakemake --use-singularity builds as well"
 	@echo "make bench    how long planning takes, and what the settings of a job save"
 	@echo "make cluster-demo, make cluster-stop  a throw-away SLURM cluster on one Debian machine, to try the profile"
@@ -54,6 +56,11 @@ test: lint
 test-system: .venv/installed
 	tests/system/install_apptainer.sh
 	python -m pytest tests/system
+
+test-real: .venv/installed
+	python tests/real/fetch_models.py real
+	python -m pytest tests/real
+	snakemake --cores $(CORES) --configfile tests/real/real.yaml --config data='{source: files, path: $(MULTINLI)}'
 
 bench: .venv/installed
 	python tests/bench_plan.py
