@@ -1,14 +1,14 @@
-"""The encoder's methods of fine-tuning and LoRA's variants: all that the study and its report know of each.
+"""The encoder's fine-tuning methods and LoRA's variants: everything the study and its report know about each.
 
-A new method is an entry here and the function of its name in `nli.models.methods`; a section of its own is a class and
-a key in `experiments`.
+A new method needs an entry here and a function of the same name in `nli.models.methods`; its own config section, if
+any, needs a class and a key in `experiments`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-HEAD = r"(^|\.)(classifier|score|head|coef|intercept)(\.|$)"  # a head's tensors, by their names
+HEAD = r"(^|\.)(classifier|score|head|coef|intercept)(\.|$)"  # the names of a head's tensors
 
 
 @dataclass(frozen=True)
@@ -17,10 +17,10 @@ class Method:
 
     Attributes:
         trains: what trains, in words; {updates} and {layers} are those of LoRA's section.
-        section: the key of an experiment that goes with this method, and only with those that name it.
-        parts: the parts of a model that are the method's own, with a pattern for the names of their tensors.
-        allows: values of `pooling` and `prompt.init`, other than the default, that the method can take.
-        masked: the encoder is loaded as a masked language model, without a new head.
+        section: an experiment's key that this method needs, and that only methods naming it may have.
+        parts: the parts that the method adds or trains, each with a pattern for the names of its tensors.
+        allows: values of `pooling` and `prompt.init`, other than the default, that the method accepts.
+        masked: whether the encoder is loaded as a masked language model, without a new head.
     """
 
     trains: str

@@ -101,7 +101,7 @@ def test_label_numbers_of_another_order_are_read_as_the_config_says(tmp_path):
         ({}, "takes either 'path', or 'name', 'revision' and 'file'"),
         ({"path": "a.jsonl", "name": "owner/set"}, "takes either 'path'"),
         ({"name": "owner/set", "revision": "0" * 40}, "takes either 'path'"),
-        ({"path": "a.jsonl", "labels": {"x": ["neutral", "contradiction"], "y": "neutral"}}, "'neutral' stands in two"),
+        ({"path": "a.jsonl", "labels": {"x": ["neutral", "contradiction"], "y": "neutral"}}, "'neutral' is in two"),
         ({"path": "a.jsonl", "labels": {"x": "maybe"}}, "labels"),
         ({"path": "a.jsonl", "columns": {"text": "context"}}, "columns"),
     ],
@@ -115,11 +115,11 @@ def test_source_of_a_set_that_makes_no_sense_is_refused_by_its_key(source, said)
 def test_sets_that_are_drawn_from_the_data_have_to_be_there_and_no_other_may_be():
     config = load_config()
     config["data"]["sets"]["second"] = {"title": "Second", "source": "validation_matched"}
-    with pytest.raises(StudyError, match="'second': needs rows of its own"):
+    with pytest.raises(StudyError, match="'second' needs its own rows"):
         load_study(config)
     del config["data"]["sets"]["second"]
     config["data"]["sets"]["matched"]["source"] = "validation_mismatched"
-    with pytest.raises(StudyError, match="'matched' has to be there, with source: validation_matched"):
+    with pytest.raises(StudyError, match="needs the set 'matched' with source: validation_matched"):
         load_study(config)
 
 

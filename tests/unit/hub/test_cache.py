@@ -300,7 +300,7 @@ def test_whole_cache_of_another_user_is_read_and_not_written(tmp_path, monkeypat
 def test_record_that_may_not_be_read_is_one_line(tmp_path, monkeypatch):
     repository = whole_cache(tmp_path)
     monkeypatch.setattr(Path, "read_text", refuse)
-    with pytest.raises(StudyError, match=r"source\.json: Permission denied; mend its permissions"):
+    with pytest.raises(StudyError, match=r"source\.json: Permission denied; fix its permissions"):
         read_json(tmp_path / "source.json")
     assert nli.hub.cache.whole_record(repository, tmp_path) is None
 
@@ -308,7 +308,7 @@ def test_record_that_may_not_be_read_is_one_line(tmp_path, monkeypatch):
 def test_file_that_may_not_be_read_is_one_line(tmp_path, monkeypatch):
     repository = whole_cache(tmp_path)
     monkeypatch.setattr(nli.hub.cache, "sha256", refuse)
-    with pytest.raises(StudyError, match=r"config\.json: Permission denied; mend its permissions"):
+    with pytest.raises(StudyError, match=r"config\.json: Permission denied; fix its permissions"):
         nli.hub.cache.fetch(repository, tmp_path, list)
 
 

@@ -212,9 +212,9 @@ def test_number_without_a_dot_is_a_number(config):
             {"data": {"train_fraction": 1.5}},
             "data.train_fraction: input should be less than or equal to 1, got 1.5",
         ),
-        ({"results": "my results"}, "results: takes a folder without spaces, quotes or a shell's signs, got ' ' in"),
+        ({"results": "my results"}, "results: takes a folder without spaces, quotes or shell characters, got ' ' in"),
         ({"results": "a\tb"}, "results: takes a folder without spaces"),
-        ({"results": "$HOME/a"}, "results: takes a folder without spaces, quotes or a shell's signs, got '$' in"),
+        ({"results": "$HOME/a"}, "results: takes a folder without spaces, quotes or shell characters, got '$' in"),
         ({"results": "{name}"}, "results: takes a folder without spaces"),
         ({"results": ""}, "results: takes a folder, got an empty name"),
         ({"cache": ""}, "cache: string should have at least 1 character, got ''"),
@@ -228,7 +228,7 @@ def test_number_without_a_dot_is_a_number(config):
         (
             {"experiments": {"qlora/attempt2_merged": {"seeds": [42, 5, 6]}}},
             "experiments.qlora/attempt2_merged.seeds: 5, 6: no adapter is trained with it; "
-            "take seeds of qlora/attempt2: 42",
+            "use seeds of qlora/attempt2: 42",
         ),
         ({"only": ["robert"]}, "only: unknown name 'robert'; did you mean 'roberta'?"),
         (
@@ -241,11 +241,11 @@ def test_number_without_a_dot_is_a_number(config):
         ),
         (
             {"experiments": {"roberta/lora": {"training": {"max_steps": 3}}}},
-            "experiments.roberta/lora.training: give one of 'epochs' and 'max_steps'",
+            "experiments.roberta/lora.training: set either 'epochs' or 'max_steps'",
         ),
         (
             {"experiments": {"roberta/new": {"title": "New", "origin": "ours", "method": "lora"}}},
-            "experiments.roberta/new: 'lora' goes with method 'lora', and only with it",
+            "experiments.roberta/new: 'lora' belongs to method 'lora' and to no other",
         ),
         (
             {"experiments": {"bert/new": {"title": "New"}}},
@@ -257,16 +257,16 @@ def test_number_without_a_dot_is_a_number(config):
         ),
         (
             {"experiments": {"qlora/attempt1": {"extends": "qlora/attempt1_label_loss"}}},
-            "'extends' goes in a circle",
+            "'extends' is circular",
         ),
         (
             {"experiments": {"qlora/new": {"title": "New", "extends": "roberta/full"}}},
-            "experiments.qlora/new: 'roberta/full' is of another family",
+            "experiments.qlora/new: 'roberta/full' is in another family",
         ),
         ({"experiments": {"roberta/lora": 3}}, "experiments.roberta/lora: takes a section"),
         (
             {"prompts": {"prompt1": {"text": "premise only: {premise}"}}},
-            "prompts.prompt1: 'text' must hold {hypothesis}",
+            "prompts.prompt1: 'text' must contain {hypothesis}",
         ),
     ],
 )
@@ -411,7 +411,7 @@ def test_a_name_means_the_rung_that_is_judged_alike():
 
 
 def test_a_name_that_could_mean_two_rungs_is_refused():
-    with pytest.raises(ValueError, match=r"rungs\.2\.against: 'a' stands in several earlier rungs"):
+    with pytest.raises(ValueError, match=r"rungs\.2\.against: 'a' is in several earlier rungs"):
         rungs_of(
             {"experiment": "a", "scorer": "label_logp"},
             {"experiment": "a", "scorer": "parsed", "expects": "at_chance"},
@@ -567,13 +567,13 @@ def test_adapter_that_a_kept_experiment_needs_is_kept_with_it(config):
             {"method": "answer", "adapter": "qlora/attempt2_merged", "merge_into": None},
             "trains no adapter; name one that does",
         ),
-        ({"method": "answer"}, "'adapter' goes with method 'merge' or 'answer'"),
-        ({"adapter": "qlora/attempt1"}, "'adapter' goes with method 'merge' or 'answer'"),
+        ({"method": "answer"}, "'adapter' belongs to methods 'merge' and 'answer'"),
+        ({"adapter": "qlora/attempt1"}, "'adapter' belongs to methods 'merge' and 'answer'"),
         (
             {"extends": "qlora/attempt1", "loss_on": "padded"},
             "loss_on 'padded' needs tokenization.padding 'max_length'",
         ),
-        ({"extends": "qlora/attempt2", "evaluation_text": "{premise}"}, "'evaluation_text' must hold {hypothesis}"),
+        ({"extends": "qlora/attempt2", "evaluation_text": "{premise}"}, "'evaluation_text' must contain {hypothesis}"),
         (
             {"extends": "qlora/attempt2", "generation": {"top_p": 0.0}},
             "generation.top_p: input should be greater than 0",
@@ -599,7 +599,7 @@ def test_a_scale_is_an_entry_of_the_table(config):
 
 
 def test_a_scale_with_a_gpu_states_the_memory_that_it_takes(config):
-    with pytest.raises(StudyError, match="machine: gpu_memory: jobs ask for a GPU"):
+    with pytest.raises(StudyError, match="machine: gpu_memory: jobs request a GPU"):
         resolve(config, {"scale": "paper", "machine": {"gpu_memory": None}})
 
 
