@@ -236,7 +236,7 @@ def describe(rng) -> dict:
         "revision": None,
         "sha256": {"train.parquet": "ab" * 32},
         "dropped": {"train": 0, "matched": 3},
-        "warnings": ["2 validation pairs also stand in train"],
+        "warnings": ["2 validation pairs are also in train"],
         "splits": splits,
     }
 

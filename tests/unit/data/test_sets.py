@@ -57,7 +57,7 @@ def test_set_of_two_classes_counts_both_other_labels_as_one(tmp_path):
     assert rows["genre"].tolist() == ["subsequence", "lexical_overlap", "lexical_overlap"]
     assert rows["pair_id"].tolist() == ["ex0", "ex1", "ex2"]
     assert description["warnings"] == [
-        "mine: 1 of 3 pairs also stand in the training data, 1 of them in the rows drawn for train; all rows are kept"
+        "mine: 1 of 3 pairs are also in the training data, 1 of them in the rows drawn for train; all rows are kept"
     ]
 
     merged = merged_labels(tmp_path / "mine.parquet")
@@ -132,7 +132,7 @@ def test_experiment_that_answers_an_unknown_set_is_refused_with_the_nearest_name
 
 def test_file_and_rows_that_are_not_as_the_config_says_are_refused(tmp_path):
     path = tmp_path / "hans.txt"
-    with pytest.raises(StudyError, match=r"hans\.txt: no such file; mend config.yaml: data.sets.mine.source.path"):
+    with pytest.raises(StudyError, match=r"hans\.txt: no such file; correct config.yaml: data.sets.mine.source.path"):
         load(tmp_path, path=str(path))
     path.write_text(HANS)
     with pytest.raises(StudyError, match="line 2: unknown label 'non-entailment'"):
@@ -142,5 +142,5 @@ def test_file_and_rows_that_are_not_as_the_config_says_are_refused(tmp_path):
     with pytest.raises(StudyError, match="no column heuristics"):
         load(tmp_path, path=str(path), labels=LABELS_OF_HANS, columns={"premise": "heuristics"})
     (tmp_path / "hans.xlsx").write_text(HANS)
-    with pytest.raises(StudyError, match=r"hans\.xlsx: of no known format"):
+    with pytest.raises(StudyError, match=r"hans\.xlsx: unknown format"):
         load(tmp_path, path=str(tmp_path / "hans.xlsx"))

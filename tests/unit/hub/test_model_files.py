@@ -77,7 +77,7 @@ def test_folder_that_lacks_a_part_is_refused_by_what_it_lacks(folder, removed, m
 def test_index_that_names_an_absent_shard_is_refused(folder):
     index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(StudyError, match=r"names model-00001-of-00002\.safetensors, which is not there"):
+    with pytest.raises(StudyError, match=r"names model-00001-of-00002\.safetensors, which is missing"):
         user_files(str(folder))
 
 

@@ -242,7 +242,7 @@ def test_pairs_are_matched_by_their_id_not_by_their_place():
 def test_experiments_on_different_data_are_not_compared():
     other = answers_of(right(300))
     other.frames[1].loc[7, "gold"] = E  # pair 7 is neutral in the other
-    with pytest.raises(StudyError, match=r"icl/a and icl/b: pair 7 has another right label"):
+    with pytest.raises(StudyError, match=r"icl/a and icl/b: pair 7 has a different gold label"):
         measure([A, B], TWO, {"icl/a": answers_of(right(300)), "icl/b": other})
 
 

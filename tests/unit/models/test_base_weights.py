@@ -170,7 +170,7 @@ def test_shards_are_read_through_their_index(decoder_folder, tmp_path):
     assert len(shards) > 2
     check_weights(tmp_path, AutoModelForCausalLM, "decoder")
     shards[-1].rename(tmp_path / "away")
-    with pytest.raises(StudyError, match=rf"index\.json names {shards[-1].name}, which is not there"):
+    with pytest.raises(StudyError, match=rf"index\.json names {shards[-1].name}, which is missing"):
         check_weights(tmp_path, AutoModelForCausalLM, "decoder")
 
 
