@@ -179,5 +179,5 @@ def test_failed_build_says_one_line_with_its_log(checkout, environment, workplac
         text=True,
     )
     assert done.returncode == 1
-    assert re.fullmatch(rf"error: \S+failed\.sif: the build failed \(.*\); all it said is in {log}\n", done.stderr)
+    assert re.fullmatch(rf"error: \S+failed\.sif: the build failed \(.*\); see {log}\n", done.stderr)
     assert not list(workplace.glob("*failed.sif"))

@@ -136,5 +136,5 @@ def test_with_containers_it_looks_at_the_machine_and_needs_no_image(machine, tmp
     runtime.chmod(0o755)
     done = snakemake("--cores", "1", "--use-apptainer", "preflight", *machine, check=False)
     assert "ok       containers  apptainer version 1.3.4" in done.stdout
-    assert "skipped  versions    the containers bring their own" in done.stdout
+    assert "skipped  versions    the containers have their own" in done.stdout
     assert red_anywhere(done.stdout) == {"gpu", "network"}

@@ -63,6 +63,6 @@ def test_machine_without_slurm_is_told_in_one_line_before_any_job(tmp_path, monk
     arguments = ["--profile", "profiles/slurm", "--sdm", "env-modules", "--config", f"results={tmp_path}"]
     done = snakemake(*arguments, check=False)
     assert done.returncode != 0
-    assert "no sbatch on PATH: start Snakemake on the cluster's login node" in done.stdout
+    assert "no sbatch on PATH; start Snakemake on the cluster's login node" in done.stdout
     assert "Traceback" not in done.stdout
     assert not list(tmp_path.rglob("*.json"))

@@ -174,7 +174,7 @@ def test_gated_model_says_whether_a_token_or_the_licence_is_missing(fetch, hub):
     assert "owner/model is gated and no token was found; accept its licence at" in message
     assert "set HF_TOKEN" in message
     message = error_of(fetch(HF_TOKEN=TOKEN))
-    assert "owner/model is gated and your token has no access to it: accept its licence at" in message
+    assert "owner/model is gated and your token has no access to it; accept its licence at" in message
     repository.readers = (TOKEN,)
     assert fetch(HF_TOKEN=TOKEN).returncode == 0
 

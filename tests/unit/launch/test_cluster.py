@@ -58,7 +58,7 @@ def test_cluster_without_accounting_has_no_account_to_check(cluster, sacctmgr):
 
 def test_silent_controller_is_said(cluster):
     cluster(sinfo="exit 1")
-    with pytest.raises(StudyError, match="controller is away"):
+    with pytest.raises(StudyError, match="check the cluster's controller"):
         check_cluster(set(), {"gpu"})
 
 

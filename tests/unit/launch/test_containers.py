@@ -83,7 +83,7 @@ def test_missing_program_is_said_with_what_to_do(stand_in):
 )
 def test_too_old_a_program_is_refused_before_the_build(stand_in, tmp_path, version):
     stand_in(version)
-    with pytest.raises(StudyError, match=r"cannot build the images, which takes apptainer 1\.2 or singularity-ce 4\.0"):
+    with pytest.raises(StudyError, match=r"cannot build the images, which needs apptainer 1\.2 or singularity-ce 4\.0"):
         build(tmp_path)
     assert left(tmp_path) == []
 
@@ -129,7 +129,7 @@ def test_missing_temporary_folder_is_named(stand_in, tmp_path, monkeypatch):
 
 def test_failed_build_tells_the_cause_and_the_log_and_leaves_nothing(stand_in, tmp_path):
     stand_in(build='echo half > "$image"; echo "INFO: fine so far"; echo "FATAL: no such package"; exit 255')
-    with pytest.raises(StudyError, match=r"the build failed \(FATAL: no such package\); all it said is in .*build.log"):
+    with pytest.raises(StudyError, match=r"the build failed \(FATAL: no such package\); see .*build.log"):
         build(tmp_path)
     assert left(tmp_path) == []
     assert "INFO: fine so far" in (tmp_path / "build.log").read_text()

@@ -133,7 +133,7 @@ def test_demo_and_a_fetch_alone_need_no_gpu(paper, demo_study):
         "gpu",
         "fail",
         "none: no driver",
-        "start the study where there is an NVIDIA GPU with 15 GiB, or submit it to one (--executor slurm)",
+        "start the study on a machine with an NVIDIA GPU of 15 GiB, or on a cluster (--executor slurm)",
     )
 
 

@@ -150,7 +150,7 @@ def test_classifier_of_another_task_is_refused_and_one_of_three_classes_is_not(e
         }
 
     check_weights(changed(encoder_folder, classifier(3)), AutoModelForSequenceClassification, "encoder")
-    with pytest.raises(StudyError, match=r"out_proj\.weight \(2x32 .*classifier, if it has one, tells 3 classes apart"):
+    with pytest.raises(StudyError, match=r"out_proj\.weight \(2x32 .*classifier, if it has one, has 3 classes"):
         check_weights(changed(encoder_folder, classifier(2)), AutoModelForSequenceClassification, "encoder")
 
 
@@ -178,7 +178,7 @@ def test_half_a_file_is_named(decoder_folder, tmp_path):
     shutil.copytree(decoder_folder, tmp_path / "model")
     whole = (tmp_path / "model" / FILE).read_bytes()
     (tmp_path / "model" / FILE).write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(StudyError, match=rf"^models\.decoder\.name: .*: {FILE} is not a whole safetensors file"):
+    with pytest.raises(StudyError, match=rf"^models\.decoder\.name: .*: {FILE} is not a complete safetensors file"):
         check_weights(tmp_path / "model", AutoModelForCausalLM, "decoder")
 
 

@@ -43,7 +43,7 @@ def test_top_layers_trains_the_last_layer_and_the_head(encoder_folder):
 
 
 def test_more_top_layers_than_there_are_is_refused(encoder_folder):
-    with pytest.raises(StudyError, match=r"layers: 9 asked for, the encoder has 2"):
+    with pytest.raises(StudyError, match=r"layers: 9 layers, but the encoder has 2"):
         build(encoder_folder, "top_layers", layers=9)
 
 

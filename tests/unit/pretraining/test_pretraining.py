@@ -188,7 +188,7 @@ def test_batches_keep_the_pairs_of_a_premise_together():
 
 def test_a_corpus_smaller_than_a_batch_says_so():
     batches = grouped_batches(pd.Series(["a"]), np.array([3]), 2, np.random.default_rng(0))
-    with pytest.raises(StudyError, match="the corpus has 1 pairs, a batch takes 2"):
+    with pytest.raises(StudyError, match="the corpus has 1 pairs, fewer than a batch of 2"):
         next(batches)
 
 
