@@ -11,15 +11,15 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 help:
 	@echo "make demo     the whole study on a laptop: synthetic pairs, tiny models, minutes"
-	@echo "make demo-models  the tiny models that ship in models/, from nothing: about an hour"
+	@echo "make demo-models  the tiny models that ship in models/, from scratch: about an hour"
 	@echo "make study    the reported study at paper scale: one GPU of 16 GB, days"
 	@echo "make status   which of the demo's results were made by code that has changed since"
 	@echo "make test     the linters and the test suite"
-	@echo "make test-system  the study in containers, with a real Apptainer (on Debian as root: it is installed)"
-	@echo "make containers   the container images, which snakemake --use-singularity builds as well"
-	@echo "make bench    how long planning takes, and what the settings of a job save"
+	@echo "make test-system  the study in containers, with a real Apptainer (installed if run on Debian as root)"
+	@echo "make containers   the container images, which snakemake --use-singularity also builds"
+	@echo "make bench    how long planning takes, and how much time a job's settings save"
 	@echo "make cluster-demo, make cluster-stop  a throw-away SLURM cluster on one Debian machine, to try the profile"
-	@echo "make lint     the linters alone; make format fixes what it can"
+	@echo "make lint     only the linters; make format fixes what it can"
 	@echo "make schema   config.schema.json and docs/configuration.md from scripts/nli/study/"
 	@echo "make lock     the lock files from pyproject.toml"
 	@echo "make clean    delete the demo's results"
@@ -82,7 +82,7 @@ lock: .venv/installed
 clean:
 	rm -rf results/demo
 
-# The environment, made again when a lock changes and left alone otherwise.
+# The environment, rebuilt only when a lock changes.
 .venv/installed: $(LOCKS) containers/install.sh
 	PYTHON=$(PYTHON) containers/install.sh $(LOCKS)
 	@touch $@
