@@ -1,4 +1,4 @@
-"""Reading MultiNLI: every format gives the same rows, and every bad file one clear message."""
+"""Reading MultiNLI: every format gives the same rows, and every bad file gives one clear message."""
 
 import csv
 import gzip
@@ -139,7 +139,7 @@ def test_source_files_are_listed_and_hashed(tmp_path):
 
 
 def spoil(tmp_path, text, name="train.jsonl"):
-    """A good folder whose train split is `text` (or bytes)."""
+    """A valid folder whose train split is `text` (or bytes)."""
     write_folder(tmp_path)
     (tmp_path / "train.jsonl").unlink()
     (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())

@@ -1,4 +1,4 @@
-"""The data set, fetched by the real script from a stand-in hub."""
+"""The data set, fetched by the real script from a fake hub."""
 
 import hashlib
 import io

@@ -1,4 +1,4 @@
-"""Drawing the splits: the report's sizes, disjoint, the same on every run; and describing them."""
+"""Drawing and describing the splits: the original's sizes, disjoint, the same in every run."""
 
 import json
 import os
@@ -20,7 +20,7 @@ REAL = Path(os.environ.get("NLI_SHARED_DATA", ROOT / "../shared/data")) / "multi
 
 
 def pairs(n, name, hypotheses=1):
-    """n pairs, with so many hypotheses in a row for each premise."""
+    """n pairs, with the given number of consecutive hypotheses for each premise."""
     premises = [f"{name} premise {i // hypotheses}" for i in range(n)]
     return pd.DataFrame(
         {
@@ -73,7 +73,7 @@ def test_fraction_is_exact_where_floating_point_is_not():
 
 
 def test_permutation_is_pinned():
-    """NumPy promises PCG64's raw stream for ever; were it to change, every study would change."""
+    """NumPy guarantees PCG64's raw stream; if it changed, every study would change."""
     assert sampling.shuffled(8, 42, "train").tolist() == [4, 1, 3, 6, 0, 7, 2, 5]
     assert sorted(sampling.shuffled(1000, 0, "tune")) == list(range(1000))
 
@@ -123,7 +123,7 @@ def test_rows_of_a_premise_are_drawn_together_wherever_they_stand():
 
 
 def test_drawn_premises_are_pinned():
-    """By the raw stream of PCG64, which NumPy keeps: were it to change, every sample would change."""
+    """Samples depend on PCG64's raw stream, which NumPy guarantees; if it changed, every sample would change."""
     drawn = sampling.draw_premises(pairs(24, "matched", hypotheses=3), 7, 42, "train")
     # shuffled(8, 42, "train") begins with the premises 4, 1 and 3: rows 12 to 14, 3 to 5 and the first of 9 to 11.
     assert positions(drawn) == [3, 4, 5, 9, 12, 13, 14]
@@ -151,7 +151,7 @@ def test_no_premise_of_tune_stands_in_train():
     raw = raw_data(train=pairs(90, "train", hypotheses=3))
     splits, warnings = draw(raw, train_fraction=1.0, tune_examples=10)
     assert len(splits["tune"]) == 10
-    assert len(splits["train"]) == 90 - 12  # three premises of tune, and the two other rows of the fourth
+    assert len(splits["train"]) == 90 - 12  # three premises of tune and the other two rows of the fourth
     assert not set(splits["tune"]["premise_id"]) & set(splits["train"]["premise_id"])
     assert warnings == ["train has 78 of the 90 rows requested: the others share a premise with tune"]
 

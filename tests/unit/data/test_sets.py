@@ -1,4 +1,4 @@
-"""Evaluation sets with rows of their own: other column names, two classes, and what is refused."""
+"""Evaluation sets with their own rows: other column names, two classes, and what is refused."""
 
 import json
 

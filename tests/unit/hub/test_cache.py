@@ -1,4 +1,4 @@
-"""Fetching, through the real scripts and the real huggingface_hub, from a server that stands in for the hub."""
+"""Fetching with the real scripts and the real huggingface_hub from a fake hub."""
 
 import errno
 import hashlib
@@ -106,7 +106,7 @@ def test_connection_cut_once_goes_on_where_it_broke(fetch, hub, tmp_path):
 def test_killed_fetch_leaves_no_output_and_the_next_fetches_only_what_is_missing(fetch, hub, tmp_path):
     stored = hub.repositories["models/owner/model"]
     big = stored.files["model.safetensors"] = os.urandom(1_000_000)
-    hub.cut_after["model.safetensors"] = 10  # it waits a second before it asks again: time to be killed
+    hub.cut_after["model.safetensors"] = 10  # it waits a second before it retries, which is time to be killed
     process = fetch(wait=False)
     until = time.monotonic() + 30
     while "model.safetensors" not in hub.downloads() and time.monotonic() < until:
@@ -160,7 +160,7 @@ def test_broken_record_counts_for_nothing(fetch, hub, tmp_path):
     record.write_text("{")
     hub.requests.clear()
     assert fetch().returncode == 0
-    assert hub.downloads() == []  # the listing was asked, the files' hashes agree with it
+    assert hub.downloads() == []  # the listing was requested, and the files' hashes agree with it
     assert set(json.loads(record.read_text())["files"]) == TAKEN
 
 
@@ -244,7 +244,7 @@ def test_full_disk_is_found_before_the_first_byte(fetch, hub, tmp_path):
     hub.repositories["models/owner/model"].sizes["model.safetensors"] = free + 10**12
     message = error_of(fetch())
     needed, there = (float(word) for word in message.replace(" GB", "").split() if word.replace(".", "").isdigit())
-    assert needed == pytest.approx((free + 10**12 + 2**30) / 1e9, abs=0.5)  # what is free may change a little
+    assert needed == pytest.approx((free + 10**12 + 2**30) / 1e9, abs=0.5)  # the free space may change a little
     assert there == pytest.approx(free / 1e9, abs=0.5)
     assert "set the key cache" in message
     assert hub.downloads() == []
@@ -273,7 +273,7 @@ def test_cache_that_cannot_be_written_is_said(fetch, tmp_path):
 
 
 def whole_cache(cache: Path) -> Repository:
-    """A cache as a fetch of config.json leaves it: the file and its record."""
+    """The cache after a fetch of config.json: the file and its record."""
     repository = Repository("model", "owner/model", COMMIT, "models.encoder")
     folder = snapshot_folder(repository, cache)
     folder.mkdir(parents=True)
@@ -322,16 +322,16 @@ def test_file_that_may_not_be_read_is_one_line(tmp_path, monkeypatch):
 def test_token_goes_to_the_hub_alone_and_into_no_file(fetch, hub, tmp_path):
     hub.repositories["models/owner/model"].gated = True
     loud = {"HF_TOKEN": TOKEN, "HF_DEBUG": "1", "HF_HUB_VERBOSITY": "debug", "NLI_TRACEBACK": "1"}
-    fetch(**loud)  # refused, in a body that repeats the token
+    fetch(**loud)  # refused, with a body that repeats the token
     hub.tokens.clear()
-    fetch(**loud)  # refused as invalid, the same
+    fetch(**loud)  # refused as invalid, likewise
     hub.tokens.add(TOKEN)
     hub.repositories["models/owner/model"].readers = (TOKEN,)
     hub.failures = [500]
     hub.cut_after["model.safetensors"] = 5
     assert fetch(**loud).returncode == 0
     sent = {path.split("/")[1] for _, path, headers in hub.requests if TOKEN in headers.get("authorization", "")}
-    assert sent == {"api", "owner"}  # the storage's host, to which the hub redirects, gets none
+    assert sent == {"api", "owner"}  # the storage host, to which the hub redirects, gets no token
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert tmp_path / "job.log" in written
     assert [path for path in written if TOKEN.encode() in path.read_bytes()] == []

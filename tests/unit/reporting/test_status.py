@@ -1,4 +1,4 @@
-"""What was made by code that has changed since."""
+"""Results made by code that has changed since."""
 
 import json
 

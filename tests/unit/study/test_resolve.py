@@ -1,4 +1,4 @@
-"""The study's configuration: what it resolves to, and what it refuses."""
+"""The study's configuration: how it is resolved, and what is refused."""
 
 import copy
 import json
@@ -94,7 +94,7 @@ def test_extends_takes_everything_but_title_and_origin(config):
     ],
 )
 def test_experiment_that_does_not_say_whose_it_is_is_refused(config, key, values, choices):
-    """Not even a child takes it over: a variant of a reported experiment is no reported one."""
+    """It is not inherited: a variant of a reported experiment is not itself reported."""
     with pytest.raises(StudyError) as error:
         resolve(config, {"experiments": {key: values}})
     message = f"config.yaml: experiments.{key}: needs the key 'origin', whose experiment it is: {choices}"
@@ -116,7 +116,7 @@ def test_every_experiment_without_an_origin_is_named(config):
 
 
 def test_whose_the_experiments_are(config):
-    """What reported.yaml has figures of is reported; worked examples and label words at a mask are not there."""
+    """Experiments with figures in reported.yaml are reported; worked examples and the cloze are not in it."""
     study = resolve(config, {"rungs": "all"})
     origins = {key: experiment.origin for key, experiment in study.experiments.items()}
     assert {key for key, origin in origins.items() if origin == "reported"} == {
@@ -184,7 +184,7 @@ def test_seeds_of_the_command_line_are_those_of_every_experiment(config):
     both = resolve(config, {"scale": "paper", "seeds": [1], "families": {"roberta": {"seeds": [2, 3]}}})
     assert seeds_by_family(both)["roberta"] == [2, 3]
     assert seeds_by_family(both)["qlora"] == [1]
-    merged_already = {**copy.deepcopy(config), "scale": "paper", "seeds": [1]}  # as Snakemake hands it over
+    merged_already = {**copy.deepcopy(config), "scale": "paper", "seeds": [1]}  # as Snakemake passes it
     assert seeds_by_family(resolve(merged_already, {"scale": "paper", "seeds": [1]}))["roberta"] == [1]
 
 
@@ -285,7 +285,7 @@ def test_home_folder_is_meant_alike_by_every_path_of_the_study(config, monkeypat
         config,
         {
             "results": "~/results",
-            "cache": "~/my cache",  # reaches commands in quotes only
+            "cache": "~/my cache",  # is always quoted in commands
             "data": {"source": "files", "path": "~/data"},
             "models": {"encoder": model, "decoder": {"source": "hub", "name": "~/model", "revision": "abc"}},
         },
@@ -433,7 +433,7 @@ def test_the_same_answers_can_carry_two_claims_and_a_repeated_comparison_goes():
         {"experiment": "d", "against": "c", "expects": "higher"},
     )
     assert [ladder.below(i) for i in range(5)] == [None, 0, 0, 2, 1]
-    shorter = ladder.without({"b"}).rungs  # c against b would become c against a once more
+    shorter = ladder.without({"b"}).rungs  # c against b would repeat c against a
     assert [(rung.experiment, rung.against and rung.against.experiment) for rung in shorter] == [
         ("a", None),
         ("c", "a"),
@@ -530,7 +530,7 @@ def test_attempts_2_and_3_are_taken_apart_one_change_at_a_time(config, scale, ke
     experiments = study.model_dump(mode="json")["experiments"]
     rungs = [{"experiment": f"qlora/{name}", "scorer": "first_word"} for name in (before, key)]
     found = {step["key"] for step in changes(*rungs, experiments, {})}
-    # whose adapter it is, and the pair that is shown, decide no answer
+    # whose adapter it is, and the sample pair, do not affect the answers
     assert {name for name in found if name != "method" and not name.startswith("sample")} == {changed}
 
 
