@@ -119,7 +119,7 @@ class Study:
     def edit(self, path: str, old: str, new: str) -> None:
         """Change one place in a file of the copy."""
         text = (self.folder / path).read_text()
-        assert text.count(old) == 1, f"{path}: '{old}' stands {text.count(old)} times"
+        assert text.count(old) == 1, f"{path}: '{old}' occurs {text.count(old)} times"
         (self.folder / path).write_text(text.replace(old, new))
 
     def start(self, *arguments: str) -> subprocess.Popen:

@@ -162,7 +162,7 @@ def test_tune_of_every_premise_is_an_error():
         draw(raw, train_fraction=1.0)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="no real MultiNLI rows beside the repository")
+@pytest.mark.skipif(not REAL.is_dir(), reason="no real MultiNLI rows next to the repository")
 def test_real_rows_keep_the_premises_of_tune_out_of_train():
     raw = load_files(REAL)
     splits, warnings = draw(raw, train_fraction=1.0, tune_examples=1000)

@@ -51,7 +51,7 @@ def test_plan_without_jobs_takes_no_time():
     ("jobs", "message"),
     [
         ({"a": Job(1, needs=("b",))}, "job a: needs b, which is not in the plan"),
-        ({"a": Job(1, needs=("b",)), "b": Job(1, needs=("a",))}, "circle: a, b"),
+        ({"a": Job(1, needs=("b",)), "b": Job(1, needs=("a",))}, "circular dependencies between jobs: a, b"),
     ],
 )
 def test_impossible_plan_is_refused(jobs, message):

@@ -489,7 +489,7 @@ def test_connection_cut_in_the_middle_leaves_the_report_without_quarto(quarto, t
     monkeypatch.setattr(quarto.urllib.request, "urlopen", lambda *arguments, **options: Cut())
     assert not quarto.install(str(tmp_path), "https://example.org", "")
     said = capsys.readouterr().out
-    assert "cannot be had here (IncompleteRead(4 bytes read, 4 more expected))" in said
+    assert "is not available here (IncompleteRead(4 bytes read, 4 more expected))" in said
     assert said.count("\n") == 1
 
 
@@ -497,4 +497,4 @@ def test_machine_without_a_release_leaves_the_report_without_quarto(quarto, tmp_
     monkeypatch.setattr(quarto.platform, "machine", lambda: "riscv64")
     monkeypatch.setattr(sys, "argv", ["install_quarto.py", str(tmp_path)])
     quarto.main()
-    assert "cannot be had here (no release for riscv64)" in capsys.readouterr().out
+    assert "is not available here (no release for riscv64)" in capsys.readouterr().out
