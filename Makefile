@@ -22,7 +22,7 @@ help:
 	@echo "make containers   the container images, which snakemake --use-singularity builds as well"
 	@echo "make bench    how long planning takes, and what the settings of a job save"
 	@echo "make cluster-demo, make cluster-stop  a throw-away SLURM cluster on one Debian machine, to try the profile"
-	@echo "make lint     the linters alone; make format fixes what it can"
+	@echo "make lint     only the linters; make format fixes what it can"
 	@echo "make schema   config.schema.json and docs/configuration.md from scripts/nli/study/"
 	@echo "make lock     the lock files from pyproject.toml"
 	@echo "make clean    delete the demo's results"
@@ -93,7 +93,7 @@ lock: .venv/installed
 clean:
 	rm -rf results/demo
 
-# The environment, made again when a lock changes and left alone otherwise.
+# The environment, rebuilt only when a lock changes.
 .venv/installed: $(LOCKS) containers/install.sh
 	PYTHON=$(PYTHON) containers/install.sh $(LOCKS)
 	@touch $@

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make .venv and install the given lock files into it, then the real Quarto if it can be had.
+# Make .venv and install the given lock files into it, then the real Quarto if it can be downloaded.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}

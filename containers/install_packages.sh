@@ -1,11 +1,11 @@
 #!/bin/sh
-# In an image that is being built: install_packages.sh LOCK [REQUIREMENT] makes /opt/venv from a lock file.
-# pip itself, headers and the packages' own tests are left out: a job needs none of them.
+# While an image is built: install_packages.sh LOCK [REQUIREMENT] makes /opt/venv from a lock file, without pip, headers
+# and the packages' own tests, which no job needs.
 set -eu
 
 lock=$1
 requirement=${2:-}
-# What the site's pip is set to (index, find-links, certificate): scripts/nli/launch/image_build.py writes and binds this file.
+# The site's pip settings (index, find-links, certificate), written and bound by scripts/nli/launch/image_build.py.
 if [ -f /mnt/build.env ]; then . /mnt/build.env; fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,6 +1,6 @@
 """Install Quarto at a pinned version into a folder, if its release can be reached: install_quarto.py FOLDER.
 
-A release that cannot be reached is no error: the report is then rendered with Pandoc and Typst. One whose checksum
+An unreachable release is not an error, because the report is then rendered with Pandoc and Typst. A checksum that
 differs from the published one is.
 """
 
@@ -13,7 +13,7 @@ import tarfile
 import urllib.request
 
 VERSION = "1.9.38"
-SHA256 = {  # of quarto-{VERSION}-checksums.txt beside the release
+SHA256 = {  # from quarto-{VERSION}-checksums.txt next to the release
     "amd64": "ea8c897368791ad9f200010c087ea3111b2e556b12a960487dd4e216902aa102",
     "arm64": "75fbc5c1121ffe65e564e9d24711db2ad8f617f9552f5dc7d8a06307d72dde38",
 }
@@ -30,7 +30,7 @@ def install(folder: str, url: str, expected: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=SECONDS) as response:
             archive = response.read()
-    except (OSError, http.client.HTTPException) as error:  # a connection cut in the middle is no OSError
+    except (OSError, http.client.HTTPException) as error:  # a broken connection is not an OSError
         return without_quarto(str(error))
     found = hashlib.sha256(archive).hexdigest()
     if found != expected:
@@ -40,15 +40,15 @@ def install(folder: str, url: str, expected: str) -> bool:
         members = [m for m in content.getmembers() if m.name.startswith(top)]
         for member in members:
             member.name = member.name.removeprefix(top)
-        # Debian bookworm's Python 3.11.2 knows no filters; the checksum above vouches for the archive.
+        # Debian bookworm's Python 3.11.2 has no filters; the checksum above makes the archive safe.
         options = {"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}
         content.extractall(folder, members=members, **options)
     return True
 
 
 def without_quarto(reason: str) -> bool:
-    """Say why there is no Quarto, and what happens instead; False, for `install` to return."""
-    print(f"Quarto {VERSION} cannot be had here ({reason}): the report is rendered with Pandoc and Typst instead")
+    """Print why there is no Quarto and what happens instead; returns False for `install`."""
+    print(f"Quarto {VERSION} is not available here ({reason}); the report is rendered with Pandoc and Typst instead")
     return False
 
 

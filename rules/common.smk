@@ -1,4 +1,4 @@
-# What the rules share: the checked study, paths, specs and resource classes.
+# Shared by all rules: the checked study, paths, specs and resource classes.
 
 import json
 import os
@@ -28,9 +28,9 @@ from nli.study.specs import (
 
 
 def resolve_study():
-    """The checked study, and the user's own data files (so that a changed file is read again).
+    """The checked study, and the user's data files (so that a changed file is read again).
 
-    Bad input ends Snakemake here with one line, before anything is planned.
+    Bad input stops Snakemake here with one line, before anything is planned.
     """
     try:
         refuse_repeated_keys(workflow.configfiles)
@@ -47,14 +47,14 @@ def resolve_study():
 
 
 def check_sets(study):
-    """StudyError if the file of an evaluation set is not there."""
+    """Raise StudyError if the file of an evaluation set is missing."""
     for name, source in study.answered_sets().items():
         if source.path and not Path(source.path).is_file():
             raise StudyError(f"config.yaml: data.sets.{name}.source.path: no file {source.path}")
 
 
 def check_models(study):
-    """StudyError if a model folder of the user's own is no model, or if files behind made links are gone."""
+    """Raise StudyError if a user's model folder has no model, or if links point to files that are gone."""
     for role in ("encoder", "decoder"):
         model = getattr(study.models, role)
         try:
@@ -67,8 +67,8 @@ def check_models(study):
         linked = Path(study.results, study.scale, "models", model.source, role)
         if broken_links(linked):
             raise StudyError(
-                f"{linked}: the files that it links to are gone ({', '.join(broken_links(linked)[:3])}): "
-                "put them back, or delete this folder, and the model is fetched or linked again"
+                f"{linked}: the files that it links to are gone ({', '.join(broken_links(linked)[:3])}); "
+                "restore them, or delete this folder and rerun to fetch or link the model again"
             )
 
 
@@ -92,10 +92,10 @@ USES_CONTAINERS = DeploymentMethod.APPTAINER in workflow.deployment_settings.dep
 
 
 def prepare_containers():
-    """Where containers are in use: check the program, and set what every container gets of this machine.
+    """The two images, and those of them that the workflow builds.
 
-    Returns the two images, and those of them that the workflow builds. Without the option the images of the rules
-    are ignored: nothing is checked and nothing built.
+    With containers in use, checks the program and sets the environment and binds of every container. Without them the
+    images of the rules are ignored, and nothing is checked or built.
     """
     if not USES_CONTAINERS:
         return "containers/study.sif", "containers/report.sif", []
@@ -122,9 +122,9 @@ STUDY_IMAGE, REPORT_IMAGE, IMAGES_TO_BUILD = prepare_containers()
 
 
 def image_file(image):
-    """The input that makes a job wait for its image, where the workflow builds that.
+    """The input that makes a job wait for its image, if the workflow builds the image.
 
-    `ancient`: an image that was built again makes no result old.
+    `ancient`: a rebuilt image does not make results outdated.
     """
     return [ancient(image)] if image in IMAGES_TO_BUILD else []
 
@@ -138,17 +138,17 @@ JOB_THREADS = STUDY.machine.threads
 
 
 def cpu_job(message):
-    """The message with what the job asks for, so that a dry run lists every job with its resources."""
+    """The message with the job's resources, so that a dry run lists them for every job."""
     return f"{message} ({{threads}} threads, {{resources.mem_mb}} MB, {{resources.runtime}} min)"
 
 
 def gpu_job(message):
-    """The same for a job that may ask for a GPU."""
+    """The same for a job that may request a GPU."""
     return cpu_job(message).replace(" min)", " min, {resources.gpu} GPU)")
 
 
 def resource(kind, of):
-    """The amount of resource `kind` for a job of class `of`, growing with the attempt (a GPU does not)."""
+    """The amount of resource `kind` for a job of class `of`, scaled by the attempt (except GPUs)."""
     amount = getattr(STUDY.machine.jobs[of], kind)
     if kind == "gpu":
         return amount
@@ -160,7 +160,7 @@ def resource(kind, of):
 
 
 def job_class(name):
-    """What a job of a class asks for; a GPU only where the class is one with a GPU."""
+    """The resources of a job class, with a GPU only for GPU classes."""
     kinds = ["mem_mb", "runtime"] + (["gpu"] if name.startswith("gpu_") else [])
     return {kind: resource(kind, name) for kind in kinds}
 
@@ -204,11 +204,11 @@ def spec_of_set(wildcards):
 
 
 def rewritten_where_it_differs(path, content):
-    """Input function: no file, but the job that writes `content` to `path` runs where the file holds another.
+    """Input function: no file, but forces the job that writes `content` to `path` if the file's content differs.
 
-    Snakemake compares params with what it noted in `.snakemake`, which a second clone or a copied results folder lacks,
-    and would otherwise take old numbers for those of a new config. A forced job shows in a dry run, and with it all that
-    depends on the file; nothing is deleted. Only jobs that the targets need are asked.
+    Snakemake compares params with its record in `.snakemake`, which a second clone or a copied results folder lacks,
+    and would otherwise take old numbers for those of a new config. A dry run shows a forced job and everything that
+    depends on it; nothing is deleted. Only jobs that the targets need are checked.
     """
 
     def nothing(wildcards):
@@ -221,15 +221,15 @@ def rewritten_where_it_differs(path, content):
 
 
 def model_folder(role):
-    """Where the base model lies, or links to it: the rule of its source makes the folder."""
+    """The folder of the base model or of links to it, made by the rule of its source."""
     return study_path("models", getattr(STUDY.models, role).source, role)
 
 
 def checkpoint_folder(family):
-    """Params function: where a run's training checkpoints lie.
+    """Params function: the folder of a run's training checkpoints.
 
-    Outside the declared outputs, which Snakemake deletes when a job is killed, and named by spec, data and base model,
-    so that a changed one never resumes from another's checkpoint.
+    It is not a declared output, which Snakemake would delete when a job is killed. Its name depends on spec, data and
+    base model, so that a changed run never resumes from another's checkpoint.
     """
 
     def folder(wildcards):
@@ -256,18 +256,18 @@ def evaluation_splits(family):
 
 
 def path_of_set(name, ending="parquet"):
-    """A set's rows, or its description; those with rows of their own lie apart."""
+    """The file of a set's rows or its description; sets with their own rows have a separate folder."""
     folder = ["data", "sets"] if name in STUDY.data.own_sets else ["data"]
     return study_path(*folder, f"{name}.{ending}")
 
 
 def descriptions_of_sets():
-    """The description of every set with rows of its own that is answered."""
+    """The description of every evaluated set with its own rows."""
     return [path_of_set(name, "json") for name in STUDY.answered_sets()]
 
 
 def file_of_set(wildcards):
-    """Input function: the user's own file of a set, so that a changed one is noticed; none for a set on the hub."""
+    """Input function: the user's file of a set, so that changes are noticed; none for a set on the hub."""
     return STUDY.data.own_sets[wildcards.set].path or []
 
 
@@ -280,7 +280,7 @@ def split_arguments(wildcards, input):
 
 
 def fetch_arguments():
-    """The arguments of fetch_data.py that this source takes."""
+    """The arguments of fetch_data.py for this source."""
     data = STUDY.data
     if data.source == "hub":
         rows = ["--rows", as_json(data.rows.model_dump())] if data.rows else []
@@ -291,7 +291,7 @@ def fetch_arguments():
 
 
 def sampling_arguments():
-    """The arguments of sample_data.py; a cap that is null is left out."""
+    """The arguments of sample_data.py, without caps that are null."""
     data = STUDY.data
     options = {
         "--train-fraction": data.train_fraction,
@@ -311,7 +311,7 @@ def sampling_arguments():
 
 
 def hub_arguments(wildcards):
-    """Name and revision of a model on the hub, and where what is fetched lies."""
+    """Name and revision of a model on the hub, and the cache for fetched files."""
     model = getattr(STUDY.models, wildcards.role)
     return ["--name", model.name, "--revision", model.revision, "--cache", STUDY.cache]
 
@@ -321,7 +321,7 @@ def user_model(wildcards):
 
 
 def user_model_files(wildcards):
-    """The user's own model, file by file, so that a changed one is noticed."""
+    """The files of the user's model, so that changes are noticed."""
     return [str(path) for path in user_files(user_model(wildcards))]
 
 
@@ -336,7 +336,7 @@ def base_arguments(role):
 
 
 def architecture(role):
-    """A model's configuration: the file that ships with the code, else the folder of the model itself."""
+    """A model's configuration: the file that ships with the code, else the model's folder."""
     model = getattr(STUDY.models, role)
     shipped = shipped_architecture(model.name)
     known = model.source in ("hub", "random") and Path(workflow.basedir, shipped).exists()
@@ -344,7 +344,7 @@ def architecture(role):
 
 
 def architecture_of_role(wildcards):
-    """The configuration of a model of random weights."""
+    """The configuration of a model with random weights."""
     return shipped_architecture(getattr(STUDY.models, wildcards.role).name)
 
 
@@ -352,7 +352,7 @@ def architecture_of_role(wildcards):
 
 
 def trained_files(name):
-    """Input function: a file of an encoder's training; none where the encoder answers as it is."""
+    """Input function: a file of an encoder's training; none for an encoder that is not trained."""
 
     def path(wildcards):
         key = f"roberta/{wildcards.name}"
@@ -371,7 +371,7 @@ def trained_arguments(wildcards, input):
 
 
 def examples_to_draw_from(wildcards):
-    """Input function: the training split, where an experiment's prompt draws its worked examples."""
+    """Input function: the training split, if an experiment's prompt draws worked examples from it."""
     prompt = STUDY.prompts[STUDY.experiments[f"icl/{wildcards.name}"].prompt]
     return study_path("data", "train.parquet") if prompt.drawn else []
 
@@ -388,7 +388,7 @@ def is_merge(wildcards):
 
 
 def trained_experiment(wildcards):
-    """The experiment whose adapter a run uses: its own, or the one that it merges."""
+    """The experiment whose adapter a run uses: itself, or the one in its `adapter`."""
     return STUDY.experiments[f"qlora/{wildcards.name}"].adapter or f"qlora/{wildcards.name}"
 
 
@@ -413,7 +413,7 @@ def answering_adapter(wildcards):
 
 
 def error_of_merge(wildcards):
-    """Input function: what the merge cost, for the run's record; none without a merge."""
+    """Input function: the merge's error, for the run's record; none without a merge."""
     if not is_merge(wildcards):
         return []
     return study_path("qlora", wildcards.name, f"seed{wildcards.seed}", "merge_error.json")
@@ -454,16 +454,16 @@ def metrics_of_selected_runs(wildcards):
 
 
 def files_of_run(experiment):
-    """What the report reads of a run: its answers, scores and record, and of a training the losses and the samples."""
+    """The files of a run that the report reads: answers, scores, record and, after a training, losses and samples."""
     names = ["predictions.parquet", "metrics.json", "run.json"]
     names += ["history.json"] if trains(experiment) else []
     return names + (["samples.json"] if trains(experiment) and experiment.family == "qlora" else [])
 
 
 def files_of_reported_runs(wildcards):
-    """Every file that the report is made from, of every selected run.
+    """Every file of every selected run that the report reads.
 
-    With `finished_only` those that are there already: an experiment that failed then appears in the report as such.
+    With `finished_only`, only existing files, so that the report shows a failed experiment as failed.
     """
     wanted = [
         study_path(experiment.key, f"seed{seed}", name)
@@ -475,9 +475,9 @@ def files_of_reported_runs(wildcards):
 
 
 def library(*rooms):
-    """The source files of rooms of the library, for rules that are cheap enough to rerun when their code changes.
+    """The source files of the library's folders, for rules that are cheap enough to rerun when their code changes.
 
-    A training is never thrown away for an edit: `snakemake status` lists what other code made.
+    An edit never discards a training; `snakemake status` lists results made by other code.
     """
     return sorted(str(path) for room in rooms for path in Path("scripts/nli", room).rglob("*.py"))
 

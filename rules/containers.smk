@@ -1,4 +1,4 @@
-# The images that jobs run in. The rules are there with --use-singularity only, and for the images that are not given.
+# The images that jobs run in. The rules exist only with --use-singularity, and only for images that are not given.
 
 
 if IMAGES_TO_BUILD:

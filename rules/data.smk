@@ -1,4 +1,4 @@
-# MultiNLI from the hub, from files or made up, and the splits drawn from it.
+# MultiNLI from the hub or from files, or synthetic pairs, and the splits drawn from them.
 
 
 localrules:

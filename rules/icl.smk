@@ -1,4 +1,4 @@
-# In-context learning: the 4-bit decoder under the report's five prompts.
+# In-context learning: the 4-bit decoder with the original's five prompts and ours.
 
 
 rule predict_icl:

@@ -1,4 +1,4 @@
-# What Snakemake does before the first job of a run and after the last: the checks, and the closing lines.
+# What Snakemake does before the first job (the checks) and after the last (the closing lines).
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ LOCKS = [f"containers/{name}.lock" for name in ("workflow", "study", "report")]
 
 
 def jobs_run_remotely():
-    """Whether jobs go to other machines. Known once Snakemake has its executor: not while this file is read."""
+    """Whether jobs run on other machines; unknown until Snakemake has its executor, after it has read this file."""
     return workflow.non_local_exec
 
 
 def image_unless_in_use(image):
-    """No container for what preflight looks at and from; `snakemake --lint` wants one named all the same."""
+    """None, because preflight must not run in a container; without containers `image`, for `snakemake --lint`."""
     return None if USES_CONTAINERS else image
 
 
@@ -29,14 +29,14 @@ def preflight_arguments(wildcards):
 
 
 def command_of_the_study(wildcards):
-    """What was typed to ask for the status, without that target."""
+    """The user's command, without the target `status`."""
     return without_target(sys.argv[1:], "status")
 
 
 def check_before_launch():
-    """Before the first job that needs a GPU or the hub: every check of preflight, and no start if one fails.
+    """Run all preflight checks if a job needs a GPU or the hub; if one fails, nothing starts.
 
-    Snakemake calls this in its main process only, after planning, and not in a dry run or when nothing is to do.
+    Snakemake calls this only in its main process, after planning, and not in a dry run or if there is nothing to do.
     Jobs that need neither a GPU nor the hub (a report, the parameter counts) start anywhere, and so does a rehearsal.
     """
     if workflow.touch:
@@ -57,7 +57,7 @@ def check_before_launch():
 
 
 def check_before_submission():
-    """End Snakemake with one line if jobs would go to a SLURM account or partition that does not exist."""
+    """Stop Snakemake with one line if jobs would go to a SLURM account or partition that does not exist."""
     if workflow.executor_plugin.name != "slurm":
         return
     jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
@@ -72,17 +72,17 @@ def check_before_submission():
 
 
 def announce_report():
-    """Say where the report lies, if this run made one."""
+    """Print where the report is, if this run made one."""
     for name in ("report.html", "report.pdf"):
         if Path(study_path(name)).exists():
             print(study_path(name))
 
 
 def explain_failure():
-    """Say how to get a report of the experiments that did not fail, with the options of this run."""
+    """Print the command for a report of the experiments that did not fail, with the options of this run."""
     if {job.rule.name for job in workflow.dag.needrun_jobs()} == {"preflight"}:
         return
     print(
-        "Some jobs failed: their logs are above. For a report of all that finished:\n"
+        "Some jobs failed; their logs are above. For a report on all finished runs:\n"
         f"  {with_setting(sys.argv[1:], 'finished_only=true')}"
     )

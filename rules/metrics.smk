@@ -1,4 +1,4 @@
-# From predictions to figures of merit: the same for every family.
+# From predictions to metrics, in the same way for every family.
 
 
 rule score:

@@ -1,5 +1,5 @@
 # The base models, each in models/{source}/{role} with its source.json: fetched from the hub into the cache and linked,
-# linked from a folder of the user's own, of random weights, or tiny ones that the workflow pretrains on the data's texts.
+# linked from a user's folder, with random weights, or tiny ones that the workflow pretrains on the data's texts.
 
 
 localrules:
@@ -124,7 +124,7 @@ rule make_random_model:
     params:
         seed=STUDY.data.seed,
     message:
-        cpu_job("make a {wildcards.role} of random weights")
+        cpu_job("make a {wildcards.role} with random weights")
     shell:
         "python scripts/make_random_model.py --role {wildcards.role} --architecture {input.architecture}"
         " --corpus {input.corpus} --seed {params.seed} --threads {threads}"

@@ -1,4 +1,4 @@
-# How large every experiment is, and how long it trains: computed without weights, in seconds.
+# The size and training length of every experiment, computed without weights, in seconds.
 
 
 localrules:

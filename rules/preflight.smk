@@ -1,5 +1,5 @@
-# Know before you launch: `snakemake --cores 1 preflight --config scale=paper`. A paper-scale run checks the same by
-# itself before its first job (onstart in the Snakefile). It checks the machine that starts Snakemake, so no container.
+# Checks before a launch: `snakemake --cores 1 preflight --config scale=paper`. A paper-scale run does the same checks
+# before its first job (onstart in the Snakefile). They concern the machine that starts Snakemake, so no container.
 
 
 localrules:

@@ -1,4 +1,4 @@
-# QLoRA: the three attempts, the answers of their adapters, and the merge into the 4-bit weights.
+# QLoRA: training the attempts and their repairs, merging their adapters, and answering.
 
 
 rule finetune_qlora:

@@ -1,4 +1,4 @@
-# Know before you launch: every experiment at its true size for some steps, with random weights and no data.
+# Rehearsal before a launch: every experiment at its true size for a few steps, with random weights and no data.
 
 
 localrules:

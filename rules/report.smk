@@ -123,7 +123,7 @@ rule status:
         results=subpath(input.study, parent=True),
         command=command_of_the_study,
     message:
-        "which results other code made"
+        "list results made by other code"
     shell:
         "python scripts/status.py --results {params.results} --study {input.study}"
         " --data {params.results}/data/description.json --reported report/reported.yaml"

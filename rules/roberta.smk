@@ -1,4 +1,4 @@
-# The encoder: fine-tuned by five methods, then asked to classify the validation splits.
+# The encoder: fine-tuning with one of several methods, then classifying the validation splits.
 
 
 rule finetune_roberta:

@@ -1,5 +1,5 @@
-# What each job depends on, one small file per experiment and stage: a changed hyperparameter re-runs the jobs that read
-# it and no other. A file whose content the config no longer gives is written again, whatever Snakemake remembers of it.
+# What each job depends on, in one small file per experiment and stage: a changed hyperparameter reruns only the jobs
+# that read it. A file that no longer matches the config is rewritten, whatever Snakemake has recorded about it.
 
 
 localrules:
@@ -94,6 +94,6 @@ rule write_study:  # preflight reads it, before any image is built
     params:
         study=study_as_json,
     message:
-        "the study as resolved"
+        "the resolved study"
     shell:
         "printf '%s\n' {params.study:q} > {output} 2> {log}"

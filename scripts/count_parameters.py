@@ -19,12 +19,12 @@ from nli.study.schema import Study
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--study", type=Path, required=True, help="the study as resolved (JSON)")
+    parser.add_argument("--study", type=Path, required=True, help="the resolved study (JSON)")
     parser.add_argument("--encoder", type=Path, required=True, help="a model's folder, or its configuration")
     parser.add_argument("--decoder", type=Path, required=True, help="a model's folder, or its configuration")
-    parser.add_argument("--reported", type=Path, required=True, help="the earlier report's figures (YAML)")
+    parser.add_argument("--reported", type=Path, required=True, help="the original's figures (YAML)")
     parser.add_argument("--output", type=Path, required=True, help="the counts (JSON)")
-    parser.add_argument("--table", type=Path, required=True, help="the counts to read (Markdown)")
+    parser.add_argument("--table", type=Path, required=True, help="the counts as a table (Markdown)")
     args = parser.parse_args()
 
     study = Study.model_validate_json(args.study.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Copy a tiny model that the workflow made, and write its model card beside it: recipe, hashes, scores.
+"""Copy a tiny model that the workflow made, and add its model card: recipe, hashes, scores.
 
 By hand:
     python scripts/describe_model.py --role encoder --model DIR --spec spec.json --split matched=matched.parquet \

@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("--path", type=Path, help="files: the folder with MultiNLI's files")
     parser.add_argument("--name", help="hub: the data set, such as nyu-mll/multi_nli")
     parser.add_argument("--revision", help="hub: the commit to fetch")
-    parser.add_argument("--cache", type=Path, default=Path("cache"), help="hub: folder for what is fetched")
+    parser.add_argument("--cache", type=Path, default=Path("cache"), help="hub: folder for fetched files")
     parser.add_argument("--rows", type=json.loads, help='hub: rows that each split must have, {"train": N, ...}')
     parser.add_argument(
         "--sizes",

@@ -15,10 +15,10 @@ from nli.hub.model_files import check_shards, choose_files, fill_folder
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--role", choices=["encoder", "decoder"], required=True, help="which key of models: it is")
+    parser.add_argument("--role", choices=["encoder", "decoder"], required=True, help="its key in models:")
     parser.add_argument("--name", required=True, help="model on the hub")
     parser.add_argument("--revision", required=True, help="its commit")
-    parser.add_argument("--cache", type=Path, default=Path("cache"), help="folder for what is fetched")
+    parser.add_argument("--cache", type=Path, default=Path("cache"), help="folder for fetched files")
     parser.add_argument("--output-dir", type=Path, required=True)
     args = parser.parse_args()
 

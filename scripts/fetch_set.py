@@ -1,4 +1,4 @@
-"""Fetch an evaluation set of its own: a file here or on the hub -> {set}.parquet and its description.
+"""Fetch an evaluation set with its own rows: a local file or one on the hub -> {set}.parquet and its description.
 
 By hand: python scripts/fetch_set.py --name hans --spec specs/sets/hans.json --train data/train.parquet
          --rows data/sets/hans.parquet --description data/sets/hans.json
@@ -20,10 +20,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--name", required=True, help="the set's key in data.sets")
     parser.add_argument("--spec", type=Path, required=True, help="its source and sampling (JSON)")
-    parser.add_argument("--train", type=Path, required=True, help="training split, in which its pairs are looked for")
-    parser.add_argument("--cache", type=Path, default=Path("cache"), help="folder for what is fetched from the hub")
+    parser.add_argument("--train", type=Path, required=True, help="training split, to look for its pairs")
+    parser.add_argument("--cache", type=Path, default=Path("cache"), help="folder for files fetched from the hub")
     parser.add_argument("--rows", type=Path, required=True, help="Parquet file to write")
-    parser.add_argument("--description", type=Path, required=True, help="what it holds (JSON)")
+    parser.add_argument("--description", type=Path, required=True, help="description of the set (JSON)")
     args = parser.parse_args()
 
     spec = read_json(args.spec)

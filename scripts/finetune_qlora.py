@@ -1,7 +1,7 @@
-"""Fine-tune the 4-bit decoder with QLoRA on the experiment's text, by transformers' Trainer or TRL's SFTTrainer.
+"""Fine-tune the 4-bit decoder with QLoRA on the experiment's text, with transformers' Trainer or TRL's SFTTrainer.
 
-Writes the adapter, the history of the losses, the record of the training and, where the experiment has a sample
-pair, what the model answered to it before and after.
+Writes the adapter, the history of the losses, the record of the training and, if the experiment has a sample pair, the
+model's answers to it before and after.
 """
 
 from pathlib import Path
@@ -41,10 +41,10 @@ def main() -> None:
     dataset = training_dataset(encoded, spec, tokenizer)
 
     model = load_decoder(args.model, spec["quantization"])
-    if spec["sample"]:  # which is asked of the model as all pairs are
+    if spec["sample"]:  # asked in the same way as all pairs
         model = prepared_to_answer(model, spec)
     before = answer_sample(model, tokenizer, spec, args.seed)
-    runtime.start(args.seed, args.threads)  # the sample's answer must not move the adapter's first weights
+    runtime.start(args.seed, args.threads)  # the sample's answer must not change the adapter's initial weights
     model = FAMILY.adapt(model, spec, tokenizer)
     trainer = FAMILY.trainer(model, tokenizer, dataset, spec, args.checkpoints, args.seed)
     history, audit = run_training(trainer, args.checkpoints, sessions)

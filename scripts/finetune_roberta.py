@@ -1,4 +1,4 @@
-"""Fine-tune the encoder by one method: full, LoRA, prompt tuning, top layers or head only.
+"""Fine-tune the encoder with one method, such as full fine-tuning, LoRA or prompt tuning.
 
 Writes the model as a folder that transformers or PEFT loads, the history of the losses and the record of the training.
 """

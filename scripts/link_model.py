@@ -1,4 +1,4 @@
-"""Hash a model that lies in a folder of the user's own, once, and make a folder of links to it.
+"""Hash a model in a user's folder, once, and make a folder of links to it.
 
 By hand: python scripts/link_model.py --folder FOLDER --output-dir DIR
 """

@@ -1,4 +1,4 @@
-r"""Measure the study's ladders: paired tests, verdicts on their claims, and every pair of methods.
+r"""Measure the study's ladders: paired tests, verdicts on their claims, and comparisons of every pair of methods.
 
 By hand, at the demo scale:
     python scripts/make_ladders.py --results results/demo --study results/demo/study.json \

@@ -21,7 +21,7 @@ MAKERS = {"encoder": make_encoder, "decoder": make_decoder}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--role", choices=MAKERS, required=True)
-    parser.add_argument("--corpus", type=Path, required=True, help="pairs whose texts are learned (Parquet)")
+    parser.add_argument("--corpus", type=Path, required=True, help="pairs to pretrain on (Parquet)")
     parser.add_argument("--spec", type=Path, required=True, help="where the model is from, with the recipe (JSON)")
     parser.add_argument("--output-dir", type=Path, required=True)
     runtime.add_common_arguments(parser)

@@ -1,4 +1,4 @@
-"""Make a model of a published architecture with random weights, and a tokenizer from the corpus: nothing is fetched.
+"""Make a model of a published architecture with random weights, and a tokenizer from the corpus, fetching nothing.
 
 By hand:
     python scripts/make_random_model.py --role encoder --architecture scripts/nli/hub/architectures/OWNER/NAME.json \

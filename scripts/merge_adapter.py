@@ -1,7 +1,6 @@
-"""Merge a QLoRA adapter into the weights of its base and save the merged model, tokenizer included.
+"""Merge a QLoRA adapter into the weights of its base and save the merged model with its tokenizer.
 
-Writes beside it how far the merged model's next-token distributions lie from the adapter's, over all pairs that are
-answered.
+Also writes how far the merged model's next-token distributions are from the adapter's, over all answered pairs.
 """
 
 import argparse
@@ -51,7 +50,7 @@ def main() -> None:
         merged.save_pretrained(args.output_dir)
         tokenizer.save_pretrained(args.output_dir)
         shutil.copy(args.model / "source.json", args.output_dir / "source.json")
-        del merged  # merging may have put it on the CPU; the one that answers lies on the GPU as far as it fits
+        del merged  # merging may have put it on the CPU; the answering model is on the GPU as far as it fits
         free_memory()
         measured = error.measure_merged(load_merged(args.output_dir, spec))
     write_json(args.error, {"into": spec["merge_into"], **measured})

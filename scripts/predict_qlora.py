@@ -1,4 +1,4 @@
-"""Let a fine-tuned decoder answer every pair (adapter on the 4-bit base, or merged) and read the labels."""
+"""Answer every pair with a fine-tuned decoder (adapter on the 4-bit base, or merged) and read the labels."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ FAMILY = FAMILIES["qlora"]
 def main() -> None:
     parser = prediction_parser(__doc__)
     parser.add_argument("--adapter", type=Path, help="folder of the adapter; without it the model is a merged one")
-    parser.add_argument("--merge-error", type=Path, help="what merging cost, for the record of the run")
+    parser.add_argument("--merge-error", type=Path, help="the merge's error, for the record of the run")
     parser.add_argument("--record", type=Path, required=True, help="record of the training")
     args = parser.parse_args()
 

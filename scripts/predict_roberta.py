@@ -17,7 +17,7 @@ FAMILY = FAMILIES["roberta"]
 
 def main() -> None:
     parser = prediction_parser(__doc__)
-    parser.add_argument("--trained", type=Path, help="folder of the trained tensors; none: asked untrained")
+    parser.add_argument("--trained", type=Path, help="folder of the trained tensors; default: untrained")
     parser.add_argument("--record", type=Path, help="record of the training")
     args = parser.parse_args()
 

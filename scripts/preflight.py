@@ -14,7 +14,7 @@ from nli.study.schema import Study
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--study", type=Path, required=True, help="the study as resolved (JSON)")
+    parser.add_argument("--study", type=Path, required=True, help="the resolved study (JSON)")
     parser.add_argument("--remote", action="store_true", help="jobs run on other machines")
     parser.add_argument("--containers", action="store_true", help="jobs run in containers")
     parser.add_argument("--locks", type=Path, nargs="*", default=[], help="lock files of the environment")

@@ -1,4 +1,4 @@
-"""Rehearse one experiment: some measured steps at its true size with random weights; needs no weights and no data.
+"""Rehearse one experiment: a few measured steps at its true size with random weights; needs no weights and no data.
 
 By hand:
     python scripts/rehearse.py --spec rehearse.json --architecture scripts/nli/hub/architectures/OWNER/NAME.json \
@@ -33,11 +33,11 @@ def main() -> None:
     args = parser.parse_args()
 
     spec = read_json(args.spec)
-    os.environ["CUDA_VISIBLE_DEVICES"] = first_visible(os.environ)  # read once, when torch first asks CUDA
+    os.environ["CUDA_VISIBLE_DEVICES"] = first_visible(os.environ)  # torch reads it once, at its first CUDA call
     if not torch.cuda.is_available() and not spec["steps"]["on_cpu"]:
         write_json(args.output, NO_GPU)
         return
-    from nli import runtime  # seconds that the answer "no GPU" does not need
+    from nli import runtime  # takes seconds, which the answer "no GPU" does not need
     from nli.forecast.rehearsal import rehearse_where_it_fits
     from nli.models.weightless import read_architecture
 

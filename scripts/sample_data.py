@@ -17,10 +17,10 @@ from nli.data.splits import write_split
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--raw-dir", type=Path, required=True, help="what fetch_data.py wrote")
+    parser.add_argument("--raw-dir", type=Path, required=True, help="output of fetch_data.py")
     parser.add_argument("--train-fraction", type=float, required=True, help="of the training rows")
-    parser.add_argument("--tune-examples", type=int, required=True, help="of premises that train has none of")
-    parser.add_argument("--train-examples", type=int, help="at most so many (default: no limit)")
+    parser.add_argument("--tune-examples", type=int, required=True, help="rows that share no premise with train")
+    parser.add_argument("--train-examples", type=int, help="the largest number (default: no limit)")
     parser.add_argument("--evaluation-examples", type=int, help="of each set (default: all)")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--output-dir", type=Path, required=True)

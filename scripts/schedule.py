@@ -1,6 +1,6 @@
-"""Print how long the study takes on some numbers of GPUs: a simulated schedule, no promise of a queue.
+"""Print how long the study takes on some numbers of GPUs, by a simulated schedule without waiting times.
 
-By hand, from measured times (`snakemake rehearse` writes them) or from the earlier report's own:
+By hand, from measured times (`snakemake rehearse` writes them) or from the original's times:
     python scripts/schedule.py --rehearsal results/paper/rehearsal.json --gpus 1 4 16
     python scripts/schedule.py --reported report/reported.yaml --config config.yaml --seeds 5 --gpus 1 4 16
 """
@@ -22,7 +22,7 @@ def main() -> None:
     times.add_argument("--reported", type=Path, help="reported.yaml: training times only")
     parser.add_argument("--config", type=Path, default=Path("config.yaml"), help="experiments, for --reported")
     parser.add_argument("--seeds", type=int, help="seeds of each experiment, for --reported (default: config.yaml's)")
-    parser.add_argument("--rungs", choices=("core", "all"), default="core", help="rungs of the ladders, for --reported")
+    parser.add_argument("--rungs", choices=("core", "all"), default="core", help="steps of the ladders, for --reported")
     parser.add_argument("--gpus", type=int, nargs="+", default=[1, 4, 16], help="numbers of GPUs")
     args = parser.parse_args()
 

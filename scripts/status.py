@@ -1,4 +1,4 @@
-r"""Say which results of a scale were made by code that has changed since.
+r"""Print which results of a scale were made by code that has changed since.
 
 By hand, at the demo scale:
     python scripts/status.py --results results/demo --study results/demo/study.json \\

@@ -17,10 +17,10 @@ from nli.study.schema import Study
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--study", type=Path, required=True, help="the study as resolved (JSON)")
+    parser.add_argument("--study", type=Path, required=True, help="the resolved study (JSON)")
     parser.add_argument("--rehearsals", type=Path, required=True, help="folder of {family}/{name}.json")
     parser.add_argument("--output", type=Path, required=True, help="measurements, predictions and jobs (JSON)")
-    parser.add_argument("--table", type=Path, required=True, help="the same to read (Markdown)")
+    parser.add_argument("--table", type=Path, required=True, help="the same as a table (Markdown)")
     args = parser.parse_args()
 
     study = Study.model_validate_json(args.study.read_text(encoding="utf-8"))

@@ -2,8 +2,8 @@
 
 python tests/bench_claims.py [--results DIR] [--runs N] [TABLE]
 
-Every run is the core demo with its own results, DIR/{instructions}-{seed}, up to the ladders; what is there is not run
-again. Prints a Markdown table, or puts it between the marks of TABLE (docs/demo_models.md).
+Every run is the core demo with its own results, DIR/{instructions}-{seed}, up to the ladders; finished runs are not
+rerun. Prints a Markdown table, or writes it between the marks of TABLE (docs/demo_models.md).
 """
 
 import argparse
@@ -46,7 +46,7 @@ def claims_of(ladders: dict[str, Any]) -> dict[tuple[str, str, str], tuple[str, 
 
 
 def table(runs: list[dict[str, Any]]) -> list[str]:
-    """A row for every claim: how many runs support it, refute it or say neither, and its accuracies' range."""
+    """A row for every claim: how many runs support it, refute it or do neither, and the range of its accuracies."""
     claims = [claims_of(run) for run in runs]
     lines = ["| ladder | claim | supported | refuted | no evidence | accuracy, % |", "|---|---|---:|---:|---:|---:|"]
     for key in claims[0]:

@@ -1,4 +1,4 @@
-"""Print how long Snakemake plans a sweep of many seeds: start, DAG and dry run, in seconds.
+"""Print how long Snakemake takes to plan a sweep of many seeds: start, DAG and dry run, in seconds.
 
 python tests/bench_plan.py [SEEDS]
 """

@@ -34,7 +34,7 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def config() -> dict:
-    """config.yaml as it stands."""
+    """The content of config.yaml."""
     return yaml.safe_load((ROOT / "config.yaml").read_text())
 
 
@@ -143,7 +143,7 @@ def train_tokenizer(specials: list[str], single: str, pair: str, roles: dict[str
 
 @pytest.fixture(scope="session")
 def demo_study(config):
-    """The study as resolved for the demo scale, with every rung."""
+    """The study resolved for the demo scale, with every rung."""
     from nli.study.resolve import load_study
 
     return load_study({**config, "scale": "demo", "rungs": "all"})
@@ -151,7 +151,7 @@ def demo_study(config):
 
 @pytest.fixture(scope="session")
 def paper_study(config):
-    """The study as resolved for the paper scale."""
+    """The study resolved for the paper scale."""
     from nli.study.resolve import load_study
 
     return load_study({**config, "scale": "paper"})
@@ -159,5 +159,5 @@ def paper_study(config):
 
 @pytest.fixture(scope="session")
 def reported() -> dict:
-    """What the earlier report printed."""
+    """The numbers that the original printed."""
     return yaml.safe_load((ROOT / "report/reported.yaml").read_text())

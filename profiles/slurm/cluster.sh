@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# A throw-away SLURM cluster on one Debian machine, to try the profile beside this file and to test it:
-# two nodes of four CPUs (`cpu1`, and `gpu1` with two pretended GPUs), the partitions and the account that
-# config.yaml names, and accounting. Everything it makes (keys, database, sockets, logs) lies in one folder, its
-# daemons run as the user who starts it, on free ports of the loopback, and no service of the machine is touched.
+# A throw-away SLURM cluster on one Debian machine, to try and test the profile next to this file:
+# two nodes of four CPUs (`cpu1`, and `gpu1` with two fake GPUs), the partitions and the account in
+# config.yaml, and accounting. All its files (keys, database, sockets, logs) are in one folder. Its daemons
+# run as the user who starts it, on free loopback ports, and no service of the machine is touched.
 #
 #   cluster.sh install    the Debian packages (root); their own services are not started
-#   cluster.sh start      start it and say how to use it
+#   cluster.sh start      start it and print how to use it
 #   cluster.sh status     nodes and jobs
 #   cluster.sh stop       end its jobs and daemons, delete its folder
 #
@@ -28,7 +28,7 @@ fail() {
 install() {
     [ "$(id -u)" = 0 ] || fail "only root can install packages: sudo $0 install"
     local policy=/usr/sbin/policy-rc.d
-    # Debian starts a package's service when it installs it, unless this file says no.
+    # Debian starts a package's service when it installs it, unless this file forbids it.
     if [ ! -e "$policy" ]; then
         trap "rm -f $policy" EXIT
         printf '#!/bin/sh\nexit 101\n' >"$policy"
@@ -38,7 +38,7 @@ install() {
     DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${PACKAGES[@]}" >/dev/null
 }
 
-# Try a command twice a second until it succeeds, for a minute at most.
+# Try a command twice a second until it succeeds, for at most a minute.
 wait_for() {
     local what=$1 deadline=$((SECONDS + 60))
     shift
@@ -69,7 +69,7 @@ SlurmctldHost=$HOST(127.0.0.1)
 SlurmUser=$USER_NAME
 SlurmdUser=$USER_NAME
 AuthType=auth/munge
-# A job that lost its node starts again once its old credential has expired: 120 s where this is not set.
+# A job that lost its node restarts when its old credential has expired, by default after 120 s.
 AuthInfo=socket=$DIR/munge.socket,cred_expire=10
 SlurmctldPort=$1
 SlurmctldPidFile=$DIR/slurmctld.pid
@@ -82,14 +82,14 @@ AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=$HOST
 AccountingStoragePort=$2
 AccountingStoragePass=$DIR/munge.socket
-# Jobs of unknown accounts are refused, as on most clusters.
+# Refuse jobs of unknown accounts, as most clusters do.
 AccountingStorageEnforce=associations
 AccountingStorageTRES=gres/gpu
 AccountingStoreFlags=job_comment
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
-# No control groups, which a container or an older machine may not give: processes are found, and their memory
-# is measured, by polling; a job that holds more than it asked for is killed.
+# No control groups, which a container or an older machine may lack: processes and their memory are found by
+# polling, and a job that uses more than it requested is killed.
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/linux
@@ -100,7 +100,7 @@ ReturnToService=1
 KillWait=5
 MinJobAge=60
 SchedulerParameters=sched_interval=5,sched_min_interval=100000,bf_interval=5
-# The nodes may promise more CPUs and memory than this machine has.
+# Allow the nodes more CPUs and memory than this machine has.
 SlurmdParameters=config_overrides
 GresTypes=gpu
 NodeName=cpu1 NodeHostname=$HOST NodeAddr=127.0.0.1 Port=$3 CPUs=4 RealMemory=16000
@@ -112,7 +112,7 @@ CONF
     echo "NodeName=gpu1 Name=gpu File=/dev/null,/dev/zero" >"$DIR/gres.conf"
 }
 
-# slurmdbd reads slurmdbd.conf beside SLURM_CONF, and only if nobody else can.
+# slurmdbd reads slurmdbd.conf next to SLURM_CONF, and only if nobody else can read it.
 write_slurmdbd_conf() {
     (
         umask 077
@@ -183,7 +183,7 @@ start() {
     done
     getent hosts "$HOST" >/dev/null || fail "this machine's own name, $HOST, does not resolve: add it to /etc/hosts"
     [ ! -e "$DIR" ] || fail "$DIR exists: the cluster runs already, or stop it first: $0 stop"
-    mkdir -m 711 "$DIR" # munge refuses a socket that others could not reach; what is secret is mode 600
+    mkdir -m 711 "$DIR" # munge refuses a socket that others cannot reach; secret files have mode 600
     mkdir "$DIR/bin" "$DIR/log" "$DIR/state"
     read -r controller_port dbd_port cpu_port gpu_port database_port <<<"$(free_ports 5)"
     password=$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')
@@ -216,8 +216,8 @@ The cluster is up: two nodes of four CPUs, one with two pretended GPUs. In a she
 TEXT
 }
 
-# Whether a process still runs. One that has ended stays as a zombie (state Z) until its parent asks for its status,
-# which the first process of some containers never does. The state is the field after the name, in parentheses.
+# Whether a process still runs. A finished one remains a zombie (state Z) until its parent reads its status, which the
+# first process of some containers never does. The state is the field after the name in parentheses.
 runs() {
     local stat
     read -r stat 2>/dev/null <"/proc/$1/stat" || return 1
@@ -225,7 +225,7 @@ runs() {
     [ "${stat%% *}" != Z ]
 }
 
-# End a daemon by its pid file and wait until it is gone, half a minute at most.
+# Stop a daemon by its pid file and wait until it is gone, for at most half a minute.
 end() {
     local pid _
     [ -s "$1" ] || return 0
@@ -238,7 +238,7 @@ end() {
     kill -KILL "$pid" 2>/dev/null || true
 }
 
-# A job whose node was set down can leave a process that SLURM no longer knows; its environment tells whose it is.
+# A job whose node was set down can leave a process that SLURM no longer knows; its environment shows its cluster.
 end_leftovers() {
     local each
     for each in /proc/[0-9]*; do

@@ -1,4 +1,4 @@
-"""What made a result: the code and its commit, the versions of its libraries, and the data."""
+"""The provenance of a result: the code and its commit, the versions of its libraries, and the data."""
 
 import ast
 import hashlib
@@ -13,19 +13,19 @@ from typing import Any
 from nli.base.files import read_json, sha256
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-COMMIT_VARIABLE = "NLI_GIT_COMMIT"  # how the workflow tells a container, which has no git
+COMMIT_VARIABLE = "NLI_GIT_COMMIT"  # the workflow sets it for containers, which have no git
 PACKAGES = ("torch", "transformers", "datasets", "peft", "bitsandbytes", "trl", "accelerate", "tokenizers")
 PACKAGES += ("scikit-learn",)
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide the numbers."""
+    """Versions of Python and of the packages that affect the numbers."""
     found = {"python": ".".join(map(str, sys.version_info[:3]))}
     return {**found, **{name: metadata.version(name) for name in PACKAGES}}
 
 
 def data_identity(splits: dict[str, Path]) -> dict[str, Any]:
-    """Where the rows came from and the hash of each split's file."""
+    """The source of the rows and the hash of each split's file."""
     folder = next(iter(splits.values())).parent
     described = folder / "description.json"
     description = read_json(described) if described.exists() else {}
@@ -37,7 +37,7 @@ def data_identity(splits: dict[str, Path]) -> dict[str, Any]:
 
 
 def code_hashes() -> dict[str, str]:
-    """The hash of this script and of every module of the library that it has loaded, by path in the repository."""
+    """The hash of this script and of every library module that it has loaded, by path in the repository."""
     main = getattr(sys.modules["__main__"], "__file__", None)
     loaded = [module.__file__ for name, module in list(sys.modules.items()) if name.split(".")[0] == "nli"]
     paths = {Path(path).resolve() for path in (main, *loaded) if path}
@@ -46,12 +46,12 @@ def code_hashes() -> dict[str, str]:
 
 
 def code_hash(path: Path) -> str:
-    """Twelve hexadecimal digits of what a Python file does: comments and layout do not change them."""
+    """A hash of what a Python file does: twelve hexadecimal digits, independent of comments and layout."""
     return hashlib.sha256(ast.dump(ast.parse(path.read_bytes())).encode()).hexdigest()[:12]
 
 
 def changed_code(recorded: Mapping[str, str], repository: Path) -> list[str]:
-    """The files of `code_hashes` that do something else now, or are gone."""
+    """The files of `code_hashes` that have changed or are gone."""
     paths = {name: repository / name for name in recorded}
     return [name for name, path in paths.items() if not path.exists() or code_hash(path) != recorded[name]]
 

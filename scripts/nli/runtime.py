@@ -1,6 +1,6 @@
-"""How every job starts: offline, seeded, on one GPU, with the threads that Snakemake gave it.
+"""Starts every job: offline, seeded, on one GPU, with the threads that Snakemake assigns.
 
-Import this before torch and transformers: they read the environment when they are imported.
+Import this before torch and transformers, which read the environment when they are imported.
 """
 
 import os
@@ -8,8 +8,8 @@ import os
 from nli.machine.gpus import first_visible
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # only the fetch rules may use the network
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # threads are Snakemake's to give
-# bitsandbytes compiles some CPU kernels where there is a C++ compiler: the same bytes, slower (tests/bench_jobs.py).
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # Snakemake assigns the threads
+# With a C++ compiler bitsandbytes compiles some CPU kernels: the same bytes, but slower (tests/bench_jobs.py).
 os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
 os.environ["CUDA_VISIBLE_DEVICES"] = first_visible(os.environ)
 
@@ -21,7 +21,7 @@ from transformers import set_seed
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments that every script with a model takes."""
+    """The arguments of every script that uses a model."""
     parser.add_argument("--seed", type=int, required=True, help="seed of the run")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
 

@@ -1,4 +1,4 @@
-"""The texts of prompts and trainings: filling their templates, and what stands before a label in them."""
+"""The texts of prompts and trainings: fills their templates, and finds the text before a label."""
 
 import re
 from collections.abc import Mapping
@@ -6,15 +6,15 @@ from typing import Any
 
 
 def fill(template: str, fields: Mapping[str, str]) -> str:
-    """Put the fields into a template's {places}; braces within the fields are left alone.
+    """A template with its {places} filled; braces within the fields are unchanged.
 
-    A single pass over the template, so a premise that holds "{hypothesis}" is not filled twice.
+    A single pass over the template, so a premise that contains "{hypothesis}" is not filled again.
     """
     return re.sub(r"\{(\w+)\}", lambda match: fields.get(match[1], match[0]), template)
 
 
 def prompt_text(prompt: Mapping[str, Any], premise: str, hypothesis: str) -> str:
-    """One of the five prompts for one pair, with its worked example where it has one."""
+    """A prompt for one pair, with its worked example if it has one."""
     fields = {"premise": premise, "hypothesis": hypothesis}
     for key, value in (prompt.get("example") or {}).items():
         fields[f"example_{key}"] = value
@@ -22,22 +22,22 @@ def prompt_text(prompt: Mapping[str, Any], premise: str, hypothesis: str) -> str
 
 
 def evaluation_template(text: str) -> str:
-    """All of a training text that stands before {label}, without its last space."""
+    """The part of a training text before {label}, without its final space."""
     return text[: text.index("{label}")].rstrip(" ")
 
 
 def asked_template(spec: Mapping[str, Any]) -> str:
-    """What a fine-tuned model is asked with: the spec's `evaluation_text`, else the training text up to the label."""
+    """The prompt for a fine-tuned model: the spec's `evaluation_text`, else the training text up to the label."""
     return spec.get("evaluation_text") or evaluation_template(spec["text"])
 
 
 def label_lead(spec: Mapping[str, Any]) -> str:
-    """What belongs between that and a label word: a space, or nothing where the text that is asked ends in one."""
+    """The text between that prompt and a label word: a space, or nothing if the prompt ends in white space."""
     if spec.get("evaluation_text"):
         return lead_after(spec["evaluation_text"])
     return spec["text"][len(evaluation_template(spec["text"])) : spec["text"].index("{label}")]
 
 
 def lead_after(text: str) -> str:
-    """What belongs between a prompt and an answer word: a space, or nothing where the prompt ends in white space."""
+    """The text between a prompt and an answer word: a space, or nothing if the prompt ends in white space."""
     return "" if text[-1:].isspace() else " "

@@ -1,4 +1,4 @@
-"""A checkout of its own, a base image and a site's profile, so that the study's command runs as a user types it."""
+"""A separate checkout, a base image and a site's profile, so that the study's command runs as a user types it."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ LEFT_OUT = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of containers cannot run without Apptainer."""
+    """Skip tests of containers without Apptainer."""
     if not shutil.which("apptainer"):
         for item in (item for item in items if item.path.name == "test_containers.py"):
             item.add_marker(pytest.mark.skip(reason="no apptainer here; make test-system installs it"))
@@ -42,7 +42,7 @@ def workplace() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def base(workplace) -> Path:
-    """Debian with Python, as a folder: what a closed network gives as `containers: base:`."""
+    """Debian with Python as a folder, for `containers: base:` on a closed network."""
     folder = workplace / "base"
     mirror = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"], capture_output=True, text=True
@@ -52,7 +52,7 @@ def base(workplace) -> Path:
     command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={packages}", "bookworm", str(folder), debian]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
-    for unreadable in ("dev", "var/cache/apt/archives", "var/lib/apt/lists"):  # in a build without root
+    for unreadable in ("dev", "var/cache/apt/archives", "var/lib/apt/lists"):  # unreadable in a build without root
         shutil.rmtree(folder / unreadable)
         (folder / unreadable).mkdir()
     return folder
@@ -60,7 +60,7 @@ def base(workplace) -> Path:
 
 @pytest.fixture(scope="session")
 def checkout(workplace) -> Path:
-    """The repository without anything that was made in it."""
+    """The repository without generated files."""
     folder = workplace / "checkout"
     shutil.copytree(ROOT, folder, symlinks=True, ignore=shutil.ignore_patterns(*LEFT_OUT))
     return folder
@@ -68,7 +68,7 @@ def checkout(workplace) -> Path:
 
 @pytest.fixture(scope="session")
 def environment(workplace, base) -> dict[str, str]:
-    """What a user of a closed network has set: a profile that names the base image."""
+    """The settings of a user of a closed network: a profile that names the base image."""
     profile = workplace / "profile"
     profile.mkdir()
     (profile / "config.yaml").write_text(f'config: ["containers={{base: {base}}}"]\n')
@@ -85,7 +85,7 @@ def environment(workplace, base) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def shell(checkout, environment):
-    """Run a command in the checkout; returns its output, and fails with the end of it."""
+    """Run a command in the checkout; returns its output, or fails with the end of it."""
 
     def run(command: str, seconds: int, **variables: str) -> str:
         done = subprocess.run(
@@ -106,6 +106,6 @@ def shell(checkout, environment):
 
 @pytest.fixture(scope="session")
 def demo(shell, checkout) -> Path:
-    """The whole demo study by the one command, images built from nothing: its results folder."""
+    """The results folder of the whole demo study, run by one command with images built from scratch."""
     shell("snakemake --cores 2 --use-singularity", seconds=3600)
     return checkout / "results/demo"

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Install Apptainer on Debian or a derivative, as root, for the system tests. A second call finds it and stops.
 #
-# Debian packages Apptainer in sid alone, built against a newer glibc than a stable release has. Where the package
-# cannot run as it is, its two programs get sid's loader and libraries in a folder of their own; nothing else on the
-# machine changes, and no package source is added.
+# Debian packages Apptainer only in sid, built against a newer glibc than that of a stable release. If the package
+# cannot run, its two programs get sid's loader and libraries in a separate folder; nothing else on the machine
+# changes, and no package source is added.
 set -euo pipefail
 
-minimum=1.2.0 # what `{{ arguments }}` in a definition file take
+minimum=1.2.0 # required by `{{ arguments }}` in a definition file
 libraries=/usr/lib/apptainer-glibc
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 work=$(mktemp -d)
@@ -18,7 +18,7 @@ works() {
         dpkg --compare-versions "$version" ge "$minimum"
 }
 
-# What rootless builds need: ranges of user and group ids that root may map.
+# Rootless builds need ranges of user and group ids that root may map.
 add_id_ranges() {
     for file in /etc/subuid /etc/subgid; do
         grep -q '^root:' "$file" 2>/dev/null || echo 'root:1000000:65536' >>"$file"
@@ -32,7 +32,7 @@ install_prerequisites() {
         iproute2 libseccomp2 libsqlite3-0 mmdebstrap patchelf squashfs-tools squashfuse uidmap util-linux >/dev/null
 }
 
-# Download packages of sid through this machine's own mirror, with lists kept apart from the system's.
+# Download packages of sid from this machine's own mirror, with lists separate from the system's.
 download() {
     local mirror options
     mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -E '/debian/?$' | head -1)

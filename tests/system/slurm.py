@@ -14,13 +14,13 @@ from pathlib import Path
 from conftest import ROOT
 
 SCRIPT = ROOT / "profiles/slurm/cluster.sh"
-FAST = ["--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "10"]  # here nothing is far away
+FAST = ["--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "10"]  # everything runs on this machine
 FIELDS = "JobIDRaw,JobName,Comment,Partition,NodeList,AllocTRES,State,Start,End,TimelimitRaw,ReqMem"
 
 
 @dataclass(frozen=True)
 class Record:
-    """What sacct knows of one run of one job; a job that was requeued has several."""
+    """sacct's record of one run of a job; a requeued job has several."""
 
     job: str
     name: str
@@ -36,12 +36,12 @@ class Record:
 
     @property
     def gpus(self) -> int:
-        """GPUs that the job held."""
+        """The number of GPUs of the job."""
         return int(self.resources.get("gres/gpu", 0))
 
 
 class Cluster:
-    """SLURM's commands, answered by the throw-away cluster."""
+    """SLURM's commands on the throw-away cluster."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -49,7 +49,7 @@ class Cluster:
         self.environment = {**os.environ, "CLUSTER_DIR": str(folder), "PATH": path}
 
     def script(self, action: str) -> subprocess.CompletedProcess:
-        """Run cluster.sh; its output is shown if it fails."""
+        """Run cluster.sh; shows its output if it fails."""
         done = subprocess.run(
             [SCRIPT, action],
             env=self.environment,
@@ -63,25 +63,25 @@ class Cluster:
         return done
 
     def ask(self, *command: str) -> str:
-        """Standard output of one of SLURM's commands."""
+        """Standard output of a SLURM command."""
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, f"{command}: {done.stderr}"
         return done.stdout
 
     def records(self, run: str, every: bool = False) -> list[Record]:
-        """The jobs of one Snakemake run in the order of submission, with `every` run of a requeued job."""
+        """The jobs of a Snakemake run in the order of submission; `every` also lists all runs of a requeued job."""
         options = ["--duplicates"] if every else []
         command = ["sacct", "-X", "--noheader", "--parsable2", f"--format={FIELDS}", f"--name={run}", *options]
         return [record_of(line) for line in self.ask(*command).splitlines()]
 
     def running(self) -> dict[str, str]:
-        """Job id -> comment (rule and wildcards) of the jobs that run now."""
+        """Job id -> comment (rule and wildcards) of the running jobs."""
         lines = self.ask("squeue", "--noheader", "--states=RUNNING", "--format=%i %k").splitlines()
         return dict(line.split(maxsplit=1) for line in lines)
 
 
 def record_of(line: str) -> Record:
-    """Read a line of sacct's answer."""
+    """Parse a line of sacct's output."""
     job, name, rule, partition, node, resources, state, start, end, minutes, memory = line.split("|")
     held = dict(part.split("=") for part in resources.split(",") if part)
     return Record(job, name, rule, partition, node, held, state.split(" ")[0], start, end, int(minutes or 0), memory)
@@ -96,7 +96,7 @@ class Study:
 
     @classmethod
     def copied(cls, folder: Path, cluster: Cluster, config: list[str], options: list[str]) -> "Study":
-        """From the working tree: what is tracked and what is new, nothing that was made."""
+        """A copy of the working tree: tracked and new files, no generated ones."""
         listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
         for name in subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines():
             if (ROOT / name).is_file():
@@ -105,7 +105,7 @@ class Study:
         return cls(folder, cluster, config, options)
 
     def clone(self, folder: Path, *config: str) -> "Study":
-        """A copy with all that was made so far, and more configuration."""
+        """A copy with everything made so far, and further configuration."""
         shutil.copytree(self.folder, folder)
         study = Study(folder, self.cluster, [], [])
         study.options = [*self.options, *config]
@@ -113,17 +113,17 @@ class Study:
 
     @property
     def results(self) -> Path:
-        """Where the copy's results lie."""
+        """The folder of the copy's results."""
         return self.folder / "results/demo"
 
     def edit(self, path: str, old: str, new: str) -> None:
         """Change one place in a file of the copy."""
         text = (self.folder / path).read_text()
-        assert text.count(old) == 1, f"{path}: '{old}' stands {text.count(old)} times"
+        assert text.count(old) == 1, f"{path}: '{old}' occurs {text.count(old)} times"
         (self.folder / path).write_text(text.replace(old, new))
 
     def start(self, *arguments: str) -> subprocess.Popen:
-        """Start Snakemake as a person at a terminal does."""
+        """Start Snakemake as a user at a terminal does."""
         return subprocess.Popen(
             ["snakemake", *arguments, *self.options],
             cwd=self.folder,
@@ -162,7 +162,7 @@ def run_id(output: str) -> str:
 
 
 def wait_until(condition, what: str, seconds: int = 300):
-    """The first true value of `condition()`, asked twice a second."""
+    """The first true value of `condition()`, evaluated twice a second."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if value := condition():
@@ -172,12 +172,12 @@ def wait_until(condition, what: str, seconds: int = 300):
 
 
 def runs(pid: int) -> bool:
-    """Whether a process still runs: one that has ended and waits for its parent, a zombie (state Z), does not."""
+    """Whether a process still runs; a zombie (state Z), which has ended but waits for its parent, does not."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:  # gone, or just going (ProcessLookupError)
+    except OSError:  # it has ended or is ending (ProcessLookupError)
         return False
-    return stat.rpartition(")")[2].split()[0] != "Z"  # the name before it may hold parentheses and spaces
+    return stat.rpartition(")")[2].split()[0] != "Z"  # the name before it may contain parentheses and spaces
 
 
 def overlap(first: Record, second: Record) -> bool:
@@ -186,20 +186,20 @@ def overlap(first: Record, second: Record) -> bool:
 
 
 def answers(results: Path) -> dict[str, bytes]:
-    """Run -> its predictions, which are a pure function of spec, data, model and seed."""
+    """Run -> its predictions, which depend only on spec, data, model and seed."""
     return {
         str(path.parent.relative_to(results)): path.read_bytes()
         for path in sorted(results.glob("*/*/seed*/predictions.parquet"))
     }
 
 
-# What a record measures, and the commit, which a copy of the repository does not have.
+# Measured values of a record, and the commit, which a copy of the repository lacks.
 MEASURED = {"sessions", "seconds", "throughput", "energy_kwh", "peak_memory_gib", "git_commit"}
 MEASURED_IN_HISTORY = {"seconds", "samples_per_second", "steps_per_second"}
 
 
 def without_measures(value, measured: set[str]):
-    """JSON with every number below a measured key set to 1 and every text there left out."""
+    """JSON with every number below a measured key set to 1 and every text there removed."""
     if isinstance(value, dict):
         return {
             key: constant(part) if key in measured else without_measures(part, measured) for key, part in value.items()
@@ -215,7 +215,7 @@ def constant(value):
 
 
 def report_without_measures(results: Path, folder: Path) -> dict[str, bytes]:
-    """Every table and figure of the report, computed from `results` as if all had taken one second and one GiB.
+    """Every table and figure of the report, computed from `results` as if everything took one second and one GiB.
 
     Two runs whose answers, parameters, losses and settings are the same give the same bytes.
     """

@@ -1,4 +1,4 @@
-"""The study on a real SLURM cluster of two nodes: the whole of it, and what goes wrong on clusters."""
+"""The study on a real SLURM cluster of two nodes: the whole study, and failures of clusters."""
 
 import itertools
 import json
@@ -25,7 +25,7 @@ LORA_LOG = "finetune_roberta/lora.seed42.log"
 
 @pytest.fixture(scope="module")
 def cluster():
-    """The throw-away cluster, installed where it is missing."""
+    """The throw-away cluster, installed if it is missing."""
     with tempfile.TemporaryDirectory(prefix="nli-", ignore_cleanup_errors=True) as name:
         Path(name).chmod(0o755)
         cluster = Cluster(Path(name) / "cluster")
@@ -35,7 +35,7 @@ def cluster():
             cluster.script("start")
             yield cluster
         finally:
-            if (cluster.folder / "slurm.conf").exists():  # a start that failed half-way leaves daemons
+            if (cluster.folder / "slurm.conf").exists():  # a start that failed half-way leaves daemons running
                 cluster.script("stop")
 
 
@@ -57,9 +57,9 @@ def rule_of(record) -> str:
 
 @pytest.fixture(scope="module")
 def local(request, shared_folder, cluster):
-    """A run on this machine: its results, and the options and configuration that make the cluster's run like it.
+    """A run on this machine: its results, and the options and configuration for a comparable run on the cluster.
 
-    With Apptainer it is the containers' own test's, images included. NLI_CLUSTER_STUDY names a smaller study (a
+    With Apptainer it is the run of the container tests, with their images. NLI_CLUSTER_STUDY names a smaller study (a
     --configfile), which runs without containers.
     """
     smaller = cluster.environment.get("NLI_CLUSTER_STUDY")
@@ -82,7 +82,7 @@ def local(request, shared_folder, cluster):
 
 @pytest.fixture(scope="module")
 def whole(cluster, shared_folder, local):
-    """The same study through the profile: the study, what Snakemake printed, and sacct's records."""
+    """The same study run with the profile: the study, Snakemake's output, and sacct's records."""
     _, options, config = local
     study = Study.copied(shared_folder / "whole", cluster, ["results=results", *config], options)
     output = study.run(seconds=3000)
@@ -159,7 +159,7 @@ def test_four_cpu_jobs_share_a_node_of_four_cpus_and_16_gb(cluster):
         wait_until(lambda: len(set(jobs) & cluster.running().keys()) == 4, "four jobs on one node", seconds=60)
         pending = ["squeue", "--noheader", "--states=PENDING", "--format=%r"]  # "None" until the scheduler's next turn
         wait_until(lambda: cluster.ask(*pending).split() == ["Resources"], "a fifth that waits for room", seconds=60)
-        assert len(set(jobs) & cluster.running().keys()) == 4  # the fifth has not begun
+        assert len(set(jobs) & cluster.running().keys()) == 4  # the fifth has not started
     finally:
         cluster.ask("scancel", *jobs)
 
@@ -169,7 +169,7 @@ def test_four_cpu_jobs_share_a_node_of_four_cpus_and_16_gb(cluster):
 
 @pytest.fixture(scope="module")
 def prepared(cluster, shared_folder):
-    """Data and a tiny encoder, made through the cluster, and a training that takes two minutes on any machine."""
+    """Data and a tiny encoder, made on the cluster, and a training that takes two minutes on any machine."""
     config = ["results=results", "only=[roberta/lora]"]
     study = Study.copied(shared_folder / "prepared", cluster, config, [*SMOKE, *NO_CONTAINERS])
     study.run("results/demo/models/made/encoder", "results/demo/data/matched.parquet")
@@ -203,14 +203,14 @@ def test_job_killed_for_memory_gets_more_memory(prepared, cluster, tmp_path):
     study = prepared.clone(tmp_path / "study", steps(24), "machine={jobs: {gpu_small: {mem_mb: 500}}}")
     output = study.run(TRAINING)
     records = cluster.records(run_id(output))
-    assert records[0].state == "FAILED"  # OUT_OF_MEMORY where control groups enforce the limit
+    assert records[0].state == "FAILED"  # OUT_OF_MEMORY if control groups enforce the limit
     assert "memory limit" in study_log_of(study, records[0]).lower()
     assert records[-1].state == "COMPLETED"
     assert [record.memory for record in records] == [f"{500 * (n + 1)}M" for n in range(len(records))]
 
 
 def study_log_of(study: Study, record) -> str:
-    """What SLURM and Snakemake wrote about one job."""
+    """SLURM's and Snakemake's logs of a job."""
     return next((study.folder / "logs/slurm").rglob(f"{record.job}.log")).read_text()
 
 
@@ -239,7 +239,7 @@ def test_second_command_continues_after_everything_was_cancelled(prepared, clust
     wait_until(lambda: list((study.results / "checkpoints").rglob("trainer_state.json")), "a checkpoint")
     cluster.ask("scancel", "--account=study")
     wait_until(lambda: not cluster.ask("squeue", "--noheader"), "the jobs' end")
-    # Plugin 2.8 reads sacct's "CANCELLED by 1000" as a job that still runs, so that Snakemake has to be stopped too.
+    # Plugin 2.8 takes sacct's "CANCELLED by 1000" for a running job, so Snakemake must be stopped too.
     process.send_signal(signal.SIGINT)
     output = study.finish(process, check=False, seconds=120)
     assert process.returncode != 0
@@ -271,7 +271,7 @@ def test_unknown_account_or_partition_is_one_line_before_anything_is_submitted(
 
 
 def test_cluster_leaves_nothing_behind(cluster, shared_folder):
-    folder = shared_folder / "second"  # beside the first: no port, socket or name is shared
+    folder = shared_folder / "second"  # next to the first: they share no port, socket or name
     second = Cluster(folder)
     second.script("start")
     pids = [int(path.read_text()) for path in folder.glob("*.pid")]

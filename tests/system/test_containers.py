@@ -1,4 +1,4 @@
-"""The study in containers, with the real Apptainer: one command from nothing, offline, isolated, the same answers."""
+"""The study in containers, with the real Apptainer: one command from scratch, offline, isolated, the same answers."""
 
 import hashlib
 import json
@@ -68,7 +68,7 @@ def test_image_has_the_versions_of_the_lock_and_of_the_environment(demo, shell, 
     beside = {canonical(name): version for name, version in re.findall(r"^(\S+) (\S+)$", outside, re.MULTILINE)}
     locked = re.findall(r"^([\w.-]+)==(\S+)", (checkout / f"containers/{image}.lock").read_text(), re.MULTILINE)
     named: dict[str, set[str]] = {}
-    for name, version in locked:  # a package may stand there once per version of Python
+    for name, version in locked:  # a lock may list a package once per version of Python
         named.setdefault(canonical(name), set()).add(version)
     assert {"torch" if image == "study" else "matplotlib", "numpy", "pandas"} <= inside.keys()
     for name, version in inside.items():
@@ -84,7 +84,7 @@ def canonical(name: str) -> str:
 
 @pytest.fixture(scope="session")
 def contained(demo, shell, workplace, environment) -> Path:
-    """The smoke study in containers, with no network but loopback, and a host that tries to get in.
+    """The smoke study in containers, with only a loopback network, on a host whose Python packages must not leak in.
 
     Snakemake itself starts in the network namespace, so nothing in the run can reach any other machine. torch and
     pandas of the host's PYTHONPATH and of its user site would end any job that saw them.
@@ -138,7 +138,7 @@ def test_predictions_inside_equal_those_outside_byte_for_byte(contained, shell, 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 def test_container_writes_as_the_calling_user(demo, shell):
-    """Unpacked first, as Apptainer does it where a user may not mount: /dev/fuse can be root's alone."""
+    """Images are unpacked first, as Apptainer does if a user may not mount because only root can use /dev/fuse."""
     with tempfile.TemporaryDirectory(prefix="nli-user-") as name:
         shutil.chown(name, "nobody", "nogroup")
         user = "setpriv --reuid nobody --regid nogroup --clear-groups"
@@ -179,5 +179,5 @@ def test_failed_build_says_one_line_with_its_log(checkout, environment, workplac
         text=True,
     )
     assert done.returncode == 1
-    assert re.fullmatch(rf"error: \S+failed\.sif: the build failed \(.*\); all it said is in {log}\n", done.stderr)
+    assert re.fullmatch(rf"error: \S+failed\.sif: the build failed \(.*\); see {log}\n", done.stderr)
     assert not list(workplace.glob("*failed.sif"))

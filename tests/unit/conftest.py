@@ -1,4 +1,4 @@
-"""A stand-in hub, and the fetch scripts run against it in a home of their own."""
+"""A fake hub, and the fetch scripts run against it in a separate home folder."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ def hub():
 
 @pytest.fixture
 def fetch(hub, tmp_path):
-    """Run a fetch script in a fresh home against the stand-in: `fetch(name=..., token=...)` gives the process."""
+    """Run a fetch script in a new home against the fake hub: `fetch(name=..., token=...)` returns the process."""
     (tmp_path / "home").mkdir()
 
     def run(script="fetch_model.py", *arguments, name="owner/model", revision=COMMIT, wait=True, **variables):

@@ -1,4 +1,4 @@
-"""A stand-in for the hub: a real HTTP server with the addresses, headers and refusals that huggingface_hub meets.
+"""A fake hub: a real HTTP server with the addresses, headers and refusals that huggingface_hub expects.
 
 It answers `/api/{models,datasets}/ID/revision/REV` and `/[datasets/]ID/resolve/REV/FILE` (HEAD, GET, Range). Large
 files are served as Git LFS is, with the SHA-256 in X-Linked-Etag and a redirect to storage on another host name, where
@@ -38,7 +38,7 @@ class StoredRepository:
     commit: str
     gated: bool = False
     readers: tuple[str, ...] = ()  # tokens that may read a gated repository
-    sizes: dict[str, int] = field(default_factory=dict)  # what the listing says, where it is not the truth
+    sizes: dict[str, int] = field(default_factory=dict)  # sizes in the listing that are wrong on purpose
 
 
 class Hub(ThreadingHTTPServer):
@@ -49,12 +49,12 @@ class Hub(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.repositories: dict[str, StoredRepository] = {}  # "models/ID" or "datasets/ID"
-        self.tokens: set[str] = set()  # that exist
+        self.tokens: set[str] = set()  # the valid tokens
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.failures: list[int] = []  # statuses of the next requests
         self.cut_after: dict[str, int] = {}  # file -> bytes after which the connection breaks, once
         self.corrupt: dict[str, int] = {}  # file -> how many more times its bytes arrive changed
-        self.page: bytes | None = None  # what a captive portal answers to everything
+        self.page: bytes | None = None  # a captive portal's answer to every request
 
     @property
     def address(self) -> str:
@@ -68,7 +68,7 @@ class Hub(ThreadingHTTPServer):
         return [path for asked, path, _ in self.requests if asked == method]
 
     def downloads(self) -> list[str]:
-        """The names of the files whose content was asked for, storage's included."""
+        """The names of the files whose content was requested, from the storage too."""
         found = [path for path in self.paths("GET") if "/resolve/" in path or path.startswith("/storage/")]
         return [path.rpartition("/")[2] for path in found]
 
@@ -98,7 +98,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.send(200, self.server.page, {"Content-Type": "text/html"})
         if self.server.failures:
             return self.send(self.server.failures.pop(0), b"")
-        if path == "/api/agent-harnesses":  # asked for by the telemetry, and kept in the home folder
+        if path == "/api/agent-harnesses":  # requested by the telemetry, and saved in the home folder
             return self.send(200, b'{"standardEnvVars": ["AGENT"], "harnesses": {}}', {})
         listing = re.fullmatch(r"/api/((?:models|datasets)/.+)/revision/(.+)", path)
         file = re.fullmatch(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
@@ -115,9 +115,9 @@ class Handler(BaseHTTPRequestHandler):
         return self.headers.get("Authorization", "").removeprefix("Bearer ") or None
 
     def find(self, key: str, revision: str) -> StoredRepository | None:
-        """The repository, or None after an answer like the hub's: it owns up to nothing that a stranger may not see."""
+        """The repository, or None after the hub's own answer, which hides repositories that the user may not see."""
         if self.token() and self.token() not in self.server.tokens:
-            # A hostile twist: the message repeats the token.
+            # Hostile on purpose: the message repeats the token.
             self.refuse(401, "", "Invalid credentials in Authorization header", f"bad token {self.token()}")
         elif key not in self.server.repositories:
             self.refuse(404 if self.token() else 401, "RepoNotFound", "Repository not found")
@@ -194,12 +194,12 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def git_sha1(content: bytes) -> str:
-    """What `git hash-object` says of the content."""
+    """The content's object id, as from `git hash-object`."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
 def error_of(done: subprocess.CompletedProcess) -> str:
-    """The one line that a failed script ends with; there is no traceback before it."""
+    """The single line of error with which a failed script ends, without a traceback."""
     assert done.returncode == 1, done.stdout
     assert "Traceback" not in done.stdout
     assert done.stdout.count("error: ") == 1

@@ -1,4 +1,4 @@
-"""A results folder for the report's tests: realistic files of every experiment, drawn at random.
+"""A results folder for the report's tests: realistic random files of every experiment.
 
 By hand: PYTHONPATH=scripts python tests/unit/report_fixtures.py FOLDER [--scale paper]
 """
@@ -69,7 +69,7 @@ def make_results(folder: Path, scale: str = "demo", n: int = 240, seed: int = 0,
 
 
 def measure(folder: Path) -> Path:
-    """Write report/ladders.json as the workflow does; returns its path."""
+    """Write report/ladders.json like the workflow; returns its path."""
     output = folder / "report" / "ladders.json"
     files = folder / "study.json", ROOT / "report/reported.yaml", folder / "data" / "description.json"
     write_json(output, measure_results(folder, load_results(folder, *files)))
@@ -236,7 +236,7 @@ def describe(rng) -> dict:
         "revision": None,
         "sha256": {"train.parquet": "ab" * 32},
         "dropped": {"train": 0, "matched": 3},
-        "warnings": ["2 validation pairs also stand in train"],
+        "warnings": ["2 validation pairs are also in train"],
         "splits": splits,
     }
 

@@ -1,4 +1,4 @@
-"""Specs, and what is built from them, that the tests of several rooms share."""
+"""Specs, and objects built from them, shared by tests in several folders."""
 
 import torch
 from transformers import DataCollatorWithPadding, TrainerCallback
@@ -28,7 +28,7 @@ TRAINING = {
 
 
 class Killed(Exception):
-    """Stands for the signal that ends a job."""
+    """Simulates the signal that ends a job."""
 
 
 class KillAt(TrainerCallback):

@@ -1,4 +1,4 @@
-"""What is recorded of the code that made a result."""
+"""The record of the code that made a result."""
 
 import subprocess
 import sys

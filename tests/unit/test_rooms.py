@@ -1,4 +1,4 @@
-"""The rooms of scripts/nli: who may import whom, and who must never load torch."""
+"""The rooms (subfolders) of scripts/nli: which may import which, and which must never load torch."""
 
 import ast
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 from conftest import ROOT
 
 LIBRARY = ROOT / "scripts/nli"
-# From the ground up: each room, and every room that it imports. A new arrow is a decision: enter it here, downward.
+# Bottom up: each room, and every room that it imports. A new arrow is a decision: add it here, pointing down.
 ROOMS = {
     "base": set(),
     "texts": set(),
@@ -34,13 +34,13 @@ HEAVY = ("torch", "transformers", "peft", "trl", "bitsandbytes", "datasets")
 
 
 def room_of(path: Path) -> str:
-    """The room of a file below scripts/nli; "" for the library's own docstring."""
+    """The room of a file below scripts/nli; "" for the library's own __init__.py."""
     first = path.relative_to(LIBRARY).parts[0].removesuffix(".py")
     return "" if first == "__init__" else first
 
 
 def imported(path: Path) -> set[str]:
-    """The modules that a file imports anywhere, within functions too, by their full names."""
+    """The full names of the modules that a file imports anywhere, even within functions."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -93,7 +93,7 @@ def test_rooms_without_torch_name_no_module_that_needs_it():
 
 
 def test_rooms_without_torch_load_without_it():
-    """What other libraries import in turn counts as well."""
+    """Indirect imports by other libraries count too."""
     code = (
         f"import importlib, sys\nfor name in {modules_of(WITHOUT_TORCH)}: importlib.import_module(name)\n"
         f"print([name for name in {HEAVY} if name in sys.modules])"

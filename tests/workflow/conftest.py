@@ -1,4 +1,4 @@
-"""Running the real workflow, at sizes at which nothing is learned but every path is walked."""
+"""Runs of the real workflow, too small to learn anything but covering every path."""
 
 import os
 import re
@@ -13,7 +13,7 @@ SMOKE = ROOT / "tests/workflow/smoke.yaml"
 
 
 def snakemake(*arguments: str, check: bool = True, profile: str = "none") -> subprocess.CompletedProcess:
-    """Run Snakemake in the repository with plain output; its standard output and error come back as one text."""
+    """Run Snakemake in the repository with plain output; returns its standard output and error as one text."""
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
         ["snakemake", "--workflow-profile", profile, "--nolock", "--show-failed-logs", *arguments],
@@ -30,7 +30,7 @@ def snakemake(*arguments: str, check: bool = True, profile: str = "none") -> sub
 
 
 def planned_jobs(*arguments: str) -> dict[str, int]:
-    """Rule -> number of jobs that a dry run would start, by Snakemake's own table."""
+    """Rule -> number of jobs that a dry run would start, from Snakemake's own table."""
     output = snakemake("--dry-run", "--quiet", "rules", "--cores", "1", *arguments).stdout
     rows = re.findall(r"^(\w+)\s+(\d+)$", output, flags=re.MULTILINE)
     return {rule: int(count) for rule, count in rows if rule not in ("total", "all")}

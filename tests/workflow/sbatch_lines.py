@@ -1,9 +1,9 @@
-"""The sbatch line of each rule under profiles/slurm, made by the executor plugin itself; no cluster is needed.
+"""The sbatch line of each rule with profiles/slurm, made by the executor plugin itself, without a cluster.
 
     python tests/workflow/sbatch_lines.py > tests/workflow/sbatch_lines.txt
 
-writes the reviewed file again after a change of resources. Snakemake parses the profile and builds the DAG as ever;
-only the execution is replaced: the plugin submits one job of each rule to an `sbatch` that notes its arguments.
+rewrites the reviewed file after a change of resources. Snakemake parses the profile and builds the DAG as usual;
+only the execution is replaced: the plugin submits one job of each rule to an `sbatch` that records its arguments.
 """
 
 import json
@@ -74,7 +74,7 @@ def submissions(folder: Path, scale: str, attempts: int) -> None:
 
 
 def normalised(arguments: list[str]) -> str:
-    """The line without what is its own on every machine and in every run."""
+    """The line without options that differ between machines and runs."""
     own = {"--job-name", "--output", "--comment", "-D"}  # each with a value
     pairs = zip(arguments, ["", *arguments], strict=False)
     kept = [argument for argument, before in pairs if argument not in own and before not in own]
@@ -82,7 +82,7 @@ def normalised(arguments: list[str]) -> str:
 
 
 def lines_of(changes: dict[str, str], scale: str, attempts: int) -> list[str]:
-    """The lines of one case, from a fresh process."""
+    """The lines of one case, from a new process."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         profile = PROFILE.read_text()
@@ -105,7 +105,7 @@ def lines_of(changes: dict[str, str], scale: str, attempts: int) -> list[str]:
 
 
 def reviewed_text() -> str:
-    """What sbatch_lines.txt must hold."""
+    """The expected content of sbatch_lines.txt."""
     parts = []
     for heading, case in CASES.items():
         parts += [f"# {heading}", *lines_of(*case), ""]

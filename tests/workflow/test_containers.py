@@ -1,4 +1,4 @@
-"""What --use-singularity adds to the plan, with a stand-in for Apptainer. The real one is used in tests/system."""
+"""What --use-singularity adds to the plan, with a fake Apptainer. tests/system uses the real one."""
 
 import os
 import re
@@ -21,7 +21,7 @@ echo image > "$image"
 
 @pytest.fixture
 def apptainer(tmp_path, monkeypatch):
-    """A stand-in on PATH that builds at once; returns the file with a line for every build."""
+    """A fake on PATH that builds at once; returns the file with a line for every build."""
     program = tmp_path / "bin/apptainer"
     program.parent.mkdir()
     program.write_text(STAND_IN)

@@ -1,4 +1,4 @@
-"""The tiny models that ship: their files are those of their cards, and their command makes such models."""
+"""The shipped tiny models: their files match their cards, and their command makes such models."""
 
 import json
 
@@ -20,7 +20,7 @@ def test_shipped_files_are_those_of_their_card(role, demo_study):
     assert card["files"] == {path.name: sha256(path) for path in model_files(folder)}
     assert card["made"]["recipe"] == getattr(demo_study.models, role).recipe.model_dump()
     assert card["made"]["seed"] == demo_study.data.seed
-    assert len(card["made"]["commit"]) == 40  # a whole commit, without the "+" of local changes
+    assert len(card["made"]["commit"]) == 40  # a full commit, without the "+" of local changes
 
 
 def test_shipped_models_are_small():

@@ -1,4 +1,4 @@
-"""The base models as Snakemake gets them: from a stand-in hub, and from a folder of the user's own."""
+"""The base models as Snakemake gets them: from a fake hub, and from a user's folder."""
 
 import io
 import json
@@ -46,7 +46,7 @@ def test_hubs_model_survives_a_deleted_output_in_the_cache(hub, tmp_path):
     model = tmp_path / "results/paper/models/hub/encoder"
     snakemake(str(model), "--cores", "1", "--config", *config)
     assert json.loads((model / "source.json").read_text())["revision"] == COMMIT
-    asked = hub.paths("GET")  # preflight asks with HEAD whether the hub is there
+    asked = hub.paths("GET")  # preflight checks with HEAD whether the hub answers
     snakemake(str(model), "--cores", "1", "--forcerun", "fetch_model", "--config", *config)  # deletes it first
     assert (model / "model.safetensors").stat().st_size > 0
     assert hub.paths("GET") == asked
@@ -104,7 +104,7 @@ def test_users_model_is_linked_and_linked_again_when_a_file_of_it_changes(folder
 
 
 def test_other_folder_of_the_users_takes_the_place_of_the_first_without_snakemakes_records(folder, tmp_path):
-    """The links lie in one place whatever they point to: the spec tells whose they are, in a second clone too."""
+    """The links have the same path whatever they point to; the spec says to what, in a second clone too."""
     other = shutil.copytree(folder, tmp_path / "other")
     first = [f"results={tmp_path}/results", encoder(source="path", name=str(folder))]
     model = tmp_path / "results/demo/models/path/encoder"

@@ -1,4 +1,4 @@
-"""What Snakemake would do, by dry runs: quick, torch-free, complete, and refusing bad input at once."""
+"""What Snakemake would do, in dry runs: quick, without torch, complete, and refusing bad input at once."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from nli.study.specs import trains
 
 @pytest.fixture
 def plan(tmp_path):
-    """A dry run where nothing has been made yet: `plan("key=value", ...)` gives rule -> number of jobs."""
+    """A dry run before anything is made: `plan("key=value", ...)` returns rule -> number of jobs."""
 
     def dry_run(*config: str) -> dict[str, int]:
         return planned_jobs("--config", f"results={tmp_path}", *config)
@@ -29,7 +29,7 @@ def test_whole_demo_is_planned(demo_study, plan):
     merges = sum(getattr(experiment, "method", None) == "merge" for experiment in demo_study.selected())
     borrowing = sum(getattr(experiment, "adapter", None) is not None for experiment in demo_study.selected())
     assert jobs["predict_roberta"] == families.count("roberta")
-    assert jobs["finetune_roberta"] == families.count("roberta") - 1  # the zero-shot cloze answers untrained
+    assert jobs["finetune_roberta"] == families.count("roberta") - 1  # the zero-shot cloze does not train
     assert jobs["predict_icl"] == families.count("icl")
     assert jobs["finetune_qlora"] == families.count("qlora") - borrowing  # the rest use another's adapter
     assert jobs["predict_qlora"] == families.count("qlora")

@@ -1,4 +1,4 @@
-"""Preflight in the real workflow: before a paper-scale run, by itself, and nowhere else."""
+"""Preflight in the real workflow: before a paper-scale run, by itself, and at no other time."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def red_lines(output: str) -> list[str]:
 
 
 def red_anywhere(output: str) -> set[str]:
-    """The red lines but for two that the tests' own machine decides: free disk, and torch's build (CPU or CUDA)."""
+    """The red lines, except two that depend on the test machine: free disk, and torch's build (CPU or CUDA)."""
     return set(red_lines(output)) - {"disk", "versions"}
 
 
@@ -74,7 +74,7 @@ def test_jobs_sent_elsewhere_need_no_gpu_here(machine):
 
 
 def test_gpu_that_is_asked_for_by_gres_is_a_gpu(machine, tmp_path, decoder_folder):
-    """Nothing is fetched here, so that the GPU jobs alone call for preflight, as under `gpu_dialect: gres`."""
+    """Nothing is fetched here, so only the GPU jobs require preflight, as with `gpu_dialect: gres`."""
     source = tmp_path / "none"
     source.mkdir()
     for name in ("train", "validation_matched", "validation_mismatched"):
@@ -116,7 +116,7 @@ def test_green_preflight_lets_the_run_go_on(machine, tmp_path, decoder_folder):
     assert Path(raw).is_dir()
     assert json.loads((tmp_path / "results/paper/preflight.json").read_text())["verdict"] == "ok"
     again = snakemake("--cores", "1", raw, *machine, *own, model)
-    assert "Nothing to be done" in again.stdout  # what preflight wrote makes nothing run again
+    assert "Nothing to be done" in again.stdout  # preflight's output does not make anything rerun
     assert "ok       data" not in again.stdout
 
 
@@ -136,5 +136,5 @@ def test_with_containers_it_looks_at_the_machine_and_needs_no_image(machine, tmp
     runtime.chmod(0o755)
     done = snakemake("--cores", "1", "--use-apptainer", "preflight", *machine, check=False)
     assert "ok       containers  apptainer version 1.3.4" in done.stdout
-    assert "skipped  versions    the containers bring their own" in done.stdout
+    assert "skipped  versions    the containers have their own" in done.stdout
     assert red_anywhere(done.stdout) == {"gpu", "network"}

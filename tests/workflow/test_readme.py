@@ -1,6 +1,6 @@
 """Every command that README and docs/ print works as printed.
 
-It is run, it is planned, or the test that runs it is named here.
+Each is run or planned here, or the test that runs it is named.
 """
 
 import json
@@ -21,8 +21,8 @@ GENERATED = "configuration.md"  # a table of keys, without commands
 PAGES = [ROOT / "README.md", *(page for page in sorted((ROOT / "docs").glob("*.md")) if page.name != GENERATED)]
 PROGRAMS = ("snakemake", "make", "python", "export", "--")
 
-# How each command is covered. RUN: as printed, at the smoke test's sizes, into a folder of the test's own, with the
-# further config that stands here. PLANNED: the same command as a dry run (`make -n`). Else: the test that runs it.
+# How each command is covered. RUN: as printed, at the smoke test's sizes, into a separate folder, with the
+# further config given here. PLANNED: the same command as a dry run (`make -n`). Else: the test that runs it.
 # `mine.yaml` is the last YAML block above the command on its page.
 RUN, PLANNED = "run", "planned"
 ONLY = "only=[baseline, roberta/head_only, icl/prompt1]"
@@ -110,7 +110,7 @@ PRINTED = {command: block for page in reversed(PAGES) for command, block in prin
 def words(command: str, *config: str, options: tuple[str, ...] = (), files: tuple[Path, ...] = ()) -> list[str]:
     """A snakemake command as printed, or its options alone, as arguments; `config` joins its own `--config`.
 
-    `files` are its config files: they stand for `mine.yaml`, or are put first.
+    `files` are its config files: they replace `mine.yaml`, or come first.
     """
     arguments = shlex.split(command if command.startswith("snakemake") else f"snakemake --cores 1 {command}")
     if "mine.yaml" in arguments:
@@ -124,7 +124,7 @@ def words(command: str, *config: str, options: tuple[str, ...] = (), files: tupl
 
 
 def call(arguments: list[str]) -> str:
-    """Run a command in the repository; its output. A failure ends the test with what was printed."""
+    """Run a command in the repository; returns its output. A failure ends the test and shows the output."""
     environment = {**os.environ, "PATH": f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
         arguments, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900
@@ -140,7 +140,7 @@ def covered(how: object) -> list[str]:
 
 @pytest.fixture(scope="module")
 def results(smoke, tmp_path_factory):
-    """The finished smoke study in a folder of its own, so that most of what the commands need is there."""
+    """The finished smoke study in a separate folder, so that most of what the commands need exists."""
     return shutil.copytree(smoke[0], tmp_path_factory.mktemp("readme") / "demo").parent
 
 
@@ -211,7 +211,7 @@ def test_bench_of_claims_takes_its_arguments():
 
 
 def test_your_copy_of_multinli_is_read_to_the_report(rows, tmp_path):
-    """MultiNLI's own files and columns. The demo trains on all of train; the baselines choose on tune all the same."""
+    """MultiNLI's own files and columns. The demo trains on all of train, but the baselines still choose on tune."""
     names = {
         "multinli_1.0_train": 8,
         "multinli_1.0_dev_matched": 2,

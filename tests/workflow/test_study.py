@@ -1,4 +1,4 @@
-"""The whole study, run for real at smoke sizes: contracts, resumption, determinism, what re-runs and what does not."""
+"""The whole study, run for real at smoke sizes: contracts, resumption, determinism, and what is rerun."""
 
 import json
 import os
@@ -65,7 +65,7 @@ def test_methods_are_compared_on_the_same_pairs(smoke):
 
 
 def further_set(folder):
-    """A config file that adds a set of two classes, with its rows, to what the baselines and RoBERTa answer."""
+    """A config file that adds a set with two classes, and its rows, for the baselines and RoBERTa to answer."""
     rows = [
         {"premise": "The doctor near the actor danced.", "hypothesis": "The actor danced.", "label": "non-entailment"},
         {"premise": "The actor and the doctor danced.", "hypothesis": "The actor danced.", "label": "entailment"},
@@ -145,7 +145,7 @@ def test_changed_hyperparameter_reruns_its_variant_its_scoring_and_the_report(sm
 
 @pytest.fixture
 def copied(smoke, tmp_path):
-    """The study in a second clone: its results as they are, of which Snakemake remembers nothing."""
+    """The study in a second clone: the same results, but no record of them in Snakemake."""
     results = shutil.copytree(smoke[0], tmp_path / "demo")
     study = results / "study.json"
     times = study.stat()
@@ -295,7 +295,7 @@ def test_real_rows_take_the_same_path(tmp_path):
     description = json.loads((results / "data/description.json").read_text())
     splits = {split: read_split(results / f"data/{split}.parquet") for split in ("train", "tune")}
     assert not set(splits["train"]["premise_id"]) & set(splits["tune"]["premise_id"])
-    assert description["splits"]["tune"]["n"] == 60  # a fifth; the demo asks for more
+    assert description["splits"]["tune"]["n"] == 60  # a fifth; the demo requests more
     assert 230 <= description["splits"]["train"]["n"] <= 240
     chosen = json.loads((results / "baseline/hypothesis_only/seed42/run.json").read_text())["chosen_on_tune"]
     assert 0 < chosen["tune_accuracy"] < 1

@@ -1,4 +1,4 @@
-"""What the SLURM profile asks of the cluster, without one; and how the workflow meets a cluster that is not there."""
+"""What the SLURM profile requests, without a cluster; and how the workflow handles a missing cluster."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ def reviewed(heading: str) -> list[str]:
 
 @pytest.mark.parametrize("heading", CASES)
 def test_sbatch_lines_are_the_reviewed_ones(heading):
-    # After a change that is meant: python tests/workflow/sbatch_lines.py > tests/workflow/sbatch_lines.txt
+    # After an intended change: python tests/workflow/sbatch_lines.py > tests/workflow/sbatch_lines.txt
     assert lines_of(*CASES[heading]) == reviewed(heading)
 
 
@@ -42,7 +42,7 @@ def test_profile_knows_every_rule_that_asks_for_a_gpu(root, monkeypatch):
 
 @pytest.mark.parametrize("option", ["--profile", "--workflow-profile"])
 def test_profile_is_understood_as_either_kind(option, tmp_path, monkeypatch):
-    program = tmp_path / "bin/apptainer"  # the profile's jobs run in containers; a dry run starts none
+    program = tmp_path / "bin/apptainer"  # the profile's jobs run in containers, but a dry run starts none
     program.parent.mkdir()
     program.write_text(STAND_INS["apptainer"])
     program.chmod(0o755)
@@ -63,6 +63,6 @@ def test_machine_without_slurm_is_told_in_one_line_before_any_job(tmp_path, monk
     arguments = ["--profile", "profiles/slurm", "--sdm", "env-modules", "--config", f"results={tmp_path}"]
     done = snakemake(*arguments, check=False)
     assert done.returncode != 0
-    assert "no sbatch on PATH: start Snakemake on the cluster's login node" in done.stdout
+    assert "no sbatch on PATH; start Snakemake on the cluster's login node" in done.stdout
     assert "Traceback" not in done.stdout
     assert not list(tmp_path.rglob("*.json"))

@@ -1,1 +1,1 @@
-"""From a trained or prompted model to the rows of predictions.parquet, and the chance baselines' own."""
+"""Turns a trained or prompted model, or a chance baseline, into the rows of predictions.parquet."""

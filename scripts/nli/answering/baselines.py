@@ -1,4 +1,4 @@
-"""What chance gives: the most frequent class, and a linear model that reads the hypothesis and never the premise.
+"""Chance baselines: the most frequent class, and a linear model that reads only the hypothesis.
 
 A method that does not beat both has not been shown to infer anything. Hypotheses alone give labels away, because their
 writers had habits (Gururangan et al. 2018; Poliak et al. 2018).
@@ -27,7 +27,7 @@ MAX_ITERATIONS = 1000
 
 @dataclass(frozen=True)
 class Baseline:
-    """A fitted classifier of hypotheses, what was chosen on `tune` ({} for nothing), and the seconds it took."""
+    """A fitted classifier of hypotheses, what was chosen on `tune` (or {}), and the seconds that fitting took."""
 
     classifier: BaseEstimator
     chosen: dict[str, Any]
@@ -38,11 +38,11 @@ class Baseline:
 def fit_baseline(spec: dict[str, Any], train: pd.DataFrame, tune: pd.DataFrame) -> Baseline:
     """Fit the baseline that `spec["method"]` names.
 
-    Raises StudyError if a class is missing from `train`, or if there is something to choose and no `tune` to do it on.
+    Raises StudyError if a class is missing from `train`, or if a choice must be made and `tune` is empty.
     """
     missing = [label for i, label in enumerate(LABELS) if i not in set(train["label"])]
     if missing:
-        raise StudyError(f"train holds no pair of {' and '.join(missing)}: take more training pairs")
+        raise StudyError(f"train has no pair of {' and '.join(missing)}; use more training pairs")
     started = time.perf_counter()
     if spec["method"] == "majority":
         classifier = DummyClassifier(strategy="prior").fit(train["hypothesis"], train["label"])
@@ -56,15 +56,15 @@ def fit_baseline(spec: dict[str, Any], train: pd.DataFrame, tune: pd.DataFrame) 
 def fit_hypothesis_only(
     features: dict[str, Any], train: pd.DataFrame, tune: pd.DataFrame
 ) -> tuple[BaseEstimator, dict[str, Any]]:
-    """Logistic regression on counts of word n-grams; C is the best on `tune` (of equals, the smallest)."""
+    """Logistic regression on counts of word n-grams; C is the best on `tune` (the smallest if tied)."""
     if len(features["C"]) > 1 and tune.empty:
-        raise StudyError("C is chosen on tune, which has no rows: set data.tune_examples above 0, or give one C")
+        raise StudyError("C is chosen on tune, which has no rows; set data.tune_examples above 0, or give one C")
     low, high = features["ngrams"]
     counter = CountVectorizer(ngram_range=(low, high), min_df=features["min_count"])
     try:
         counts = counter.fit_transform(train["hypothesis"])
     except ValueError as error:
-        raise StudyError(f"hypotheses of train give no features ({error}): lower features.min_count") from error
+        raise StudyError(f"hypotheses of train give no features ({error}); lower features.min_count") from error
     best: tuple[float, BaseEstimator] | None = None
     for strength in sorted(features["C"]):
         model = LogisticRegression(C=strength, max_iter=MAX_ITERATIONS).fit(counts, train["label"])
@@ -85,7 +85,7 @@ def log_probabilities(baseline: Baseline, rows: pd.DataFrame) -> np.ndarray:
 def baseline_record(
     spec: dict[str, Any], seed: int, baseline: Baseline, started: float, seconds: float, splits: dict[str, Path]
 ) -> dict[str, Any]:
-    """run.json of a baseline, with the keys of every other run; `seconds` are those of the evaluation."""
+    """run.json of a baseline, with the keys of every other run; `seconds` is the time of the evaluation."""
     counts = {"total": baseline.weights, "trainable": baseline.weights, "frozen": 0}
     names = ["coef", "intercept"] if baseline.weights else []
     return {

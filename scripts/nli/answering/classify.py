@@ -14,7 +14,7 @@ from nli.base.labels import LABELS
 def classify(model: nn.Module, dataset: Dataset, collate: Callable, batch_size: int) -> np.ndarray:
     """Log-probabilities of the classes for every example.
 
-    Examples go through the model by length, so that little is padding; the order of the result is the data set's.
+    Examples are batched by length, to reduce padding; the result has the data set's order.
 
     Args:
         model: takes the collated batch (without labels), returns `.logits`, (batch, 3).

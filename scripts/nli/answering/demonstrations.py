@@ -12,16 +12,16 @@ from nli.texts import fill
 
 
 def draw_examples(rows: pd.DataFrame, shots: int, order: int, seed: int, draw: int = 0) -> list[dict[str, str]]:
-    """`shots` pairs with their classes, starting with class `order` and going round: three shots hold each class once.
+    """`shots` pairs with their classes, cycling from class `order`: three shots have each class once.
 
-    The pair of a class is the same in every order, so that two orders differ in nothing but the order. Two draws share
-    no pair: what another draw changes is the pairs alone.
+    A class has the same pair in every order, so two orders differ only in the order. Two draws share no pair and differ
+    only in the pairs.
 
     Args:
-        rows: the training split; a validation pair never serves as an example.
+        rows: the training split, so that a validation pair is never an example.
         order: 0, 1 or 2.
-        seed: of all draws.
-        draw: 0, 1, ...: each takes each class's next pairs.
+        seed: for all draws.
+        draw: 0, 1, ...: each takes the next pairs of each class.
 
     Raises:
         StudyError: the split lacks a class.
@@ -44,7 +44,7 @@ def draw_examples(rows: pd.DataFrame, shots: int, order: int, seed: int, draw: i
 
 
 def demonstrations(prompt: Mapping[str, Any], rows: pd.DataFrame | None, order: int, seed: int, draw: int = 0) -> str:
-    """The text of the drawn examples that stand before a pair; "" for a prompt that draws none."""
+    """The text of the drawn examples before a pair; "" for a prompt that draws none."""
     if not prompt.get("drawn"):
         return ""
     if rows is None:

@@ -1,4 +1,4 @@
-"""What the decoder writes, drawn from its probabilities greedily or by a sampler that sees one row at a time."""
+"""Generates the decoder's answers, greedily or with a sampler that treats each row independently."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,14 +22,14 @@ MODEL = "the model's generation_config"
 
 
 def effective_generation(model: nn.Module, generation: dict[str, Any]) -> dict[str, Any]:
-    """What `model.generate` would make of a spec's `generation` section: the values that answers are drawn with.
+    """The values that `model.generate` would use for a spec's `generation` section.
 
-    What the section leaves open the model's generation_config decides, and what that leaves open transformers'
-    default (no sampling; with sampling temperature 1.0, the 50 most probable tokens, all of their probability).
+    The model's generation_config sets what the section leaves open, and transformers' defaults set the rest (no
+    sampling; with sampling: temperature 1.0, the 50 most probable tokens, all of their probability).
 
     Returns:
         do_sample; temperature, top_k (0: all tokens) and top_p, each None when greedy; max_new_tokens; and `source`,
-        who decided.
+        where the values come from.
     """
     config, defaults = model.generation_config, model.generation_config._get_default_generation_params()
     own = {key: defaults[key] if getattr(config, key) is None else getattr(config, key) for key in defaults}
@@ -45,11 +45,11 @@ def effective_generation(model: nn.Module, generation: dict[str, Any]) -> dict[s
 
 
 def sampler(values: dict[str, Any], seed: int, names: Sequence[str]) -> LogitsProcessorList:
-    """The processors that turn greedy decoding of a batch into sampling; none where `values` are greedy.
+    """The processors that turn greedy decoding of a batch into sampling; none if `values` are greedy.
 
     Args:
-        values: of `effective_generation`.
-        names: of the batch's rows, in its order.
+        values: from `effective_generation`.
+        names: the names of the batch's rows, in order.
     """
     if not values["do_sample"]:
         return LogitsProcessorList()
@@ -64,10 +64,10 @@ def sampler(values: dict[str, Any], seed: int, names: Sequence[str]) -> LogitsPr
 
 
 class GumbelNoise(LogitsProcessor):
-    """Adds Gumbel noise to the logits, after which the largest is an exact draw from their softmax.
+    """Adds Gumbel noise to the logits, so that the largest is an exact sample from their softmax.
 
-    Each row has a generator of its own, seeded by the run's seed and the row's name. So what a row draws depends
-    neither on the batch that it is in nor on the rows before it, and two experiments draw with the same noise.
+    Each row has its own generator, seeded by the run's seed and the row's name. A row's samples therefore depend
+    neither on its batch nor on earlier rows, and two experiments sample with the same noise.
     """
 
     def __init__(self, seed: int, names: Sequence[str]) -> None:
@@ -76,7 +76,7 @@ class GumbelNoise(LogitsProcessor):
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """The scores (rows, vocabulary) with noise for this step."""
         uniform = torch.from_numpy(np.stack([generator.random(scores.shape[1]) for generator in self.generators]))
-        uniform = uniform.to(scores.device).clamp_min(torch.finfo(torch.float64).tiny)  # 0 has no logarithm
+        uniform = uniform.to(scores.device).clamp_min(torch.finfo(torch.float64).tiny)  # log(0) is undefined
         return scores - torch.log(-torch.log(uniform)).to(scores.dtype)
 
 
@@ -94,10 +94,10 @@ def generate_answers(
 
     Args:
         generation: a spec's section, as `effective_generation` reads it.
-        seed: of the sampler.
-        names: of the rows, which with `seed` decide what each draws; by default the prompts themselves.
+        seed: for the sampler.
+        names: the rows' names, which with `seed` determine each row's samples; by default the prompts themselves.
 
-    Batches are made of prompts of like length, padded at the left; neither they nor the order change an answer.
+    Batches have prompts of similar length, padded on the left; neither batches nor order change an answer.
 
     Raises:
         StudyError: a prompt and its answer have more tokens than the model has positions.
@@ -135,11 +135,11 @@ def generate_answers(
 def check_prompts(
     model: nn.Module, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], max_new_tokens: int
 ) -> None:
-    """Raise StudyError if the longest prompt leaves no room for its answer."""
+    """Raise StudyError if the longest prompt leaves too few positions for its answer."""
     limit = max_positions(model)
     longest = max((len(ids) for ids in tokenizer(list(prompts))["input_ids"]), default=0)
     if limit is not None and longest + max_new_tokens > limit:
         raise StudyError(
             f"models.decoder.name: the longest prompt has {longest} tokens, generation.max_new_tokens is "
-            f"{max_new_tokens}, and the model has {limit} positions only; choose a model with more"
+            f"{max_new_tokens}, but the model has only {limit} positions; choose a model with more"
         )

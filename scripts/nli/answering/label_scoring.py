@@ -1,4 +1,4 @@
-"""Label scoring: how probable each label word is after a prompt, instead of what the model writes there."""
+"""Label scoring: the probability of each label word after a prompt, instead of the text that the model writes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,20 +13,20 @@ from nli.base.labels import LABELS
 from nli.models.compatibility import word_tokens
 from nli.models.next_token import next_token_logits
 
-CONTENT_FREE = ("N/A", "", "[MASK]")  # stand for premise and hypothesis alike, and say nothing (Zhao et al. 2021)
+CONTENT_FREE = ("N/A", "", "[MASK]")  # replace both premise and hypothesis (Zhao et al. 2021)
 
 
 def with_spellings(
     tokenizer: PreTrainedTokenizerBase, prompt: str, lead: str, words: Mapping[str, str]
 ) -> dict[str, str]:
-    """The label words as stated, and in lower case and capitalised: reading ignores case, so scoring counts each.
+    """The label words as stated, in lower case and capitalised, because reading ignores case and so must scoring.
 
-    A spelling is left out if its tokens are another's (an uncased tokenizer), if one of them is unknown, or if it
-    begins as a word of another class does. `compatibility.check_label_words` has made sure of the stated ones.
+    A spelling is left out if it has the same tokens as another (an uncased tokenizer), if one of them is unknown, or if
+    it begins like a word of another class. `compatibility.check_label_words` has checked the stated spellings.
 
     Args:
-        prompt: what stands before `lead`, for the tokens that the words have there.
-        lead: what stands between prompt and word.
+        prompt: the text before `lead`, which affects the words' tokens.
+        lead: the text between prompt and word.
         words: word -> class.
 
     Returns:
@@ -46,7 +46,7 @@ def with_spellings(
 
 @dataclass(frozen=True)
 class Continuation:
-    """A prompt with one word behind it: token ids, where the word's own begin, and the class it stands for."""
+    """A prompt followed by one word: token ids, where the word's tokens begin, and the class that it means."""
 
     row: int
     label: str
@@ -56,7 +56,7 @@ class Continuation:
 
 @dataclass
 class Pass:
-    """A text that the model reads once, and the continuations whose tokens it predicts."""
+    """A text for one forward pass, and the continuations whose tokens it predicts."""
 
     ids: list[int]
     scored: list[Continuation] = field(default_factory=list)
@@ -70,10 +70,10 @@ class Pass:
 def continuations(
     tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], lead: str, words: Mapping[str, str]
 ) -> list[Continuation]:
-    """Every prompt with every word, encoded as one text, as it would stand in a training text.
+    """Every prompt with every word, encoded as one text, as in a training text.
 
     Args:
-        lead: what stands between prompt and word, as a rule a space; it belongs to the word's token.
+        lead: the text between prompt and word, usually a space; it belongs to the word's token.
         words: word -> class.
     """
     found = []
@@ -87,10 +87,10 @@ def continuations(
 
 
 def shared_passes(texts: Sequence[Continuation]) -> list[Pass]:
-    """The fewest texts that predict every token that is scored.
+    """The fewest texts that predict every scored token.
 
-    A word's last token is predicted by what stands before it. Words of one token after the same prompt so share one
-    pass, the prompt's, and it is part of the pass of a word of several.
+    The tokens before a word's last token predict it. So one-token words after the same prompt share the prompt's pass,
+    which is also part of the pass of a word with several tokens.
     """
     passes: dict[int, list[Pass]] = {}
     for text in sorted(texts, key=lambda text: -len(text.ids)):
@@ -111,9 +111,9 @@ def label_log_probabilities(
     words: Mapping[str, str],
     batch_size: int,
 ) -> np.ndarray:
-    """Log-probability of each class after each prompt: of its word, summed over the word's tokens.
+    """Log-probability of each class after each prompt: that of its word, summed over the word's tokens.
 
-    A class with several words has the sum of their probabilities.
+    The probability of a class with several words is the sum over the words.
 
     Returns:
         (prompts, 3), float64, in the order of `LABELS`; not normalised over the classes.
@@ -133,7 +133,7 @@ def label_log_probabilities(
 
 
 def as_scored(scores: np.ndarray, content_free: np.ndarray) -> np.ndarray:
-    """The log-probabilities as they are."""
+    """The log-probabilities, unchanged."""
     return scores
 
 
@@ -141,12 +141,12 @@ def calibrate(scores: np.ndarray, content_free: np.ndarray) -> np.ndarray:
     """Contextual calibration (Zhao et al. 2021): each class's probability divided by its mean after the content-free
     prompts, normalised over the classes; in logarithms.
 
-    As in the paper's code the mean is of the probabilities, not of their logarithms, and is taken before any
-    normalisation: a content-free prompt counts by how much of its probability the label words get.
+    As in the paper's code, the mean is over probabilities, not logarithms, and before any normalisation: a content-free
+    prompt is weighted by the total probability of the label words after it.
 
     Args:
         scores: (rows, 3).
-        content_free: (prompts, 3), or (rows, prompts, 3) where rows have different ones.
+        content_free: (prompts, 3), or (rows, prompts, 3) if rows have different ones.
     """
     prompts = content_free.shape[-2]
     ratios = scores - (np.logaddexp.reduce(content_free, axis=-2) - np.log(prompts))

@@ -1,4 +1,4 @@
-"""How the decoder answers the pairs of a split: in text, by label scores, or both; prompted or fine-tuned."""
+"""Answers the pairs of a split with a prompted or fine-tuned decoder: in text, by label scores, or both."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,15 +20,15 @@ from nli.texts import asked_template, fill, label_lead, lead_after, prompt_text
 
 @dataclass(frozen=True)
 class Question:
-    """How a pair is asked about.
+    """How the model is asked about a pair.
 
     Attributes:
         ask: (premise, hypothesis) -> prompt.
-        lead: what stands before the answer.
+        lead: the text before the answer.
         words: word -> class.
-        any_spelling: a word counts in lower case and capitalised too. A prompt may show its words in another case than
-            `answers` states them (prompts 1 and 4 do), and a model that was only pretrained answers in either. A
-            fine-tuned one has learned the one spelling of its training texts.
+        any_spelling: whether a word also counts in lower case and capitalised. A prompt's text may have its words in
+            another case than `answers` (prompts 1 and 4 do), and a pretrained model answers in either. A fine-tuned
+            model has learned the one spelling of its training texts.
     """
 
     ask: Callable[[str, str], str]
@@ -40,11 +40,11 @@ class Question:
 def question_of(
     spec: Mapping[str, Any], examples: pd.DataFrame | None = None, seed: int = 0, draw: int = 0
 ) -> Question:
-    """The question of an experiment: its prompt's, or the text that its fine-tuned model is asked with.
+    """The question of an experiment: its prompt, or the text for its fine-tuned model.
 
     Args:
-        examples: rows that a prompt with drawn examples draws from, with `seed`.
-        draw: number of the draw of examples.
+        examples: rows from which a prompt with drawn examples draws, with `seed`.
+        draw: index of the draw of examples.
     """
     if "prompt" in spec:
         prompt = spec["prompt"]
@@ -57,7 +57,7 @@ def question_of(
 
 
 def generation_details(model: nn.Module, spec: Mapping[str, Any]) -> dict[str, Any]:
-    """How the answers are drawn, as an entry of run.json; none where no scorer reads what the model writes."""
+    """How the answers are generated, as an entry of run.json; empty if no scorer reads text."""
     reads = any(scorer in SCORERS for scorer in spec["scorers"])
     return {"generation": effective_generation(model, spec["generation"])} if reads else {}
 
@@ -74,12 +74,11 @@ def answer_pairs(
     """Predictions for `rows`, one frame for each of the spec's scorers.
 
     Args:
-        seed: of the sampler and of the draw of worked examples.
-        examples: rows that worked examples are drawn from.
+        seed: for the sampler and the draw of worked examples.
+        examples: rows from which worked examples are drawn.
 
-    With several `draws` of examples each pair is asked after one of them (`nli.data.draws`):
-    several cost what one does.
-    Text is generated only if a scorer reads text, and labels are scored only if a scorer asks for that.
+    With several `draws` of examples each pair is asked after one of them (`nli.data.draws`), so several cost no more
+    than one. Text is generated only if a scorer reads text, and labels are scored only if a scorer needs that.
     """
     draws = spec.get("draws", 1)
     questions = [question_of(spec, examples, seed, draw) for draw in range(draws)]
@@ -104,7 +103,7 @@ def answer_pairs(
 
 
 def scored_words(tokenizer: PreTrainedTokenizerBase, question: Question) -> Mapping[str, str]:
-    """The words whose probabilities are added up, with the class of each."""
+    """The words whose probabilities are summed, with the class of each."""
     if not question.any_spelling:
         return question.words
     return with_spellings(tokenizer, question.ask("", ""), question.lead, question.words)

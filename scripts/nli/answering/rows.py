@@ -1,4 +1,4 @@
-"""From a model's answers to the rows of predictions.parquet, for every family."""
+"""Turns a model's answers into the rows of predictions.parquet, for every family."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from nli.data.splits import read_split
 
 
 def parse_splits(arguments: Sequence[str]) -> dict[str, Path]:
-    """`matched=path` arguments of a command line as a mapping; StudyError for anything else."""
+    """Command-line arguments `matched=path` as a mapping; StudyError for anything else."""
     splits = {}
     for argument in arguments:
         name, separator, path = argument.partition("=")
@@ -26,9 +26,9 @@ def parse_splits(arguments: Sequence[str]) -> dict[str, Path]:
 
 
 def read_sample(path: Path, examples: int | None, seed: int) -> pd.DataFrame:
-    """The rows of a split that are answered: all, or a sample that is the same for every experiment.
+    """The rows of a split to answer: all, or a sample that is the same for every experiment.
 
-    Whole premises are drawn (`sampling.draw_premises`). A smaller sample lies within a larger one, and methods are
+    Whole premises are drawn (`sampling.draw_premises`). A smaller sample is a subset of a larger one, so methods are
     compared on the same pairs.
     """
     return draw_premises(read_split(path), examples, seed, "answered")
@@ -62,16 +62,16 @@ def answer_rows(
 
 
 def as_merged(frame: pd.DataFrame, merged: Mapping[str, str]) -> pd.DataFrame:
-    """Predictions on a set of two classes: an answer of a label that the set merges counts as the other.
+    """Predictions on a set with two classes: a label that the set merges counts as the other.
 
-    So HANS's authors count: a model answers with three labels, and neutral and contradiction are both non-entailment
-    (McCoy et al. 2019, arXiv 1902.01007). Raw answers and log-probabilities stay.
+    HANS's authors count this way: a model answers with three labels, and neutral and contradiction both mean
+    non-entailment (McCoy et al. 2019, arXiv 1902.01007). Raw answers and log-probabilities are not changed.
     """
     return frame.replace({"pred": dict(merged)}) if merged else frame
 
 
 def _frame(rows: pd.DataFrame, split: str, scorer: str) -> pd.DataFrame:
-    """The columns that every prediction takes from the data."""
+    """The columns of predictions that come from the data."""
     return pd.DataFrame(
         {
             "split": split,

@@ -1,1 +1,1 @@
-"""What every room stands on: errors for a person, files written whole or not at all, and the three classes."""
+"""What every other package uses: user-facing errors, atomic file writes, and the three classes."""

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: written beside their place, then moved into it."""
+"""Atomic file writes: a file is written under a temporary name in its folder, then renamed."""
 
 import json
 import os
@@ -11,10 +11,10 @@ from typing import Any
 
 @contextmanager
 def whole_file(path: Path | str) -> Iterator[Path]:
-    """Yield a temporary path in `path`'s folder; move it to `path` when the block ends well.
+    """Yield a temporary path in `path`'s folder; rename it to `path` when the block succeeds.
 
-    The folder is made if it is missing. After an error the temporary file is gone and `path` is as
-    it was. The temporary name keeps the suffix, because matplotlib chooses the format by it.
+    Creates the folder if it is missing. After an error the temporary file is deleted and `path` is
+    unchanged. The temporary name keeps the suffix, because matplotlib chooses the format by it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,5 +36,5 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def write_json(path: Path | str, value: Any) -> None:
-    """Write JSON (indented, keys in their given order, NaN refused), whole or not at all."""
+    """Write JSON (indented, keys in the given order, NaN refused), whole or not at all."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -1,4 +1,4 @@
-"""One clear line for a person, instead of a traceback, where the cause is the input and not the code."""
+"""One clear line instead of a traceback when the input is wrong and not the code."""
 
 import os
 import sys
@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 
 class StudyError(Exception):
-    """A condition that a user can mend. The message says what happened, where, and what to do."""
+    """A problem that a user can fix. The message says what happened, where, and what to do."""
 
 
 def run_main(main: Callable[[], None]) -> None:
     """Run a script's `main`; a `StudyError` becomes one line on standard error and exit status 1.
 
-    Set `NLI_TRACEBACK=1` to see the whole traceback of a `StudyError` as well.
+    Set `NLI_TRACEBACK=1` to see the full traceback of a `StudyError` as well.
     """
     try:
         main()

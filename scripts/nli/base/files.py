@@ -1,4 +1,4 @@
-"""Reading and identifying the small files between the jobs. Writing them whole is `nli.base.atomic`'s work."""
+"""Reads and hashes the small files that jobs exchange. `nli.base.atomic` writes them."""
 
 import hashlib
 import json
@@ -10,15 +10,15 @@ from nli.base.errors import StudyError
 
 
 def read_json(path: Path | str) -> Any:
-    """The content of a JSON file; StudyError if it is missing, broken or cannot be read."""
+    """The content of a JSON file; StudyError if it is missing, broken or unreadable."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise StudyError(f"{path}: no such file; run the rule that makes it") from None
+        raise StudyError(f"{path}: no such file; run the rule that creates it") from None
     except json.JSONDecodeError as error:
-        raise StudyError(f"{path}, line {error.lineno}: not JSON ({error.msg}); make it again") from None
+        raise StudyError(f"{path}, line {error.lineno}: not JSON ({error.msg}); delete the file and rerun") from None
     except OSError as error:
-        raise StudyError(f"{path}: {error.strerror}; mend its permissions, or make it again") from None
+        raise StudyError(f"{path}: {error.strerror}; fix its permissions, or delete it and rerun") from None
 
 
 def sha256(path: Path | str) -> str:
@@ -33,20 +33,20 @@ def hashed_files(files: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
 
 
 def model_source(folder: Path | str, name: str, revision: str | None) -> dict[str, Any]:
-    """`source_record` of a folder that holds the model's files themselves; all of them are hashed."""
+    """`source_record` of a folder with the model's files; hashes all of them."""
     files = {path.name: path for path in sorted(Path(folder).iterdir()) if path.is_file()}
     files = {name: path for name, path in files.items() if name != "source.json" and not name.startswith(".")}
     return source_record(name, revision, hashed_files(files))
 
 
 def source_record(name: str, revision: str | None, files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """What source.json records of a base model: id, revision, one hash over all its weights, and each file's own.
+    """What source.json records about a base model: id, revision, one hash over all weights, and one per file.
 
-    The one hash is that of the lines "<sha256>  <file name>", sorted by name, as
-    `sha256sum *.safetensors | sha256sum` has it.
+    The hash over all weights is that of the lines "<sha256>  <file name>", sorted by name, as computed by
+    `sha256sum *.safetensors | sha256sum`.
 
     Args:
-        name: what the model is called; no path.
+        name: the model's name, not a path.
         files: `hashed_files`' table, name -> size and sha256.
     """
     lines = [f"{files[file]['sha256']}  {file}\n" for file in sorted(files) if file.endswith(".safetensors")]

@@ -1,4 +1,4 @@
-"""predictions.parquet: the one contract between the experiments and everything that measures them.
+"""predictions.parquet: the only contract between the experiments and the code that measures them.
 
 One row per example and scorer, in the order of the data:
 
@@ -6,15 +6,15 @@ One row per example and scorer, in the order of the data:
 column             type      meaning
 =================  ========  ==============================================================
 split              string    the evaluation set: "matched", "mismatched", ...
-scorer             string    how an answer became a label: "classifier", "parsed", ...
+scorer             string    how an answer was turned into a label: "classifier", "parsed", ...
 pair_id            string    the example, unique within its split and scorer
-genre              string    "" where the source has none
+genre              string    "" if the source has none
 premise_id         string    the premise's hash: rows that share it are not independent
 gold               string    the right label
-pred               string    the label answered; null: no label could be read in the answer.
-                             On a set of two classes the label that it counts as (`as_merged`)
+pred               string    the predicted label; null: the answer contains no readable label.
+                             On a set with two classes: the label that it counts as (`as_merged`)
 answer             string    the raw text a language model wrote; null for classifiers
-logp_entailment    double    log-probability of the label; null where it was not computed
+logp_entailment    double    log-probability of the label; null if it was not computed
 logp_neutral       double
 logp_contradiction double
 =================  ========  ==============================================================
@@ -49,7 +49,7 @@ COLUMNS = tuple(SCHEMA.names)
 
 
 def write_predictions(frame: pd.DataFrame, path: Path | str) -> None:
-    """Check `frame` and write it as Parquet: the same rows give the same bytes.
+    """Check `frame` and write it as Parquet; the same rows give the same bytes.
 
     Columns may come in any order and with any string or float type. Raises StudyError if the
     frame breaks the contract, and then writes nothing.
@@ -60,7 +60,7 @@ def write_predictions(frame: pd.DataFrame, path: Path | str) -> None:
         table = pa.Table.from_pandas(frame, schema=SCHEMA, preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise StudyError(f"predictions for {path}: a column has the wrong type: {error}") from error
-    # pandas' own metadata names library versions, so it would make equal rows unequal files.
+    # pandas' metadata contains library versions, so equal rows would give different files.
     table = table.replace_schema_metadata(None)
     check_predictions(table.to_pandas(), path)
     with whole_file(path) as temporary:
@@ -74,7 +74,7 @@ def read_predictions(path: Path | str) -> pd.DataFrame:
     except FileNotFoundError as error:
         raise StudyError(f"predictions {path}: no such file; run the experiment first") from error
     except (pa.ArrowInvalid, OSError) as error:
-        raise StudyError(f"predictions {path}: not a readable Parquet file ({error})") from error
+        raise StudyError(f"predictions {path}: not a readable Parquet file ({error}); rerun the experiment") from error
     if tuple(table.column_names) != COLUMNS:
         raise StudyError(
             f"predictions {path}: columns are {', '.join(table.column_names)}; "
@@ -90,7 +90,7 @@ def read_predictions(path: Path | str) -> pd.DataFrame:
 
 
 def check_predictions(frame: pd.DataFrame, path: Path | str) -> None:
-    """Raise StudyError, naming the first offending row, where the values break the contract."""
+    """Raise StudyError with the first offending row if the values break the contract."""
     _check_columns(frame, path)
     if frame.empty:
         raise StudyError(f"predictions {path}: no rows; the experiment answered no example")
@@ -109,13 +109,13 @@ def check_predictions(frame: pd.DataFrame, path: Path | str) -> None:
 
 
 def _check_log_probabilities(frame: pd.DataFrame, path: Path | str) -> None:
-    """All three or none in a row; finite; none above zero (a little rounding is forgiven)."""
+    """Refuse rows with one or two of the three log-probabilities, infinite ones, or ones above 0 (up to rounding)."""
     values = frame[list(LOGP_COLUMNS)].to_numpy(dtype=float, na_value=np.nan)
     known = (~np.isnan(values)).sum(axis=1)
     partial = pd.Series((known > 0) & (known < len(LABELS)), index=frame.index)
     _refuse(frame, partial, LOGP_COLUMNS[0], "given for all three labels or for none", path)
     absurd = pd.Series(((values > 1e-6) | np.isinf(values)).any(axis=1), index=frame.index)
-    _refuse(frame, absurd, LOGP_COLUMNS[0], "finite and, like its neighbours, at most 0", path)
+    _refuse(frame, absurd, LOGP_COLUMNS[0], "finite and at most 0, like the other two", path)
 
 
 def _check_columns(frame: pd.DataFrame, path: Path | str) -> None:

@@ -1,7 +1,7 @@
-"""MultiNLI in one shape, whichever of the three sources it is from.
+"""MultiNLI in one format, from any of three sources.
 
-A source (`load_files`, `load_hub`, `load_synthetic`) gives a `RawData`, which `save_raw` and `load_raw` take to disk
-and back. What the study draws from it is the matter of `nli.data.sampling`.
+Each source (`load_files`, `load_hub`, `load_synthetic`) returns a `RawData`, which `save_raw` writes to disk and
+`load_raw` reads. `nli.data.sampling` draws the study's splits from it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ from nli.data.splits import SCHEMA, premise_id, read_split, write_split
 from nli.hub.cache import fetch
 from nli.hub.errors import Repository
 
-# The names that a column goes by in the files we read; the first three are required.
+# The possible names of each column in the files we read; the first three columns are required.
 COLUMN_NAMES = {
     "premise": ("premise", "sentence1"),
     "hypothesis": ("hypothesis", "sentence2"),
@@ -40,7 +40,7 @@ LABEL_IDS = {
 
 @dataclass(frozen=True)
 class RawData:
-    """A source's labelled rows by split, and where they are from; `sha256` is by file name."""
+    """A source's labelled rows by split, and where they come from; `sha256` maps file names to hashes."""
 
     source: str
     frames: dict[str, pd.DataFrame] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class RawData:
 
 
 def input_files(folder: Path | str) -> list[Path]:
-    """The source files in a folder, cheaply: a workflow's inputs. StudyError if one is missing."""
+    """The source files in a folder, found by name only; StudyError if one is missing."""
     return list(readers.input_files(folder).values())
 
 
@@ -64,12 +64,12 @@ def load_files(folder: Path | str) -> RawData:
 
 
 def load_hub(name: str, revision: str, cache: Path, rows: dict[str, int] | None = None) -> RawData:
-    """Fetch a data set's files from the hub at a pinned commit into the cache, and read them; no code is run.
+    """Fetch a data set's files from the hub at a pinned commit into the cache and read them, without running code.
 
-    A published row with an empty sentence is kept: dropping it would change the counts that everyone reports.
+    Keeps published rows with an empty sentence: dropping them would change the counts that everyone reports.
 
     Args:
-        rows: split -> labelled rows that it must have; a StudyError if it has others.
+        rows: split -> number of labelled rows that it must have, else StudyError.
     """
     repository = Repository("dataset", name, revision, "data")
 
@@ -88,17 +88,17 @@ def load_hub(name: str, revision: str, cache: Path, rows: dict[str, int] | None 
 
 
 def load_set(name: str, source: dict[str, Any], cache: Path) -> RawData:
-    """The rows of an evaluation set of its own: a file on this machine, or one in a data set on the hub.
+    """The rows of an evaluation set from a file on this machine or in a data set on the hub.
 
-    A label that stands for two of ours (HANS's non-entailment) becomes the first of them.
+    A label that means two of ours (HANS's non-entailment) becomes the first of them.
 
     Args:
-        source: as `nli.study.sources.SetRows` has it.
+        source: the fields of `nli.study.sources.SetRows`.
     """
     if source["path"]:
         path = Path(source["path"]).expanduser()
         if not path.is_file():
-            raise StudyError(f"{path}: no such file; mend config.yaml: data.sets.{name}.source.path")
+            raise StudyError(f"{path}: no such file; correct config.yaml: data.sets.{name}.source.path")
         raw, where = RawData("files", sha256={path.name: sha256(path)}), str(path)
     else:
         repository = Repository("dataset", source["name"], source["revision"], f"data.sets.{name}.source")
@@ -116,34 +116,35 @@ def load_set(name: str, source: dict[str, Any], cache: Path) -> RawData:
 
 
 def own_labels(stated: Mapping[str, str | list[str]]) -> dict[Any, int]:
-    """Spelling -> index of our label, for what a set's config states; a number's spelling as a number too."""
+    """Spelling -> index of our label, from a set's config; a spelling that is a number is also mapped as a number."""
     ids = {key: LABELS.index(value if isinstance(value, str) else value[0]) for key, value in stated.items()}
     return ids | {int(key): label for key, label in ids.items() if key.removeprefix("-").isdecimal()}
 
 
 def choose_file(file: str, names: Iterable[str], repository: Repository) -> list[str]:
-    """The one file of a listing that a set is; StudyError if it is not there."""
+    """The set's one file in a listing; StudyError if it is missing."""
     names = sorted(names)
     if file not in names:
         raise StudyError(
-            f"{repository} has no file {file} (it has {', '.join(names[:8])}); mend config.yaml: {repository.key}.file"
+            f"{repository} has no file {file} (it has {', '.join(names[:8])}); "
+            f"correct config.yaml: {repository.key}.file"
         )
     return [file]
 
 
 def check_rows(raw: RawData, rows: dict[str, int], where: str, key: str = "data.rows") -> None:
-    """StudyError unless each split named in `rows` has that many labelled rows."""
+    """Raise StudyError unless each split in `rows` has that many labelled rows."""
     for split, expected in rows.items():
         found = len(raw.frames[split])
         if found != expected:
             raise StudyError(
                 f"{where}: {split} has {found:,} labelled rows, {key} says {expected:,}: "
-                f"correct {key}, or the file or revision that was meant"
+                f"correct {key}, or the file or revision"
             )
 
 
 def load_synthetic(sizes: dict[str, int], seed: int) -> RawData:
-    """Generate data; `sizes` gives the rows of train, tune, matched, mismatched and corpus."""
+    """Synthetic data; `sizes` gives the numbers of rows of train, tune, matched, mismatched and corpus."""
     frames = synthetic.generate(**{f"n_{split}": n for split, n in sizes.items()}, seed=seed)
     raw_names = {"matched": "validation_matched", "mismatched": "validation_mismatched"}
     return RawData(
@@ -162,14 +163,14 @@ def normalise(
     columns: Mapping[str, tuple[str, ...]] | None = None,
     labels: Mapping[Any, int] = LABEL_IDS,
 ) -> tuple[pd.DataFrame, int]:
-    """Bring rows into SCHEMA and drop the unlabelled: the labelled rows, and how many were dropped.
+    """The labelled rows in SCHEMA, and the number of unlabelled rows, which are dropped.
 
-    Text stays as it is, white space included. A row without an identifier is named by its split
-    and its place in the file, from 0. Raises StudyError, naming the `source` and the line or row
-    (`unit`), for a missing column, an unknown label, an empty text (unless `keep_empty`), or no labelled row at all.
+    Text is not changed, white space included. A row without an identifier is named by its split and its position in
+    the file, from 0. Raises StudyError, naming the `source` and the line or row (`unit`), for a missing column, an
+    unknown label, an empty text (unless `keep_empty`), or no labelled row at all.
 
     Args:
-        columns: names that a column goes by in this source, in place of COLUMN_NAMES'.
+        columns: possible names of each column in this source, instead of COLUMN_NAMES.
         labels: spelling -> index of a label.
     """
     names = {**COLUMN_NAMES, **(columns or {})}
@@ -229,7 +230,7 @@ def _text(row: dict[str, Any], column: str, where: tuple, keep_empty: bool) -> s
     if not isinstance(text, str) or not (keep_empty or text.strip()):
         raise StudyError(f"{_place(where)}: no text in {column} ({text!r}); fill it in or remove the row")
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise StudyError(f"{_place(where)}: half a surrogate pair in {column}; mend the text")
+        raise StudyError(f"{_place(where)}: half a surrogate pair in {column}; correct the text")
     return text
 
 
@@ -239,9 +240,9 @@ def _place(where: tuple) -> str:
 
 
 def save_raw(raw: RawData, folder: Path) -> None:
-    """Write each split as Parquet, then source.json: where it is from, and which splits there are.
+    """Write each split as Parquet, then source.json with the source and the names of the splits.
 
-    A source without files of its own is recorded by the hashes of what is written here.
+    A source without files is recorded by the hashes of the files written here.
     """
     for split, frame in raw.frames.items():
         write_split(frame, folder / f"{split}.parquet")
@@ -257,7 +258,7 @@ def save_raw(raw: RawData, folder: Path) -> None:
 
 
 def load_raw(folder: Path) -> RawData:
-    """Read what `save_raw` wrote: the splits that source.json names, whatever else lies there."""
+    """Read what `save_raw` wrote: the splits that source.json names, and no other file in the folder."""
     record = read_json(folder / "source.json")
     frames = {split: read_split(folder / f"{split}.parquet") for split in record.pop("splits")}
     return RawData(frames=frames, **record)

@@ -1,7 +1,7 @@
-"""A folder of MultiNLI files: which file holds a split, and its rows with their numbers.
+"""Reads a folder of MultiNLI files: finds the file of each split, and yields its numbered rows.
 
-Every format becomes the same stream of `(number, row)`, where `row` maps the file's own column
-names to values, so a message can point at the line that is wrong. Files are streamed, not loaded.
+Every format becomes the same stream of `(number, row)`, where `row` maps the file's column names to
+values, so that a message can name the wrong line. Files are streamed, not loaded.
 """
 
 import csv
@@ -21,7 +21,7 @@ from nli.base.errors import StudyError
 
 Rows = Iterator[tuple[int, dict[str, Any]]]
 
-HUB_ENDINGS = (".parquet", ".jsonl", ".csv", ".tsv")  # the first that has every split is read
+HUB_ENDINGS = (".parquet", ".jsonl", ".csv", ".tsv")  # the first ending with a file for every split is read
 
 # A split's file names without their endings: plain, GLUE's, the MultiNLI archive's, the hub's.
 STEMS = {
@@ -70,10 +70,10 @@ def choose_splits(names: Iterable[str], where: str) -> dict[str, list[str]]:
 
     Args:
         names: a repository's files, such as data/train-00000-of-00001.parquet.
-        where: what the message calls it.
+        where: name of the listing in messages.
 
     Raises:
-        StudyError: no folder, or more than one, has a file of every split.
+        StudyError: no folder, or more than one, has a file for every split.
     """
     names = sorted(names)
     for ending in HUB_ENDINGS:
@@ -97,24 +97,24 @@ def choose_splits(names: Iterable[str], where: str) -> dict[str, list[str]]:
 
 
 def row_unit(path: Path) -> str:
-    """What the numbers of `read_rows` count, from 1: lines of a text file, rows of Parquet."""
+    """What `read_rows` counts, from 1: the lines of a text file, or the rows of a Parquet file."""
     return "row" if _format(path) == ".parquet" else "line"
 
 
 def read_rows(path: Path) -> Rows:
-    """Yield `(number, row)` of a file. If it is broken: StudyError, with the line if it has one."""
+    """Yield `(number, row)` of a file; StudyError, with the line if known, if the file is broken."""
     if _format(path) not in FORMATS:
-        raise StudyError(f"{path}: of no known format; give a file that ends in {', '.join(FORMATS)}, plain or .gz")
+        raise StudyError(f"{path}: unknown format; give a file that ends in {', '.join(FORMATS)}, plain or .gz")
     opener = gzip.open if path.suffix == ".gz" else open
     try:
         with opener(path, "rb") as stream:
             yield from FORMATS[_format(path)](stream)
     except (ValueError, OSError, EOFError, zlib.error) as error:
-        raise StudyError(f"{path}: {first_line(error)}; mend or replace the file") from error
+        raise StudyError(f"{path}: {first_line(error)}; fix or replace the file") from error
 
 
 def first_line(error: BaseException) -> str:
-    """An error's first line, or its kind if it says nothing."""
+    """The first line of an error's message, or its type if it has none."""
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
@@ -129,7 +129,7 @@ def _format(path: Path) -> str:
 
 
 def _lines(stream: BinaryIO) -> Iterator[tuple[int, str]]:
-    """Numbered lines, ended by line feeds alone: texts may hold other separators."""
+    """Numbered lines, split only at line feeds, because texts may contain other separators."""
     for number, line in enumerate(stream, start=1):
         try:
             yield number, line.decode().rstrip("\r\n").removeprefix("\ufeff")
@@ -152,7 +152,7 @@ def _read_jsonl(stream: BinaryIO) -> Rows:
 
 
 def _read_tsv(stream: BinaryIO) -> Rows:
-    """GLUE's TSV: tabs separate, newlines end, and quotation marks are text."""
+    """Rows of GLUE's TSV: tabs separate fields, newlines end rows, and quotation marks are text."""
     return _under_header((number, line.split("\t")) for number, line in _lines(stream))
 
 
@@ -188,4 +188,4 @@ def _read_parquet(stream: BinaryIO) -> Rows:
 
 
 READERS = {".jsonl": _read_jsonl, ".tsv": _read_tsv, ".csv": _read_csv, ".parquet": _read_parquet}
-FORMATS = {**READERS, ".txt": _read_tsv}  # as HANS comes; in MultiNLI's archive they repeat the .jsonl files
+FORMATS = {**READERS, ".txt": _read_tsv}  # HANS's format; in MultiNLI's archive .txt files repeat the .jsonl files

@@ -1,11 +1,11 @@
-"""Draw the study's splits from the source's rows, and describe them.
+"""Draws the study's splits from the source's rows, and describes them.
 
-A draw ranks the rows by the raw 64-bit outputs of PCG64, seeded with the seed and the split. NumPy
-promises that stream across versions and platforms (NEP 19: bit generators are stable, the methods
-of `Generator` are not), so a seed means the same rows everywhere. Drawn rows keep the data's order.
+A draw ranks the rows by the raw 64-bit outputs of PCG64, seeded with the seed and the split. NumPy guarantees that
+stream across versions and platforms (NEP 19: bit generators are stable, the methods of `Generator` are not), so a
+seed means the same rows everywhere. Drawn rows keep the data's order.
 
-MultiNLI has three hypotheses to a premise, and rows that share a premise are not independent. Train is drawn row by
-row, as the original drew it. What is held out is drawn by whole premises, and train has none of tune's.
+MultiNLI has three hypotheses per premise, and rows that share a premise are not independent. Train is drawn row by
+row, as in the original. Held-out splits are drawn by whole premises, and train shares no premise with tune.
 """
 
 import math
@@ -25,7 +25,7 @@ TUNE_SHARE = 5  # tune takes at most one training row in five
 
 
 def shuffled(n: int, seed: int, stream: str) -> np.ndarray:
-    """A permutation of range(n), int64 (n,), fixed by n, seed and stream; a draw is its prefix."""
+    """A permutation of range(n), int64 (n,), determined by n, seed and stream; a draw is its prefix."""
     return np.argsort(_ranks(n, seed, stream), kind="stable")
 
 
@@ -34,10 +34,10 @@ def _ranks(n: int, seed: int, stream: str) -> np.ndarray:
 
 
 def draw_premises(frame: pd.DataFrame, n: int | None, seed: int, stream: str) -> pd.DataFrame:
-    """n rows of whole premises, in the data's order; all rows where n is None or more than there are.
+    """n rows of whole premises, in the data's order; all rows if n is None or larger than their number.
 
-    Premises come in a permutation fixed by the data, the seed and the stream, each with all its rows; the last is cut,
-    so that there are exactly n. A smaller draw lies within a larger one.
+    The data, the seed and the stream determine a permutation of the premises. Each premise brings all its rows, and
+    the last is cut to give exactly n. A smaller draw is a subset of a larger one.
     """
     if n is None or n >= len(frame):
         return frame
@@ -47,14 +47,14 @@ def draw_premises(frame: pd.DataFrame, n: int | None, seed: int, stream: str) ->
 
 
 def fraction_of(n: int, fraction: float) -> int:
-    """floor(fraction * n), exact for the decimal as written: 0.29 of 100 is 29, not 28."""
+    """floor(fraction * n), exact for the fraction as written in decimals: 0.29 of 100 is 29, not 28."""
     if not 0 < fraction <= 1:
         raise StudyError(f"train_fraction is {fraction}; it takes a number above 0 and up to 1")
     return math.floor(Fraction(str(fraction)) * n)
 
 
 def tune_rows(n_pool: int, tune_examples: int) -> int:
-    """How many of `n_pool` training rows tune takes: those asked for, at most a fifth, and one of fewer than five."""
+    """How many of `n_pool` training rows tune takes: `tune_examples`, at most a fifth, but one if fewer than five."""
     return min(tune_examples, max(1, n_pool // TUNE_SHARE))
 
 
@@ -67,12 +67,12 @@ def draw_splits(
     train_examples: int | None = None,
     evaluation_examples: int | None = None,
 ) -> tuple[dict[str, pd.DataFrame], list[str]]:
-    """Draw train, tune, matched, mismatched and corpus; return them with the warnings for a person.
+    """The splits train, tune, matched, mismatched and corpus, and warnings for the user.
 
     train: `train_fraction` of the labelled training rows, at most `train_examples`.
-    tune: `tune_examples` of the source's own tune split, or of the training rows: then it is drawn before train, at
-        most a fifth of them. Train has no row of a premise of tune, and is smaller where that leaves too few.
-    matched, mismatched: all, or `evaluation_examples` of each.
+    tune: `tune_examples` of the source's tune split; or else of the training rows, drawn before train and at most a
+        fifth of them. Train shares no premise with tune, and is smaller if that leaves too few rows.
+    matched, mismatched: all rows, or `evaluation_examples` of each.
     corpus: the source's own, or all training rows; without any pair of the three above.
     """
     _check_limit("tune_examples", tune_examples, least=0)
@@ -82,7 +82,7 @@ def draw_splits(
     n_train = fraction_of(len(pool), train_fraction)
     n_train = n_train if train_examples is None else min(n_train, train_examples)
     if n_train < 1:
-        raise StudyError(f"train_fraction {train_fraction} of {len(pool)} training rows is no row; raise it")
+        raise StudyError(f"train_fraction {train_fraction} of {len(pool)} training rows is less than one row; raise it")
     own_tune = raw.frames.get("tune")
     if own_tune is None:
         tune = draw_premises(pool, tune_rows(len(pool), tune_examples), seed, "tune")
@@ -92,7 +92,7 @@ def draw_splits(
     order = order[~pool["premise_id"].isin(tune["premise_id"]).to_numpy()[order]]
     if not len(order):
         raise StudyError(
-            f"tune holds a row of every premise of the {len(pool)} training rows, which leaves none for train: "
+            f"tune has a row of every premise of the {len(pool)} training rows, which leaves none for train; "
             "set data.tune_examples to 0, or give more training rows"
         )
     splits = {"train": _take(pool, order[:n_train]), "tune": tune}
@@ -100,7 +100,7 @@ def draw_splits(
         splits[split] = draw_premises(raw.frames[raw_split], evaluation_examples, seed, split)
     most = "it takes at most a fifth of the training rows" if own_tune is None else "the source has no more"
     warnings = _warn_of_few("tune", tune, tune_examples, most)
-    warnings += _warn_of_few("train", splits["train"], n_train, "the premises of the others stand in tune")
+    warnings += _warn_of_few("train", splits["train"], n_train, "the others share a premise with tune")
     for split in EVALUATION_SPLITS:
         warnings += _warn_of_overlap(split, splits[split], splits["train"], pool)
     held_out = [splits["tune"], *(raw.frames[name] for name in EVALUATION_SPLITS.values())]
@@ -111,7 +111,7 @@ def draw_splits(
 def draw_set(
     name: str, raw: RawData, train: pd.DataFrame, examples: int | None, seed: int
 ) -> tuple[pd.DataFrame, dict]:
-    """The rows of an evaluation set of its own, at most `examples`, and their description with its warnings."""
+    """The rows of an evaluation set with its own rows, at most `examples`, and their description with warnings."""
     rows = raw.frames[name]
     drawn = draw_premises(rows, examples, seed, "set")
     return drawn, {
@@ -146,7 +146,7 @@ def _without(frame: pd.DataFrame, others: list[pd.DataFrame]) -> pd.DataFrame:
 def _warn_of_few(split: str, frame: pd.DataFrame, wanted: int, reason: str) -> list[str]:
     if len(frame) >= wanted:
         return []
-    return [f"{split} has {len(frame)} of the {wanted} rows asked for: {reason}"]
+    return [f"{split} has {len(frame)} of the {wanted} rows requested: {reason}"]
 
 
 def _warn_of_overlap(split: str, frame: pd.DataFrame, train: pd.DataFrame, pool: pd.DataFrame) -> list[str]:
@@ -155,15 +155,15 @@ def _warn_of_overlap(split: str, frame: pd.DataFrame, train: pd.DataFrame, pool:
     if not known:
         return []
     return [
-        f"{split}: {known} of {len(frame)} pairs also stand in the training data, {drawn} of them "
+        f"{split}: {known} of {len(frame)} pairs are also in the training data, {drawn} of them "
         "in the rows drawn for train; all rows are kept"
     ]
 
 
 def describe_study(raw: RawData, splits: dict[str, pd.DataFrame], request: dict, warnings: list[str]) -> dict:
-    """The content of description.json: the source, what was asked for, and a table of each split.
+    """The content of description.json: the source, the request, and a table of each split.
 
-    `available` counts the labelled rows that a split was drawn from.
+    `available` is the number of labelled rows that a split was drawn from.
     """
     origin = {"train": "train", **EVALUATION_SPLITS}
     return {
@@ -179,7 +179,7 @@ def describe_study(raw: RawData, splits: dict[str, pd.DataFrame], request: dict,
 
 
 def describe(frame: pd.DataFrame) -> dict:
-    """Count a split's rows, premises, labels, genres, and words: split at white space, null if no row."""
+    """A split's numbers of rows, premises, labels, genres and words (split at white space; null without rows)."""
     labels, genres = (frame[column].value_counts().sort_index() for column in ("label", "genre"))
     return {
         "n": len(frame),

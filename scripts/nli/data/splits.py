@@ -1,4 +1,4 @@
-"""The files of a split: their columns, and the name of a premise."""
+"""Split files: their columns, and the identifier of a premise."""
 
 import hashlib
 import json
@@ -25,13 +25,13 @@ SCHEMA = pa.schema(
     ]
 )
 
-MERGED = "nli.merged"  # in the file's metadata
+MERGED = "nli.merged"  # a key of the file's metadata
 
 
 def premise_id(premise: str) -> str:
-    """Sixteen hexadecimal digits that name a premise: a hash of its text without the white space around it.
+    """A premise's identifier: sixteen hexadecimal digits, a hash of its text without surrounding white space.
 
-    The rows of one premise are not independent of each other. The name is the same in every source and split.
+    Rows of one premise are not independent of each other. The identifier is the same in every source and split.
     """
     return hashlib.sha256(premise.strip().encode()).hexdigest()[:16]
 
@@ -40,7 +40,7 @@ def write_split(frame: pd.DataFrame, path: Path, merged: Mapping[str, str] | Non
     """Write a split as Parquet in SCHEMA, whole or not at all; equal frames give equal bytes.
 
     Args:
-        merged: for a set of two classes, the label that counts as another, such as {"contradiction": "neutral"}.
+        merged: for a set with two classes, the label that counts as another, such as {"contradiction": "neutral"}.
     """
     table = pa.Table.from_pandas(frame, schema=SCHEMA, preserve_index=False)
     with whole_file(path) as temporary:
@@ -49,7 +49,7 @@ def write_split(frame: pd.DataFrame, path: Path, merged: Mapping[str, str] | Non
 
 
 def merged_labels(path: Path | str) -> dict[str, str]:
-    """What an answer counts as in the split of a set of two classes, as it was written; {} for three classes."""
+    """The `merged` that a split was written with: which label counts as another; {} for three classes."""
     metadata = pq.read_schema(path).metadata or {}
     return json.loads(metadata.get(MERGED.encode(), b"{}"))
 
@@ -57,7 +57,7 @@ def merged_labels(path: Path | str) -> dict[str, str]:
 def read_split(path: Path | str) -> pd.DataFrame:
     """Read a split: pair_id, genre, premise_id, premise, hypothesis (str), label (int8, see nli.base.labels).
 
-    May have no row (tune). Raises StudyError if the file is missing, unreadable or not in SCHEMA.
+    Tune may have no rows. Raises StudyError if the file is missing, unreadable or not in SCHEMA.
     """
     try:
         table = pq.read_table(path)
@@ -68,8 +68,8 @@ def read_split(path: Path | str) -> pd.DataFrame:
         ) from error
     if not table.schema.equals(SCHEMA):
         found = ", ".join(f"{column.name} {column.type}" for column in table.schema)
-        raise StudyError(f"{path}: not a split of the study ({found}); make it again")
+        raise StudyError(f"{path}: not a split of the study ({found}); delete it and rerun")
     frame = table.to_pandas()
     if frame.isna().any(axis=None) or not frame["label"].isin(range(len(LABELS))).all():
-        raise StudyError(f"{path}: empty cell or unknown label; make it again")
+        raise StudyError(f"{path}: empty cell or unknown label; delete it and rerun")
     return frame

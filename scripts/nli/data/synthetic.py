@@ -1,15 +1,15 @@
 """Synthetic NLI pairs whose labels are right by construction and cannot be guessed from one sentence.
 
-Both sentences of a pair speak of the same event (as in MultiNLI's guidelines), whose number, things, place, time and
-company are each one. A premise gives two of these five details; its hypothesis gives one:
+Both sentences of a pair describe the same event (as in MultiNLI's guidelines), which has one number, things, place,
+time and companion. A premise gives two of these five details; its hypothesis gives one:
 
 * entailment: a detail of the premise, or what it implies (Paris: France; dogs: animals);
 * contradiction: another value for a detail of the premise;
 * neutral: a detail that the premise does not give.
 
-So every detail and value is as frequent under each label, and every premise has one hypothesis of each. For
-quantifiers and negation, where the label follows from how two forms relate, the forms are drawn from joint
-distributions that are scaled until their marginals agree over the labels (`balanced_joint`).
+So every detail and value is equally frequent under each label, and every premise has one hypothesis of each. For
+quantifiers and negation, the label follows from the relation between two forms. These forms are drawn from joint
+distributions that are scaled until their marginals agree across labels (`balanced_joint`).
 """
 
 from collections.abc import Collection
@@ -36,12 +36,12 @@ PHENOMENA = ("event", "event", "event", "quantifiers", "negation")  # in turn, t
 MATCHED_SHARE = 0.7  # of the corpus; the rest has the words and frames of the mismatched split
 ATTEMPTS_PER_TRIPLE = 200
 
-Form = tuple[str | bool, int]  # a quantifier or a polarity, and which of two independent topics it is said of
+Form = tuple[str | bool, int]  # a quantifier or a polarity, and which of two independent topics it is about
 Sentence = tuple[str, str]  # genre, text
 
 
 def relate(premise: Form, hypothesis: Form) -> int:
-    """The label of two forms: quantifiers over a group that has members, or affirmed and denied habits.
+    """The label of two forms: quantifiers over a non-empty group, or affirmed and denied habits.
 
     Sentences about different topics are neutral to each other.
     """
@@ -65,7 +65,7 @@ def balanced_joint(relations: np.ndarray, rounds: int = 500) -> np.ndarray:
     """Joint distributions [label, premise form, hypothesis form] whose two marginals are the same for all labels.
 
     Iterative proportional fitting: each label's table is scaled, rows and columns in turn, to the mean of the
-    three labels' marginals. Only cells that carry the label are ever filled.
+    three labels' marginals. Only cells with the label are ever filled.
     """
     joint = np.stack([relations == label for label in range(len(LABELS))]).astype(float)
     joint /= joint.sum(axis=(1, 2), keepdims=True)
@@ -89,7 +89,7 @@ def _form_tables(phenomenon: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 class _Writer:
-    """Draws and writes the sentences of one premise in one lexicon's words."""
+    """Draws and writes the sentences of one premise in the words of one lexicon."""
 
     def __init__(self, lexicon: Lexicon, rng: np.random.Generator):
         self.lexicon = lexicon
@@ -191,7 +191,7 @@ class _Writer:
 
 
 def _sentence(frame: str, **words: str) -> str:
-    """A frame with its words, beginning with a capital."""
+    """A frame filled with its words, with a capital first letter."""
     text = frame.format(**words)
     return text[0].upper() + text[1:]
 
@@ -209,9 +209,9 @@ def _draw_split(
     taken: set[tuple[str, str]],
     known: Collection[str] = (),
 ) -> pd.DataFrame:
-    """Triples, each with the next phenomenon and lexicon in turn, cut to whole rows and shuffled.
+    """Triples, each with the next phenomenon and lexicon in turn, cut to the wanted number of rows and shuffled.
 
-    `lexicons` has one entry per pair wanted. A triple is drawn again if a pair of it is `taken` or its premise `known`.
+    `lexicons` has one entry per wanted pair. A triple is redrawn if one of its pairs is `taken` or its premise `known`.
     """
     rows = []
     for i in range(0, len(lexicons), len(LABELS)):
@@ -226,7 +226,7 @@ def _draw_split(
                 f"synthetic data: no new premise ({phenomenon}) for split {name} after {ATTEMPTS_PER_TRIPLE} "
                 "tries; ask for fewer pairs"
             )
-        if name != "corpus":  # whose pairs may repeat
+        if name != "corpus":  # the corpus may repeat pairs
             taken |= pairs
         rows += [(genre, premise, text, label) for label, (genre, text) in enumerate(hypotheses)]
     order = rng.permutation(len(lexicons))
@@ -239,7 +239,7 @@ def _draw_split(
 def _keep_apart(
     tune: pd.DataFrame, others: list[pd.DataFrame], rng: np.random.Generator, taken: set[tuple[str, str]]
 ) -> pd.DataFrame:
-    """`tune` with new triples in the place of those whose premise one of the `others` has too."""
+    """`tune` with new triples instead of those that share a premise with one of the `others`."""
     known = {premise for other in others for premise in other["premise"]}
     kept = tune[~tune["premise"].isin(known)]
     if len(kept) == len(tune):
@@ -254,12 +254,12 @@ def generate(
 ) -> dict[str, pd.DataFrame]:
     """Splits train, tune, matched, mismatched and corpus, in the columns of `splits.SCHEMA`.
 
-    Labels are balanced in every split (to within one pair), and no pair is in two splits; nor is a premise of tune in
-    train or in a validation split. train, tune and matched have one lexicon, mismatched another, corpus both: a model
-    that is pretrained on the corpus knows the words of the mismatched split, and fine-tuning never shows them.
+    Labels are balanced in every split (to within one pair). No pair is in two splits, and no premise of tune is in
+    train or in a validation split. train, tune and matched use one lexicon, mismatched another, corpus both: a model
+    pretrained on the corpus knows the words of the mismatched split, which fine-tuning never shows.
 
     Raises:
-        StudyError: more pairs are asked for than there are.
+        StudyError: more pairs are requested than exist.
     """
     seeds = iter(np.random.SeedSequence(seed).spawn(6))
     taken: set[tuple[str, str]] = set()

@@ -1,6 +1,6 @@
 """Words and frames of the synthetic data: one lexicon for train and matched, another for mismatched.
 
-The two share function words only. Every noun belongs to one class and every city to one country.
+The two share only function words. Every noun belongs to one class and every city to one country.
 """
 
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ def _words(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Lexicon:
-    """What one domain is made of, and how its sentences are put together."""
+    """The words of one domain, and the frames of its sentences."""
 
     names: tuple[str, ...]
-    verbs: tuple[str, ...]  # of events: somebody verbed some things
+    verbs: tuple[str, ...]  # for events: somebody verbed some things
     classes: dict[str, tuple[str, ...]]  # hypernym: hyponyms, in the plural
     countries: dict[str, tuple[str, ...]]  # country: cities
     numbers: tuple[str, ...]
     times: tuple[str, ...]
     companions: tuple[str, ...]
     groups: tuple[str, ...]
-    actions: tuple[str, ...]  # of groups
+    actions: tuple[str, ...]  # for groups
     moments: tuple[str, ...]
     quantifiers: dict[str, str]  # all, some, none: in words
     polarities: dict[bool, str]  # affirmed, denied: the adverb
     frames: dict[str, str]  # sentence frames: event, event_plain, group, habit
     details: dict[str, str]  # place, time, companion: as a phrase
-    unspecified: str  # number of things where none is given
+    unspecified: str  # number of things if none is given
 
 
 MATCHED = Lexicon(

@@ -1,1 +1,1 @@
-"""What the study will take: parameters, steps, time, memory and energy, counted or rehearsed."""
+"""What the study will need: parameters, steps, time, memory and energy, counted or rehearsed."""

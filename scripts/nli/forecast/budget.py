@@ -1,6 +1,6 @@
-"""How long a training is, from the configuration alone: optimizer steps, epochs, tokens and floating-point operations.
+"""The length of a training, from the configuration alone: optimizer steps, epochs, tokens, floating-point operations.
 
-The arithmetic is that of transformers' Trainer, batch by batch, on one device; a test holds it against the Trainer.
+The arithmetic is that of transformers' Trainer, batch by batch, on one device; a test compares the two.
 """
 
 import math
@@ -11,9 +11,9 @@ from nli.study.sources import Data
 
 
 def training_examples(data: Data) -> int | None:
-    """How many examples are trained on; None for `files`, whose rows are known only once they are read.
+    """The number of training examples; None for `files`, whose rows are unknown until they are read.
 
-    Where train takes all that tune leaves, it has some rows fewer: the other rows of the last premise of tune.
+    If train takes all that tune leaves, it has a few rows fewer: the other rows of tune's last premise.
     """
     pool = {
         "hub": data.rows.train if data.rows else None,
@@ -21,7 +21,9 @@ def training_examples(data: Data) -> int | None:
     }.get(data.source)
     if pool is None:
         return None
-    tune = 0 if data.source == "synthetic" else tune_rows(pool, data.tune_examples)  # the generator makes its own
+    tune = (
+        0 if data.source == "synthetic" else tune_rows(pool, data.tune_examples)
+    )  # the generator makes a separate tune split
     drawn = min(fraction_of(pool, data.train_fraction), pool - tune)
     return drawn if data.train_examples is None else min(drawn, data.train_examples)
 
@@ -34,7 +36,7 @@ def training_budget(training: dict[str, Any], examples: int) -> dict[str, float 
         examples: rows of the training set.
 
     Returns:
-        steps (of the optimizer), batches, epoch (reached in the end), examples (seen, with repeats).
+        steps (of the optimizer), batches, epoch (at the end), examples (seen, with repeats).
     """
     size, accumulation = training["batch_size"], training["gradient_accumulation"]
     batches_per_epoch = math.ceil(examples / size)
@@ -52,13 +54,13 @@ def training_budget(training: dict[str, Any], examples: int) -> dict[str, float 
 
 
 def padded_tokens(tokenization: dict[str, Any], examples: int) -> int | None:
-    """Tokens that go through the model, padding included; None where the batch's longest text decides."""
+    """Tokens that go through the model, padding included; None if it depends on each batch's longest text."""
     return examples * tokenization["max_length"] if tokenization["padding"] == "max_length" else None
 
 
 def total_flops(tokens: int | None, parameters: int | None) -> float | None:
     """Floating-point operations of a training as Trainer counts them: 6 x tokens x parameters outside embeddings.
 
-    Kaplan et al. 2020 (arXiv 2001.08361); 4-bit weights count unpacked, frozen ones count like the others.
+    Kaplan et al. 2020 (arXiv 2001.08361); 4-bit weights count unpacked, frozen weights like the others.
     """
     return None if tokens is None or parameters is None else 6.0 * tokens * parameters

@@ -11,21 +11,21 @@ from nli.study.schema import Study
 from nli.study.specs import training_spec, trains
 
 HOUR = 3600.0
-PARTS = ("train", "merge", "answer")  # of a run, each a job where the experiment has it
-SMALL_GPU_GIB = 14.6  # the least that a card of 16 GB reports: a T4 with ECC, 14.6 to 15.0 by the driver's version
-CUDA_CONTEXT_GIB = 0.5  # kernels and library workspaces on the device, outside the allocator that is measured
+PARTS = ("train", "merge", "answer")  # parts of a run; each that an experiment has is a job
+SMALL_GPU_GIB = 14.6  # the least that a 16 GB card reports: a T4 with ECC, 14.6 to 15.0 depending on the driver
+CUDA_CONTEXT_GIB = 0.5  # kernels and library workspaces on the device, outside the measured allocator
 
 
 def predict_costs(study: Study, rehearsals: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Extend measured steps to the whole study.
+    """The costs of the whole study, extrapolated from measured steps.
 
     Args:
         rehearsals: key -> what rehearse.py wrote.
 
     Returns:
         {"device", "runs", "experiments": {key: measurement with "predicted"}, "jobs": [{"name", "hours", "needs"}],
-        "total": {"gpu_hours", "kwh", "complete"}}. Hours are of one device, without start-up, loading, and adding an
-        adapter to the weights; a run is an experiment with one seed, and the total is of all runs.
+        "total": {"gpu_hours", "kwh", "complete"}}. Hours are for one device, without start-up, loading and adding an
+        adapter to the weights; a run is an experiment with one seed, and the total is over all runs.
     """
     experiments = {
         key: {**measured, "predicted": predict(study, key, measured)} for key, measured in rehearsals.items()
@@ -48,13 +48,13 @@ def predict_costs(study: Study, rehearsals: Mapping[str, Mapping[str, Any]]) -> 
 
 
 def predict(study: Study, key: str, measured: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Hours and energy of one experiment and seed; None where it was not measured or the data's size is unknown."""
+    """Hours and energy of one experiment and seed; None if it was not measured or the data's size is unknown."""
     examples, rows = training_examples(study.data), evaluation_rows(study, study.experiments[key])
     if measured["status"] != "measured" or rows is None or examples is None:
         return None
     training, merging, answering = measured["training"], measured["merging"], measured["answering"]
     answer = rows / answering["examples_per_second"]
-    merge = rows / merging["examples_per_second"] if merging else 0.0  # its error is measured on what is answered
+    merge = rows / merging["examples_per_second"] if merging else 0.0  # its error is measured on the answered rows
     train = 0.0
     if training:
         budget = training_budget(training_spec(study, key)["training"], examples)
@@ -86,7 +86,7 @@ def sampled_rows(study: Study, experiment: Experiment, split: str) -> int | None
 
 
 def split_rows(study: Study, split: str) -> int | None:
-    """Rows of a split that is answered, after the study's cap; None for files, which are not read here."""
+    """The number of rows of an evaluated split, after the study's cap; None for files, which are not read here."""
     data = study.data
     if split in data.own_sets:
         size, cap = data.own_sets[split].rows, data.evaluation_examples
@@ -106,7 +106,7 @@ def split_rows(study: Study, split: str) -> int | None:
 def jobs(study: Study, experiments: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Every GPU job of the study with its hours and the names of the jobs that it waits for.
 
-    Hours are None where the experiment was not measured or does not fit: a sum without them would look complete.
+    Hours are None if the experiment was not measured or does not fit, because a sum without them would look complete.
     """
     planned = []
     for key, entry in experiments.items():

@@ -1,5 +1,5 @@
-"""The size of every experiment without any weight: parameters, steps, epochs, operations; and beside each the
-earlier report's figure."""
+"""The size of every experiment, computed without weights: parameters, steps, epochs and operations, each next to the
+original's figure."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -54,7 +54,7 @@ def count_base_models(study: Study, configs: Mapping[str, PretrainedConfig]) -> 
 def count_experiment(
     study: Study, experiment: Experiment, config: PretrainedConfig, reported: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Parameters and training budget of one experiment; budget None where nothing trains."""
+    """Parameters and training budget of one experiment; the budget is None if nothing trains."""
     spec = training_spec(study, experiment.key)
     model = FAMILIES[experiment.family].skeleton(config, spec, trains(experiment))
     if not trains(experiment):
@@ -74,7 +74,7 @@ def count_experiment(
 def training_plan(
     study: Study, experiment: Experiment, spec: Mapping[str, Any], outside_embeddings: int | None
 ) -> dict[str, Any] | None:
-    """Steps, epochs, examples, padded tokens and operations; None without a training or with rows unknown."""
+    """Steps, epochs, examples, padded tokens and operations; None without a training or if the rows are unknown."""
     examples = training_examples(study.data)
     if not trains(experiment) or examples is None:
         return None
@@ -84,7 +84,7 @@ def training_plan(
 
 
 def parameters_table(counts: Mapping[str, Any]) -> str:
-    """The counts as Markdown tables: base models, experiments (with the report's figures), trainings."""
+    """The counts as Markdown tables: base models, experiments (with the original's figures), trainings."""
     models = counts["models"]
     lines = [
         f"# Parameters and training lengths, {counts['scale']} scale\n",
@@ -92,7 +92,7 @@ def parameters_table(counts: Mapping[str, Any]) -> str:
         f"Decoder {models['decoder']['name']}: {integer(models['decoder']['packed'])} as packed in memory, "
         f"{integer(models['decoder']['unpacked'])} unpacked.\n",
         "*As tabled*: counted over the rows of a layer table, where PEFT's second reference to the word embeddings",
-        "counts again. *Reported*: the earlier report's figure.\n",
+        "counts again. *Reported*: the original's figure.\n",
         _parameters_rows(counts["experiments"]),
         _layer_rows(counts["experiments"]),
         _training_rows(counts["experiments"]),
@@ -139,5 +139,5 @@ def _training_rows(experiments: Mapping[str, Any]) -> str:
 
 
 def _exact(flops: float | None) -> str:
-    """9.2619946328064e16, every digit."""
+    """The number with every digit, such as 9.2619946328064e16."""
     return MISSING if flops is None else repr(flops).replace("e+", "e")

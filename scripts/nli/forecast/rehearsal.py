@@ -1,7 +1,7 @@
-"""A rehearsal: some measured steps of an experiment at its true size, with random weights and no data.
+"""A rehearsal: a few measured steps of an experiment at its true size, with random weights and no data.
 
-The model has the published architecture, the texts have MultiNLI's lengths, and the trainer is the one that the
-experiment trains with, so speed and memory are those of the real run. What the model answers means nothing.
+The model has the published architecture, the texts have MultiNLI's lengths, and the trainer is the experiment's own, so
+speed and memory are those of the real run. The model's answers are meaningless.
 """
 
 import tempfile
@@ -44,19 +44,19 @@ CAPITALISED = [word.split()[0].capitalize() for word in LABEL_WORDS.values()]
 
 @dataclass
 class Measurement:
-    """Seconds of each measured part, in order, and the mean power in watts (None where it cannot be read)."""
+    """Seconds of each measured part, in order, and the mean power in watts (None if it cannot be read)."""
 
     seconds: list[float] = field(default_factory=list)
     watts: float | None = None
 
     @property
     def typical(self) -> float:
-        """The median: one slow part (a first kernel, a page fault) does not count."""
+        """The median, so that one slow part (a first kernel, a page fault) does not count."""
         return float(np.median(self.seconds))
 
 
 class StepTimer(TrainerCallback):
-    """Wall seconds of each optimizer step, with the device's queue emptied before each reading of the clock."""
+    """Measures the wall time of each optimizer step; waits for the device's queue before each reading of the clock."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -71,14 +71,14 @@ class StepTimer(TrainerCallback):
 
 
 def clock() -> float:
-    """Seconds, once the GPU has done all that it was given."""
+    """The time in seconds, after the GPU has finished all its work."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter()
 
 
 def typical_pairs(n: int, seed: int) -> pd.DataFrame:
-    """n pairs of meaningless words with MultiNLI's lengths, each word one token; columns of a split."""
+    """n pairs of meaningless one-token words with MultiNLI's lengths, in the columns of a split."""
     rng = np.random.default_rng(seed)
 
     def text(length: int) -> str:
@@ -97,10 +97,10 @@ def typical_pairs(n: int, seed: int) -> pd.DataFrame:
 
 
 def word_tokenizer(role: str, words: Iterable[str] = ()) -> PreTrainedTokenizerFast:
-    """A tokenizer that needs no download: one token a word or mark, in the layout of RoBERTa or of Llama.
+    """A tokenizer that needs no download: one token per word or mark, in the layout of RoBERTa or Llama.
 
     Args:
-        words: further words that it knows.
+        words: further words of its vocabulary.
     """
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     vocabulary = {word: index for index, word in enumerate([*special, *VOCABULARY, *CAPITALISED, *words])}
@@ -123,11 +123,11 @@ def word_tokenizer(role: str, words: Iterable[str] = ()) -> PreTrainedTokenizerF
 def rehearse_where_it_fits(
     spec: dict[str, Any], config: PretrainedConfig, device: torch.device, seed: int
 ) -> dict[str, Any]:
-    """`rehearse`, or why not: not enough memory.
+    """The result of `rehearse`, or why it does not fit in memory.
 
     Returns:
-        {"status": "measured" | "does not fit" | "not measured", "reason", "device", "memory": which of the peaks
-        counts, "training", "merging", "answering"}.
+        {"status": "measured" | "does not fit" | "not measured", "reason", "device", "memory": the peak that counts,
+        "training", "merging", "answering"}.
     """
     on_gpu = device.type == "cuda"
     result = {
@@ -148,18 +148,18 @@ def rehearse_where_it_fits(
 
 
 def out_of_memory(spec: dict[str, Any]) -> dict[str, str]:
-    """Status and reason where the GPU is too small; a 16-bit merge runs even so, spread by `load_unquantized`."""
+    """Status and reason if the GPU is too small; a 16-bit merge still runs, spread by `load_unquantized`."""
     size = f"the {torch.cuda.get_device_properties(0).total_memory / GIB:.1f} GiB of this GPU"
     if merged_into_16_bits(spec["predict"]):
-        reason = f"a merge in 16 bits takes more than {size}; its run spreads it over the machine's memory, slower"
+        reason = f"a merge in 16 bits takes more than {size}; its run also uses the machine's memory, which is slower"
         return {"status": "not measured", "reason": reason}
     return {"status": "does not fit", "reason": f"no: more than {size}"}
 
 
 def least_memory(spec: dict[str, Any], config: PretrainedConfig) -> float:
-    """GiB that weights, gradients and the optimizer's states take; activations come on top.
+    """GiB of weights, gradients and optimizer states, without activations.
 
-    AdamW keeps two float32 states a trainable parameter, its 8-bit form two bytes.
+    AdamW keeps two float32 states per trainable parameter, its 8-bit form two bytes.
     """
     family, own = FAMILIES[spec["predict"]["family"]], spec["train"] or as_loaded(spec["predict"])
     model = family.skeleton(config, own, spec["train"] is not None)
@@ -171,7 +171,7 @@ def least_memory(spec: dict[str, Any], config: PretrainedConfig) -> float:
 
 
 def rehearse(spec: dict[str, Any], config: PretrainedConfig, device: torch.device, seed: int) -> dict[str, Any]:
-    """Measure an experiment's training steps, what a merge's error takes, and its answering.
+    """Measurements of an experiment's training steps, of computing a merge's error, and of its answering.
 
     Args:
         spec: a rehearsal spec (`nli.study.specs.rehearsal_spec`).
@@ -183,7 +183,7 @@ def rehearse(spec: dict[str, Any], config: PretrainedConfig, device: torch.devic
         "watts", "peak_memory_gib"} or None, "answering": the same}, with `rehearsal_peak`'s keys.
 
     Raises:
-        torch.OutOfMemoryError, or RuntimeError on a CPU: it does not fit.
+        torch.OutOfMemoryError, or RuntimeError on a CPU: the experiment does not fit.
     """
     name, training, merging = spec["predict"]["family"], None, None
     family = FAMILIES[name]
@@ -214,12 +214,12 @@ def rehearse(spec: dict[str, Any], config: PretrainedConfig, device: torch.devic
 
 
 def rate(rows: pd.DataFrame, measured: Measurement) -> dict[str, float | None]:
-    """Rows a second over all measured parts, and their power."""
+    """Rows per second over all measured parts, and their power."""
     return {"examples_per_second": len(rows) / sum(measured.seconds), "watts": measured.watts}
 
 
 def base_model(family: Family, spec: dict[str, Any], config: PretrainedConfig, device: torch.device) -> nn.Module:
-    """The family's base model with random weights, as the model that answers is loaded."""
+    """The family's base model with random weights, loaded as for answering."""
     return family.random(config, as_loaded(spec), device)
 
 
@@ -229,7 +229,7 @@ def merged_into_16_bits(spec: dict[str, Any]) -> bool:
 
 
 def as_loaded(spec: dict[str, Any]) -> dict[str, Any]:
-    """A prediction spec with the `quantization` of the model that answers, as `merging.load_merged` loads it."""
+    """A prediction spec with the `quantization` with which `merging.load_merged` loads the model."""
     if not merged_into_16_bits(spec):
         return spec
     return {**spec, "quantization": {**spec["quantization"], "load_in_4bit": False}}
@@ -238,7 +238,7 @@ def as_loaded(spec: dict[str, Any]) -> dict[str, Any]:
 def rehearse_training(
     family: Family, model: nn.Module, tokenizer: PreTrainedTokenizerFast, spec: dict[str, Any], steps: dict, seed: int
 ) -> tuple[nn.Module, Measurement]:
-    """Train for the warm-up and the measured steps; the trained model and the seconds of the measured ones."""
+    """The model after the warm-up and the measured steps, and the seconds of the measured ones."""
     n_steps = steps["warmup"] + steps["measured"]
     training = {**spec["training"], "max_steps": n_steps, "epochs": None, "checkpoint_steps": n_steps + 1}
     spec = {**spec, "training": training}
@@ -269,10 +269,10 @@ def rehearse_answering(
 def rehearse_merge_error(
     tokenizer: Any, spec: dict[str, Any], config: PretrainedConfig, device: torch.device, rows: pd.DataFrame
 ) -> Measurement:
-    """Measure a merge's error as merge_adapter.py does: three passes, of the adapter, its base and the merged model.
+    """The time to compute a merge's error as in merge_adapter.py: with the adapter, its base and the merged model.
 
-    Each model is made when its turn comes, since a small GPU has no room for two. The seconds are those of the passes:
-    making the models, which stands for loading and merging, is not counted. The power is the mean over both parts.
+    The models are made one after the other, since a small GPU cannot hold two. Only the three passes are timed, not the
+    making of the models, which replaces loading and merging. The power is the mean over both parts.
     """
     question, family = question_of(spec), FAMILIES["qlora"]
     prompts = [question.ask(row.premise, row.hypothesis) for row in rows.itertuples()]
@@ -294,12 +294,11 @@ def rehearse_merge_error(
 
 
 def with_long_words(spec: dict[str, Any]) -> dict[str, Any]:
-    """A prediction spec with label words of two tokens each, none shared, where its answers are words.
+    """A prediction spec whose label words, if it has any, have two tokens each, none shared.
 
-    A real tokenizer cuts up words like *Entailment*, and begins *entailment* with another token. Each spelling of such
-    a word takes a pass: three a prompt for a fine-tuned model, six for a prompted one, which is scored in two spellings
-    (`pairs.scored_words`). Words of one token, such as *Yes*, share a pass: for them the rehearsal is an upper
-    bound.
+    A real tokenizer splits words like *Entailment*, and starts *entailment* with another token. Each spelling of such a
+    word needs a pass: three per prompt for a fine-tuned model, six for a prompted one, which is scored in two spellings
+    (`pairs.scored_words`). One-token words, such as *Yes*, share a pass; for them the rehearsal is an upper bound.
     """
     if "label_words" in spec:
         return {**spec, "label_words": LABEL_WORDS}
@@ -309,16 +308,17 @@ def with_long_words(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def rehearsal_peak() -> dict[str, float | None]:
-    """`peak_memory`, and as "reserved" what the device's allocator held at most, in GiB.
+    """`peak_memory` and, as "reserved", the peak of the device allocator's reserved memory, in GiB.
 
-    Allocated blocks lie in larger reserved ones, with gaps that nothing else can use: a card must hold the latter.
+    Allocated blocks are parts of larger reserved ones, with gaps that nothing else can use, so a card must hold the
+    reserved memory.
     """
     reserved = torch.cuda.max_memory_reserved() / GIB if torch.cuda.is_available() else None
     return {**peak_memory(), "reserved": reserved}
 
 
 def forget_peak() -> None:
-    """Reset the device's peak of memory."""
+    """Reset the device's peak memory."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()

@@ -1,7 +1,7 @@
-"""How long the study's jobs take on n GPUs: list scheduling, the rule that a cluster's queue follows.
+"""How long the study's jobs take on n GPUs with list scheduling, which a cluster's queue follows.
 
-Whenever a GPU is free it takes the ready job with the longest chain of work behind it (Graham 1969, "Bounds on
-multiprocessing timing anomalies", with critical-path priorities). Real queues add waiting for other users' jobs.
+A free GPU takes the ready job with the longest chain of work after it (Graham 1969, "Bounds on multiprocessing timing
+anomalies", with critical-path priorities). In real queues, other users' jobs add waiting time.
 """
 
 import heapq
@@ -25,7 +25,7 @@ class Job:
     Attributes:
         seconds: run time.
         needs: names of the jobs that must end first.
-        gpu: whether it holds a GPU while it runs; other jobs are limited by their dependencies alone.
+        gpu: whether it occupies a GPU while it runs; other jobs are limited only by their dependencies.
     """
 
     seconds: float
@@ -34,10 +34,10 @@ class Job:
 
 
 def sorter(jobs: Mapping[str, Job]) -> TopologicalSorter:
-    """The jobs, prepared to be taken in the order of what they need.
+    """The jobs, sorted by their dependencies.
 
     Raises:
-        StudyError: a job needs one that is not in the plan, or jobs need each other in a circle.
+        StudyError: a job needs one that is not in the plan, or the dependencies are circular.
     """
     for name, job in jobs.items():
         if missing := [need for need in job.needs if need not in jobs]:
@@ -46,7 +46,7 @@ def sorter(jobs: Mapping[str, Job]) -> TopologicalSorter:
     try:
         graph.prepare()
     except CycleError as error:
-        raise StudyError(f"jobs need each other in a circle: {', '.join(sorted(set(error.args[1])))}") from None
+        raise StudyError(f"circular dependencies between jobs: {', '.join(sorted(set(error.args[1])))}") from None
     return graph
 
 
@@ -68,7 +68,7 @@ def makespan(jobs: Mapping[str, Job], gpus: int) -> float:
     """Seconds until the last of `jobs` ends on `gpus` GPUs.
 
     Raises:
-        StudyError: there is no GPU for jobs that need one, or see `sorter`.
+        StudyError: there is no GPU for jobs that need one; see also `sorter`.
     """
     if gpus < 1 and any(job.gpu for job in jobs.values()):
         raise StudyError(f"{gpus} GPUs: jobs of this plan need at least one")
@@ -91,12 +91,12 @@ def makespan(jobs: Mapping[str, Job], gpus: int) -> float:
 
 
 def gpu_seconds(jobs: Mapping[str, Job]) -> float:
-    """Seconds of GPU that the jobs hold together."""
+    """Total GPU time of the jobs, in seconds."""
     return sum(job.seconds for job in jobs.values() if job.gpu)
 
 
 def schedule_table(jobs: Mapping[str, Job], gpus: list[int]) -> str:
-    """A Markdown table of wall time by number of GPUs, with the share of the GPUs' time that is used."""
+    """A Markdown table of wall time by number of GPUs, with the share of the GPUs' time in use."""
     total = gpu_seconds(jobs)
     lines = ["| GPUs | wall time | GPU-hours | GPUs busy |", "|---:|---:|---:|---:|"]
     for count in gpus:
@@ -127,14 +127,14 @@ def jobs_of_rehearsal(rehearsal: Mapping[str, Any]) -> dict[str, Job]:
 def jobs_of_report(
     reported: Mapping[str, Any], config: Mapping[str, Any], seeds: list[int] | None = None, rungs: str = "core"
 ) -> dict[str, Job]:
-    """The paper scale's trainings with the times that the original printed; it printed none for answering.
+    """The paper scale's trainings, with the times that the original reports; it reports none for answering.
 
     Args:
         reported: reported.yaml.
-        config: config.yaml; an experiment that the original did not run takes the time of what it extends, and an
-            encoder's method that extends nothing that of full fine-tuning, which is the longest.
-        seeds: of every experiment; None: those that config.yaml states.
-        rungs: "core" or "all", as config.yaml's key `rungs`: whether experiments marked `extra: true` are left out.
+        config: config.yaml. An experiment that the original did not run gets the time of the one that it extends; an
+            encoder method that extends nothing gets that of full fine-tuning, which is the longest.
+        seeds: the seeds of every experiment; None: those in config.yaml.
+        rungs: as config.yaml's key `rungs`; "core" leaves out experiments marked `extra: true`, "all" keeps them.
     """
     study = load_study(config, {"scale": "paper", "rungs": rungs, **({"seeds": seeds} if seeds else {})})
     jobs = {}

@@ -1,11 +1,11 @@
-"""Fetching from the hub into one cache, once, on a machine with a network; every other job runs offline.
+"""Fetches from the hub into a cache, once, on a machine with a network; every other job runs offline.
 
-    <cache>/hub/                             huggingface_hub's own cache: what was fetched is not fetched again
-    <cache>/complete/<kind>/<name>/<commit>.json   what a whole snapshot holds: written last, sizes and SHA-256
+    <cache>/hub/                             huggingface_hub's own cache: nothing is fetched twice
+    <cache>/complete/<kind>/<name>/<commit>.json   sizes and SHA-256 of a complete snapshot: written last
 
-A snapshot with that record is checked against it (every file's size and hash) without a word to the network. What is
-missing, cut short or changed is fetched, verified against the hub's own hashes, and recorded. Nothing is written to the
-home directory; a token is sent to the hub and to nothing else.
+A snapshot with that record is checked against it (every file's size and hash) without network access. Files that are
+missing, truncated or changed are fetched, verified against the hub's hashes, and recorded. Nothing is written to the
+home directory; a token is sent only to the hub.
 """
 
 import hashlib
@@ -24,18 +24,18 @@ from nli.base.files import read_json, sha256
 from nli.hub.errors import Repository, explain
 
 SPARE_BYTES = 2**30  # left free on the cache's disk
-RETRY_SECONDS = (1, 4)  # before another try, where the hub is overloaded or down
+RETRY_SECONDS = (1, 4)  # wait before each retry if the hub is overloaded or down
 GB = 1e9
 
-# Read by huggingface_hub when it is imported. Xet, its other protocol, keeps a second copy of the chunks and verifies
-# hashes of its own; plain HTTPS serves the same files, whose SHA-256 we can check.
+# huggingface_hub reads these when it is imported. Its other protocol, Xet, keeps a second copy of the chunks and
+# verifies its own hashes; plain HTTPS serves the same files, whose SHA-256 we can check.
 ENVIRONMENT = {
     "HF_HUB_DISABLE_XET": "1",
     "HF_HUB_DISABLE_SHARED_BLOBS": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_VERBOSITY": "error",  # its warnings print signed addresses
-    "HF_DEBUG": "0",  # prints every request
+    "HF_DEBUG": "0",  # would print every request
 }
 
 Result = TypeVar("Result")
@@ -43,7 +43,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The fetched files of a repository: the folder, and name -> size in bytes and SHA-256."""
+    """The fetched files of a repository: their folder, and name -> size in bytes and SHA-256."""
 
     folder: Path
     files: dict[str, dict[str, Any]]
@@ -51,7 +51,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """What the hub says of a file: its size, and its SHA-256 (large files) or git's SHA-1 (small ones)."""
+    """What the hub says about a file: its size, and its SHA-256 (large files) or git's SHA-1 (small ones)."""
 
     size: int
     sha256: str | None
@@ -62,13 +62,13 @@ Choice = Callable[[Iterable[str]], list[str]]
 
 
 def fetch(repository: Repository, cache: Path, choose: Choice) -> Snapshot:
-    """The files of a repository that `choose` takes from its listing, whole and verified, in the cache.
+    """The files of a repository that `choose` selects from its listing, complete and verified, in the cache.
 
-    A cache that holds them is only read, so that it may be another user's.
+    A cache that already has them is only read, so it may belong to another user.
 
     Raises:
-        StudyError: no access, no such repository or revision, no network, no space, a file that does not arrive
-            as the hub has it, or `choose`'s own refusal.
+        StudyError: no access, no such repository or revision, no network, no space, a file that differs from the
+            hub's, or a refusal by `choose`.
     """
     cache = cache.expanduser().absolute()
     if snapshot := _whole(repository, cache, choose):
@@ -78,14 +78,14 @@ def fetch(repository: Repository, cache: Path, choose: Choice) -> Snapshot:
             return snapshot
         if is_offline():
             raise StudyError(
-                f"{repository} is not whole in {cache} and HF_HUB_OFFLINE is set: "
-                "unset it for the fetch (every later job runs offline by itself), or copy a whole cache there"
+                f"{repository} is not complete in {cache} and HF_HUB_OFFLINE is set; "
+                "unset it for the fetch (every later job runs offline anyway), or copy a complete cache there"
             )
         return _download(repository, cache, choose)
 
 
 def recorded(repository: Repository, cache: Path, choose: Choice) -> Snapshot | None:
-    """The snapshot, if its record is there, holds what `choose` takes, and every file has its size."""
+    """The snapshot, if it has a record that contains what `choose` selects and every file has its recorded size."""
     record = whole_record(repository, cache)
     if record is None or not set(choose(record.get("listing", ()))) <= set(record["files"]):
         return None
@@ -93,27 +93,27 @@ def recorded(repository: Repository, cache: Path, choose: Choice) -> Snapshot | 
 
 
 def whole_record(repository: Repository, cache: Path) -> dict[str, Any] | None:
-    """What a fetch recorded last, if every file that it names is there with its size (hashes are not read here)."""
+    """The record of the last fetch, if every file in it exists with its recorded size (hashes are not checked)."""
     try:
         record = read_json(_record_path(repository, cache))
         sizes = {name: file["size"] for name, file in record["files"].items()}
         folder = snapshot_folder(repository, cache)
         return record if all(_size(folder / name) == size for name, size in sizes.items()) else None
     except (StudyError, OSError, KeyError, TypeError, AttributeError):
-        return None  # none yet, one of an earlier version, a broken one, or files that may not be read
+        return None  # no record yet, one of an earlier version, a broken one, or unreadable files
 
 
 def is_offline(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether the user's own environment forbids the network, as huggingface_hub reads it."""
+    """Whether the user's environment forbids the network, as huggingface_hub reads it."""
     value = environment.get("HF_HUB_OFFLINE") or environment.get("TRANSFORMERS_OFFLINE") or ""
     return value.upper() in ("1", "ON", "YES", "TRUE")
 
 
 def find_token(environment: Mapping[str, str] = os.environ) -> tuple[str, str] | None:
-    """The user's token and where it is from: HF_TOKEN, else the file that `hf auth login` wrote, which is only read.
+    """The user's token and its source: HF_TOKEN, else the file that `hf auth login` wrote, which is only read.
 
     Raises:
-        StudyError: what is there cannot be a token. It is not repeated.
+        StudyError: the value cannot be a token. The message does not repeat it.
     """
     home = environment.get("HF_HOME") or Path(environment.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
     path = Path(os.path.expandvars(environment.get("HF_TOKEN_PATH") or Path(home, "token"))).expanduser()
@@ -125,7 +125,7 @@ def find_token(environment: Mapping[str, str] = os.environ) -> tuple[str, str] |
             return None
     source, token = next(((source, token) for source, token in found if token), ("", ""))
     if not (token.isascii() and token.isprintable()) or " " in token:
-        raise StudyError(f"{source} holds no token (a space, a line break or a sign that none has): set it again")
+        raise StudyError(f"{source}: not a token (it has a space, a line break or an invalid character); set it again")
     return (source, token) if token else None
 
 
@@ -133,12 +133,12 @@ def find_token(environment: Mapping[str, str] = os.environ) -> tuple[str, str] |
 
 
 def storage_folder(repository: Repository, cache: Path) -> Path:
-    """Where huggingface_hub's cache keeps a repository: blobs/ and snapshots/."""
+    """The folder of a repository in huggingface_hub's cache, with blobs/ and snapshots/."""
     return cache / "hub" / f"{repository.kind}s--{repository.name.replace('/', '--')}"
 
 
 def snapshot_folder(repository: Repository, cache: Path) -> Path:
-    """Its files at the pinned commit."""
+    """The folder of its files at the pinned commit."""
     return storage_folder(repository, cache) / "snapshots" / repository.revision
 
 
@@ -151,9 +151,9 @@ def _size(path: Path) -> int | None:
 
 
 def _whole(repository: Repository, cache: Path, choose: Choice) -> Snapshot | None:
-    """The recorded snapshot, if the content of every file is what was recorded.
+    """The recorded snapshot, if the content of every file is as recorded.
 
-    A file that changed is said and left there: `_download` deletes what is not as the hub has it.
+    Prints the name of a changed file but keeps it; `_download` deletes files that differ from the hub's.
     """
     snapshot = recorded(repository, cache, choose)
     if snapshot is None:
@@ -163,12 +163,12 @@ def _whole(repository: Repository, cache: Path, choose: Choice) -> Snapshot | No
     except FileNotFoundError:
         return None  # another job is fetching it again
     except OSError as error:
-        raise StudyError(f"{error.filename}: {error.strerror}; mend its permissions, or set the key cache") from None
+        raise StudyError(f"{error.filename}: {error.strerror}; fix its permissions, or set the key cache") from None
     for name in wrong:
         print(f"{name}: changed since it was fetched", flush=True)
     if wrong:
         return None
-    print(f"{repository}: whole in the cache, nothing to fetch", flush=True)
+    print(f"{repository}: complete in the cache, nothing to fetch", flush=True)
     return snapshot
 
 
@@ -181,7 +181,7 @@ def _forget(path: Path) -> None:
 
 @contextmanager
 def _locked(cache: Path) -> Iterator[None]:
-    """One fetch into a cache at a time, of all studies that share it: the space on its disk is given once."""
+    """Lock the cache, so that of all studies that share it only one fetches and claims its disk space at a time."""
     from filelock import FileLock, Timeout
 
     try:
@@ -193,7 +193,7 @@ def _locked(cache: Path) -> Iterator[None]:
             print(f"another job is fetching into {cache}; waiting for it", flush=True)
             lock.acquire()
     except OSError as error:
-        raise StudyError(f"{cache}: {error.strerror}; set the key cache to a folder that can be written") from None
+        raise StudyError(f"{cache}: {error.strerror}; set the key cache to a writable folder") from None
     try:
         yield
     finally:
@@ -208,7 +208,7 @@ def _download(repository: Repository, cache: Path, choose: Choice) -> Snapshot:
     token = (find_token() or (None, None))[1]
     os.environ.update(ENVIRONMENT, HF_HOME=str(cache / "huggingface"))
     for orphan in (storage_folder(repository, cache) / "blobs").glob("*.incomplete"):
-        orphan.unlink()  # of a killed fetch: huggingface_hub starts that file again
+        orphan.unlink()  # left by a killed fetch: huggingface_hub restarts that file
     try:
         listing = _with_retries(lambda: _list_files(repository, token))
         names = choose(listing)
@@ -247,7 +247,7 @@ def _list_files(repository: Repository, token: str | None) -> dict[str, RemoteFi
     if info.sha != repository.revision:
         raise StudyError(
             f"config.yaml: {repository.key}.revision: '{repository.revision}' is a branch or a tag, which may move; "
-            f"pin the commit that it stands for now: {info.sha}"
+            f"pin the commit that it points to now: {info.sha}"
         )
     return {
         file.rfilename: RemoteFile(file.lfs.size, file.lfs.sha256, None)
@@ -260,7 +260,7 @@ def _list_files(repository: Repository, token: str | None) -> dict[str, RemoteFi
 def _fetch_file(
     repository: Repository, cache: Path, name: str, remote: RemoteFile, token: str | None
 ) -> dict[str, Any]:
-    """Fetch one file, once more if it arrives wrong, and give its size and SHA-256."""
+    """Fetch one file, and once more if it arrives corrupted; return its size and SHA-256."""
     from huggingface_hub import hf_hub_download
 
     for _ in range(2):
@@ -280,19 +280,19 @@ def _fetch_file(
             return file
     raise StudyError(
         f"{repository}: {name} arrived twice with a wrong size or hash; it was deleted. "
-        "Something between here and the hub changes it (a proxy, a mirror in HF_ENDPOINT): run again without"
+        "Something between here and the hub changes it (a proxy, a mirror in HF_ENDPOINT); rerun without it"
     )
 
 
 def _verified(path: Path, remote: RemoteFile) -> dict[str, Any] | None:
-    """Size and SHA-256 of a file that is as the hub has it; None, and the file deleted, if it is not."""
+    """Size and SHA-256 of a file that equals the hub's; otherwise deletes the file and returns None."""
     size = _size(path)
     if size == remote.size:
         digest = sha256(path)
         if digest == remote.sha256 if remote.sha256 else _git_sha1(path, size) == remote.git_sha1:
             return {"size": size, "sha256": digest}
     if size is not None:
-        print(f"{path.name}: not as the hub has it; fetched again", flush=True)
+        print(f"{path.name}: differs from the hub's; fetching it again", flush=True)
     _forget(path)
     return None
 
@@ -306,13 +306,13 @@ def _require_space(repository: Repository, cache: Path, needed: int) -> None:
     free = shutil.disk_usage(cache).free
     if needed and needed + SPARE_BYTES > free:
         raise StudyError(
-            f"{repository}: {(needed + SPARE_BYTES) / GB:.1f} GB needed in {cache}, {free / GB:.1f} GB free there: "
-            "make room, or set the key cache to a folder on a larger disk"
+            f"{repository}: {(needed + SPARE_BYTES) / GB:.1f} GB needed in {cache}, {free / GB:.1f} GB free there; "
+            "free some space, or set the key cache to a folder on a larger disk"
         )
 
 
 def _with_retries(call: Callable[[], Result]) -> Result:
-    """The call's result; where the hub answers 429 or 5xx it is asked again, after a wait."""
+    """The call's result; retries after a wait if the hub answers 429 or 5xx."""
     from huggingface_hub.errors import HfHubHTTPError
 
     for seconds in RETRY_SECONDS:
@@ -321,6 +321,6 @@ def _with_retries(call: Callable[[], Result]) -> Result:
         except HfHubHTTPError as error:
             if error.response.status_code != 429 and error.response.status_code < 500:
                 raise
-            print(f"the hub answers {error.response.status_code}; asked again in {seconds} s", flush=True)
+            print(f"the hub answers {error.response.status_code}; retrying in {seconds} s", flush=True)
             time.sleep(seconds)
     return call()

@@ -1,6 +1,6 @@
 """What a failed fetch means and what to do about it, in one line each.
 
-An error's own text never goes into a message: it may hold a token, a signed address or a proxy's password.
+A message never repeats an error's own text, which may contain a token, a signed address or a proxy's password.
 """
 
 import errno
@@ -37,45 +37,47 @@ def explain(error: Exception, repository: Repository, cache: Path, has_token: bo
     token = "your token has no access to it" if has_token else "no token was found"
     if isinstance(error, errors.GatedRepoError):
         text = (
-            f"{repository.name} is gated and {token}: accept its licence at {hub}/{repository.name} with your account, "
-            "then set HF_TOKEN to a token of that account that may read gated repositories, and run again"
+            f"{repository.name} is gated and {token}; accept its licence at {hub}/{repository.name} with your account, "
+            "set HF_TOKEN to a token of that account that may read gated repositories, and rerun"
         )
     elif isinstance(error, errors.RevisionNotFoundError):
-        text = f"{repository.name} has no revision {repository.revision} on {hub}: mend {key}.revision"
+        text = f"{repository.name} has no revision {repository.revision} on {hub}; correct {key}.revision"
     elif isinstance(error, errors.RepositoryNotFoundError):
-        text = f"{repository.name} is not on {hub}, or is private and {token}: mend {key}.name, or set HF_TOKEN"
+        text = f"{repository.name} is not on {hub}, or is private and {token}; correct {key}.name, or set HF_TOKEN"
     elif isinstance(error, errors.HFValidationError):
-        text = f"{key}.name: '{repository.name}' cannot be the name of a repository; it takes owner/name"
+        text = f"{key}.name: '{repository.name}' cannot be the name of a repository; use owner/name"
     elif isinstance(error, errors.HfHubHTTPError):
         text = explain_status(error.response.status_code, repository, hub)
     elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        text = f"{repository}: {cache} is full: make room or raise your quota, or set the key cache to a larger disk"
+        text = (
+            f"{repository}: {cache} is full; free some space, raise your quota, or set the key cache to a larger disk"
+        )
     elif isinstance(error, OSError) and error.errno and not isinstance(error, ConnectionError | TimeoutError):
-        text = f"{repository}: {cache}: {error.strerror}: set the key cache to a folder that can be written"
+        text = f"{repository}: {cache}: {error.strerror}; set the key cache to a writable folder"
     else:
         text = (
-            f"{repository} was not fetched whole from {hub} ({reason(error)}): run again where there is a network, "
-            f"and only what is missing is fetched; without one, set {key}.source to files of your own"
+            f"{repository} was not completely fetched from {hub} ({reason(error)}); rerun with a network, "
+            f"which fetches only what is missing, or without one set {key}.source to your own files"
         )
     return StudyError(text)
 
 
 def explain_status(status: int, repository: Repository, hub: str) -> str:
-    """The message for an HTTP status that says no more."""
+    """The message for an HTTP status without further information."""
     if status == 401:
-        return f"{hub} does not accept your token (401) for {repository.name}: set HF_TOKEN to a valid one, or unset it"
+        return f"{hub} rejects your token (401) for {repository.name}; set HF_TOKEN to a valid one, or unset it"
     if status == 403:
         return (
-            f"{hub} forbids access to {repository.name} (403): set HF_TOKEN to a token that may read it "
+            f"{hub} forbids access to {repository.name} (403); set HF_TOKEN to a token that may read it "
             "(a fine-grained token needs the permission for gated repositories)"
         )
     if status == 429 or status >= 500:
-        return f"{hub} is overloaded or down ({status}, after several tries) for {repository}: run again later"
-    return f"{hub} answers {status} for {repository}: check config.yaml: {repository.key}, and HF_ENDPOINT if it is set"
+        return f"{hub} is overloaded or down ({status}, after several tries) for {repository}; rerun later"
+    return f"{hub} answers {status} for {repository}; check config.yaml: {repository.key}, and HF_ENDPOINT if it is set"
 
 
 def hub_address() -> str:
-    """The hub's address, without a name and password that it may hold."""
+    """The hub's address, without any user name and password."""
     from huggingface_hub import constants
 
     parts = urlsplit(constants.ENDPOINT)
@@ -83,7 +85,7 @@ def hub_address() -> str:
 
 
 def reason(error: BaseException) -> str:
-    """Why there was no answer, or no whole one, from the chain of errors behind it."""
+    """Why there was no complete answer, from an error and its causes."""
     import httpx2
     from huggingface_hub.errors import FileMetadataError
 
@@ -92,16 +94,16 @@ def reason(error: BaseException) -> str:
     while link is not None and link not in chain:
         chain.append(link)
         link = link.__cause__ or link.__context__
-    foreign = "something other than a hub answers; see HF_ENDPOINT and your proxy"
+    foreign = "the answer is not from a hub; check HF_ENDPOINT and your proxy"
     reasons = {
-        socket.gaierror: "its name is not resolved: no network, or no DNS",
+        socket.gaierror: "its name cannot be resolved: no network, or no DNS",
         ConnectionRefusedError: "connection refused",
-        ssl.SSLError: "its certificate is not trusted; SSL_CERT_FILE names others",
-        httpx2.ProxyError: "the proxy refuses; see HTTPS_PROXY",
+        ssl.SSLError: "its certificate is not trusted; SSL_CERT_FILE can name further ones",
+        httpx2.ProxyError: "the proxy refuses; check HTTPS_PROXY",
         (TimeoutError, httpx2.TimeoutException): "no answer in time",
-        (httpx2.RemoteProtocolError, httpx2.ReadError, ConnectionError): "the connection broke off",
+        (httpx2.RemoteProtocolError, httpx2.ReadError, ConnectionError): "the connection was lost",
         (FileMetadataError, json.JSONDecodeError, KeyError): foreign,
-        OSError: "a file was cut short",
+        OSError: "a file is truncated",
     }
     for kind, words in reasons.items():
         if any(isinstance(link, kind) for link in chain):

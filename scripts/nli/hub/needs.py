@@ -1,6 +1,6 @@
-"""What the study takes from the hub, how much of it is in the cache, and whether the hub can be reached.
+"""What the study needs from the hub, how much of it is in the cache, and whether the hub can be reached.
 
-Needs no hub library: on a login node that runs its jobs in containers there is none.
+Uses no hub library, because a login node that runs its jobs in containers has none.
 """
 
 import threading
@@ -32,7 +32,7 @@ class HubItem(Repository):
 
 
 def hub_items(study: Study) -> list[HubItem]:
-    """What the selected experiments take from the hub."""
+    """What the selected experiments need from the hub."""
     items = []
     if study.data.source == "hub":
         items.append(HubItem("dataset", study.data.name, study.data.revision, "data", "data", study.data.gb or 0.0))
@@ -52,12 +52,12 @@ def missing(study: Study) -> list[HubItem]:
 
 
 def is_fetched(study: Study, item: HubItem) -> bool:
-    """Whether the item is whole: in the cache, by the record of its fetch, or as the fetch rule's output."""
+    """Whether the item is complete, by the record of its fetch in the cache or as the fetch rule's output."""
     return is_output(study, item) or cache.whole_record(item, cache_folder(study)) is not None
 
 
 def is_output(study: Study, item: HubItem) -> bool:
-    """Whether the fetch rule's output is this item, at this commit, by its source.json: it may be an earlier one's."""
+    """Whether the fetch rule's output is this item at this commit, by its source.json, and not an earlier one."""
     is_data = item.kind == "dataset"
     folders = {"data": "data/raw/source.json", **{name: f"data/sets/{name}.json" for name in study.data.own_sets}}
     record = folders.get(item.role, f"models/hub/{item.role}/source.json")
@@ -65,36 +65,36 @@ def is_output(study: Study, item: HubItem) -> bool:
         source = read_json(Path(study.results, study.scale, record))
         found = source["source" if is_data else "id"], source["revision"]
     except (StudyError, KeyError, TypeError):
-        return False  # none, or a broken one
+        return False  # missing or broken
     return found == (f"hub {item.name}" if is_data else item.name, item.revision)
 
 
 def cache_folder(study: Study) -> Path:
-    """The study's cache, as a path that the file system knows."""
+    """The path of the study's cache."""
     return Path(study.cache)
 
 
 def partial_gb(study: Study, item: HubItem) -> float:
-    """GB of an unfinished fetch in the cache's hub folder, which the next one does not fetch again."""
+    """GB of an unfinished fetch in the cache's hub folder, which the next fetch keeps."""
     folder = cache.storage_folder(item, cache_folder(study)) / "blobs"
     return sum(path.stat().st_size for path in folder.glob("*")) / 1e9 if folder.is_dir() else 0.0
 
 
 def reach_hub(environment: Mapping[str, str]) -> tuple[str, str]:
-    """The hub's host, and why it cannot be reached (empty if it can: any answer of its own will do).
+    """The hub's host, and why it cannot be reached (empty if it can; any answer from the hub counts).
 
-    In a thread of its own, because a timeout of the connection does not bound the look-up of the name.
+    Runs in a thread, because a connection timeout does not limit the name look-up.
     """
     parts = urlsplit(environment.get("HF_ENDPOINT", "").strip() or ENDPOINT)
     host = parts.hostname or "HF_ENDPOINT"
-    endpoint = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # a password stays where it is
+    endpoint = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # without a password
     problems = [f"no answer in {NETWORK_TIMEOUT} s"]
 
     def ask() -> None:
         try:
             urllib.request.urlopen(urllib.request.Request(endpoint, method="HEAD"), timeout=NETWORK_TIMEOUT).close()
             problems.append("")
-        except urllib.error.HTTPError as answer:  # 404 is the hub's, 407 and 502 to 504 are a proxy's on the way
+        except urllib.error.HTTPError as answer:  # 404 comes from the hub, 407 and 502 to 504 from a proxy
             problems.append(f"answered with HTTP status {answer.code}" if answer.code in PROXY_STATUS else "")
         except urllib.error.URLError as error:
             reason = getattr(error.reason, "strerror", None) or type(error.reason).__name__

@@ -1,7 +1,8 @@
-"""What the workflow asks of each family that uses a model: one object a family, found by its name.
+"""What the workflow needs from each family that uses a model: one object per family, found by name.
 
-The scripts train and answer with them, the counts and the rehearsal build with them: what is counted and rehearsed is
-what runs. The chance baselines use no model and no torch, and have no entry (`answering.baselines`).
+The scripts train and answer with these objects, and the counts and the rehearsal build models with them, so what is
+counted and rehearsed is what runs. The chance baselines use no model and no torch and have no entry
+(`answering.baselines`).
 """
 
 from collections.abc import Callable
@@ -34,12 +35,12 @@ class Family:
     """A family's part of each job.
 
     Attributes:
-        check: (folder of the base model, tokenizer, spec): StudyError unless the model suits the experiment.
-        skeleton: (config, spec, trains) -> the experiment's model on the meta device, as it trains or answers.
+        check: (folder of the base model, tokenizer, spec); raises StudyError unless the model suits the experiment.
+        skeleton: (config, spec, trains) -> the experiment's model on the meta device, for training or answering.
         random: (config, spec, device) -> the base model with random weights.
-        adapt: (base model, spec, tokenizer) -> the model with the parameters trainable that the experiment trains.
-        ready: (base model, spec, tokenizer) -> the model of an experiment without a training of its own.
-        dataset: (rows, tokenizer, spec) -> training examples; None where nothing trains, as is `trainer`.
+        adapt: (base model, spec, tokenizer) -> the model with exactly the experiment's parameters trainable.
+        ready: (base model, spec, tokenizer) -> the model of an experiment that does not train.
+        dataset: (rows, tokenizer, spec) -> training examples; None if nothing trains, like `trainer`.
         trainer: (model, tokenizer, dataset, spec, folder of checkpoints, seed) -> trainer.
         answer: (model, tokenizer, rows, split, spec, seed, rows to draw examples from) -> predictions by scorer.
     """
@@ -67,14 +68,14 @@ def random_roberta(config: PretrainedConfig, spec: Spec, device: torch.device) -
 
 
 def pairs(rows: pd.DataFrame, tokenizer: Tokenizer, spec: Spec) -> Dataset:
-    """Rows as the encoder reads them."""
+    """Rows tokenized for the encoder."""
     return encoder.tokenize_pairs(rows, tokenizer, spec["tokenization"], spec["cloze"])
 
 
 def decoder_skeleton(
     adapt: Callable[[PreTrainedModel, Spec, Tokenizer | None], nn.Module],
 ) -> Callable[[PretrainedConfig, Spec, bool], nn.Module]:
-    """`Family.skeleton` of a family whose decoder is adapted where it trains."""
+    """`Family.skeleton` of a family whose decoder is adapted if it trains."""
 
     def skeleton(config: PretrainedConfig, spec: Spec, trains: bool) -> nn.Module:
         decoder = skeleton_decoder(config, spec["quantization"], linear_head.decoder_class(spec))
@@ -101,7 +102,7 @@ def prompted(decoder: PreTrainedModel, spec: Spec, tokenizer: Tokenizer | None =
 
 
 def borrowing(decoder: PreTrainedModel, spec: Spec, tokenizer: Tokenizer | None = None) -> nn.Module:
-    """A decoder with the adapter of another experiment, or with that adapter merged into it."""
+    """A decoder with the adapter of another experiment, or with that adapter merged."""
     return add_adapter(decoder, spec) if spec["method"] == "answer" else prepared_to_answer(decoder, spec)
 
 
@@ -110,7 +111,7 @@ def training_texts(rows: pd.DataFrame, tokenizer: Tokenizer, spec: Spec) -> Data
 
 
 def classified(dataset: Callable[[pd.DataFrame, Tokenizer, Spec], Dataset]) -> Callable[..., Answers]:
-    """`Family.answer` of a classifier of what `dataset` makes of the rows."""
+    """`Family.answer` of a classifier whose inputs `dataset` makes from the rows."""
 
     def answer(
         model: nn.Module,

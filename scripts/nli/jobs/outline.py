@@ -1,4 +1,4 @@
-"""The outline that the training and the prediction scripts share: arguments, start, and what they leave behind."""
+"""The outline that the training and the prediction scripts share: arguments, start and outputs."""
 
 import argparse
 import shutil
@@ -28,7 +28,7 @@ def training_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--model", type=Path, required=True, help="folder of the base model")
     parser.add_argument("--train", type=Path, required=True, help="training split")
     parser.add_argument("--checkpoints", type=Path, required=True, help="folder to resume from")
-    parser.add_argument("--output-dir", type=Path, required=True, help="folder for what was trained")
+    parser.add_argument("--output-dir", type=Path, required=True, help="folder for the trained tensors")
     parser.add_argument("--history", type=Path, required=True, help="losses by step and epoch (JSON)")
     parser.add_argument("--record", type=Path, required=True, help="record of the training (JSON)")
     runtime.add_common_arguments(parser)
@@ -64,7 +64,7 @@ def finish_training(
     audit: GradientAudit,
     sessions: Sessions,
 ) -> None:
-    """Write history and record, then drop the checkpoints: the trained tensors are in `output_dir` by now."""
+    """Write history and record, then delete the checkpoints, since the trained tensors are now in `output_dir`."""
     write_json(args.history, history)
     base = {"name": args.base, "revision": args.revision, "license": args.licence} if "base" in args else None
     write_json(args.record, {**training_record(model, history, audit, sessions, spec), "base": base})

@@ -1,6 +1,6 @@
-"""The record of a run: what was trained, on what, with which versions, how long and in how much memory.
+"""The record of a run: what was trained, on which data, with which versions, and its time and memory.
 
-Nothing here may hold a secret or a home path: a record is published with the report.
+A record must not contain secrets or home paths, because it is published with the report.
 """
 
 import re
@@ -18,11 +18,11 @@ from nli.provenance import code_hashes, data_identity, git_commit, versions
 
 
 def parameter_counts(model: nn.Module) -> dict[str, Any]:
-    """How many parameters there are, counted once, and as the earlier report's layer table counts them.
+    """The numbers of parameters, each counted once, and as the original's layer table counts them.
 
-    The table walks the module tree, so a tensor that stands in it twice (PEFT keeps a second reference to the
-    word embeddings beside a soft prompt) counts twice there. 4-bit weights count as bitsandbytes packs them, two to
-    an element, in both.
+    The table walks the module tree, so a tensor that is in it twice (PEFT keeps a second reference to the word
+    embeddings next to a soft prompt) counts twice there. Both count 4-bit weights as bitsandbytes packs them, two to an
+    element.
 
     Returns:
         total, trainable, frozen; as_reported with the same three; trainable_tensors, the names.
@@ -44,7 +44,7 @@ def _totals(parameters: list[nn.Parameter]) -> dict[str, int]:
 
 
 _COPY = r"\.modules_to_save\.\w+"  # the copy of a head that PEFT trains
-LAYERS = {  # row of the report's layer table -> its module, by the first pattern that fits, whatever PEFT wraps it in
+LAYERS = {  # row of the original's layer table -> its module, by the first matching pattern, even if wrapped by PEFT
     "word_embeddings": (r"embeddings\.(word|tok)_embeddings$",),
     "token_type_embeddings": (r"embeddings\.token_type_embeddings$",),
     "position_embeddings": (r"embeddings\.position_embeddings$",),
@@ -70,7 +70,7 @@ LAYERS = {  # row of the report's layer table -> its module, by the first patter
 
 
 def layer_rows(model: nn.Module) -> list[dict[str, Any]]:
-    """The rows of the report's layer table: name, parameters and trainable parameters of each part.
+    """The rows of the original's layer table: name, parameters and trainable parameters of each part.
 
     A part that the encoder lacks (DistilBERT has no token types) has no row; a decoder has no rows at all.
     """
@@ -87,9 +87,9 @@ def layer_rows(model: nn.Module) -> list[dict[str, Any]]:
 def training_record(
     model: nn.Module, history: dict[str, Any], audit: GradientAudit, sessions: Sessions, spec: dict[str, Any]
 ) -> dict[str, Any]:
-    """What a training job leaves for the run's record, over all its sessions (see `Sessions.used`).
+    """A training job's part of the run's record, over all its sessions (see `Sessions.used`).
 
-    `audited_steps` is how many of the first steps the gradients were looked at in.
+    `audited_steps` is the number of first steps in which the gradients were checked.
     """
     train = history["train"]
     return {
@@ -118,12 +118,12 @@ def run_record(
     model_folder: Path,
     training: dict[str, Any] | None,
 ) -> dict[str, Any]:
-    """The whole of run.json, from the prediction job and, where there was one, the training job.
+    """The complete run.json, from the prediction job and the training job, if any.
 
     Args:
         spec: the prediction spec; the training spec is merged in.
         started: `runtime.start`'s clock.
-        data: the splits answered, name -> Parquet file.
+        data: the answered splits, name -> Parquet file.
         training: `training_record`'s content, or None.
     """
     training = training or {}
@@ -164,13 +164,13 @@ def run_record(
 
 
 def device_name() -> str:
-    """The GPU's name, or "CPU" and its threads."""
+    """The GPU's name, or "CPU" and its number of threads."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name(0)
     return f"CPU, {torch.get_num_threads()} thread(s)"
 
 
 def model_identity(folder: Path) -> dict[str, Any]:
-    """What was recorded of the base model when it was fetched, linked or made; the hash of each file stays there."""
+    """The base model's record from when it was fetched, linked or made, without the hash of each file."""
     source = read_json(folder / "source.json")
     return {key: value for key, value in source.items() if key != "files"}

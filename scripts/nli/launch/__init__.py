@@ -1,1 +1,1 @@
-"""Before the first job: what the machine or the cluster must have, and the container images."""
+"""Checks before the first job what the machine or the cluster must have, and builds the container images."""

@@ -1,4 +1,4 @@
-"""What a plan asks of a SLURM cluster, before the first job goes out: the account, the partitions and the GPUs."""
+"""Checks a plan's requests to a SLURM cluster before the first job: the account, the partitions and the GPUs."""
 
 import getpass
 import shutil
@@ -13,7 +13,7 @@ TIMEOUT = 60  # seconds for one answer of the controller or the database
 
 
 def ask(*command: str) -> list[str] | None:
-    """The lines that a SLURM command prints; None if it fails, as sacctmgr does on clusters without accounting."""
+    """The output lines of a SLURM command; None if it fails, as sacctmgr does on clusters without accounting."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
     except (OSError, subprocess.TimeoutExpired):
@@ -24,35 +24,35 @@ def ask(*command: str) -> list[str] | None:
 
 
 def asks_for_gpu(resources: Mapping[str, Any]) -> bool:
-    """Whether a job's resources name a GPU: `gpu`, or SLURM's `gres` ("gpu:1", "gpu:a100:1,nvme:2") in its place."""
+    """Whether a job's resources request a GPU: `gpu`, or instead SLURM's `gres` ("gpu:1", "gpu:a100:1,nvme:2")."""
     devices = str(resources.get("gres") or "").split(",")
     return bool(resources.get("gpu")) or any(device.strip().split(":")[0] == "gpu" for device in devices)
 
 
 def check_cluster(accounts: Iterable[str], partitions: Iterable[str]) -> None:
-    """Refuse a plan that SLURM would refuse job by job.
+    """Refuse a plan whose jobs SLURM would refuse one by one.
 
     Args:
-        accounts: the accounts that the plan's jobs are charged to; one entry may name several, comma-separated.
-        partitions: the partitions that they go to, likewise.
+        accounts: the accounts of the plan's jobs; one entry may name several, comma-separated.
+        partitions: the partitions of the plan's jobs, likewise.
 
     Raises:
-        StudyError: there is no SLURM here, it does not answer, or it does not know an account or a partition.
+        StudyError: SLURM is missing, does not answer, or does not know an account or a partition.
     """
     if shutil.which("sbatch") is None:
-        raise StudyError("no sbatch on PATH: start Snakemake on the cluster's login node (module load slurm?)")
-    known = ask("sinfo", "--all", "--noheader", "--format=%R")  # a hidden partition may be submitted to
+        raise StudyError("no sbatch on PATH; start Snakemake on the cluster's login node (module load slurm?)")
+    known = ask("sinfo", "--all", "--noheader", "--format=%R")  # jobs may be submitted to a hidden partition
     if known is None:
-        raise StudyError("sinfo fails or does not answer: the cluster's controller is away, see `scontrol ping`")
+        raise StudyError("sinfo fails or does not answer; check the cluster's controller with `scontrol ping`")
     refuse_unknown("partition", partitions, known, "sinfo")
     user = getpass.getuser()
     own = ask("sacctmgr", "--noheader", "--parsable2", "show", "associations", f"user={user}", "format=account")
-    if own:  # without accounting there is nothing to check against; account names are lower case in SLURM's database
+    if own:  # empty without accounting; account names are lower case in SLURM's database
         refuse_unknown("account", {name.lower() for name in accounts}, own, f"sacctmgr show associations user={user}")
 
 
 def refuse_unknown(kind: str, wanted: Iterable[str], known: list[str], source: str) -> None:
-    """Raise StudyError for the first name in `wanted` that is not `known`."""
+    """Raise StudyError for the first name in `wanted` that is not in `known`."""
     for name in sorted({part for names in wanted for part in names.split(",")}):
         if name not in known:
             raise StudyError(

@@ -1,4 +1,4 @@
-"""Commands to print: the one that a person typed, changed a little, so that it keeps its options."""
+"""Commands to print: the user's own command with one change, so that it keeps its options."""
 
 import shlex
 from collections.abc import Iterable, Sequence
@@ -7,10 +7,10 @@ CONFIG = ("--config", "-C")
 
 
 def with_setting(arguments: Sequence[str], setting: str) -> str:
-    """Snakemake's command with one more `key=value` under `--config`, which Snakemake takes once.
+    """Snakemake's command with one more `key=value` under `--config`, which Snakemake accepts only once.
 
     Args:
-        arguments: of Snakemake, without its own name.
+        arguments: Snakemake's arguments, without the program's name.
     """
     options: list[str] = []
     for argument in arguments:
@@ -23,5 +23,5 @@ def with_setting(arguments: Sequence[str], setting: str) -> str:
 
 
 def without_target(arguments: Iterable[str], target: str) -> str:
-    """Snakemake's command for the whole study in place of one target."""
+    """Snakemake's command for the whole study instead of one target."""
     return shlex.join(["snakemake", *(argument for argument in arguments if argument != target)])

@@ -1,4 +1,4 @@
-"""Which image a job runs in, and what a container sees of the machine. How one is built is in `image_build`."""
+"""Which image a job runs in, and what a container sees of the machine. `image_build` builds the images."""
 
 import re
 import shlex
@@ -13,20 +13,20 @@ from nli.study.schema import Containers, Study
 
 IMAGES = ("study", "report")
 BUILD = "build"  # the value of `containers: <image>:` that lets the workflow build it
-# The least versions, by program: of those that run an image, and of those that build the definition files, which hold
+# The oldest versions, by program, that can run an image, and that can build the definition files, which contain
 # {{ arguments }}.
 RUNS = {"apptainer": (1, 2), "singularity-ce": (3, 11), "singularity": (3, 8)}
 BUILDS = {"apptainer": (1, 2), "singularity-ce": (4, 0)}
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
-CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")  # files, which are bound
+CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")  # files that are bound
 FORWARDED = ("HF_TOKEN", "HF_ENDPOINT", "HF_HUB_OFFLINE", "CUDA_VISIBLE_DEVICES", "NLI_TRACEBACK", *PROXIES)
 CACHES = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "MPLCONFIGDIR", "TRITON_HOME")
 
 
 def find_program() -> str:
-    """`apptainer` or `singularity`, whichever is on PATH, in Snakemake's order; StudyError if neither is."""
+    """`apptainer` or `singularity`, the first on PATH in Snakemake's order; StudyError if there is neither."""
     for name in ("apptainer", "singularity"):
         if shutil.which(name):
             return name
@@ -37,7 +37,7 @@ def find_program() -> str:
 
 
 def program_version(program: str) -> tuple[str, tuple[int, ...]]:
-    """Which of the programs this is (apptainer, singularity-ce, singularity) and its version, as it says itself."""
+    """The program's kind (apptainer, singularity-ce, singularity) and version, by its own output."""
     done = subprocess.run([program, "--version"], capture_output=True, text=True)
     said = done.stdout.strip()
     match = re.search(r"\d+(\.\d+)+", said)
@@ -54,13 +54,13 @@ def check_builder(program: str) -> None:
     if needed is None or version < needed:
         known = " or ".join(f"{name} {'.'.join(map(str, least))}" for name, least in BUILDS.items())
         raise StudyError(
-            f"--use-singularity: {kind} {'.'.join(map(str, version))} cannot build the images, which takes {known} "
+            f"--use-singularity: {kind} {'.'.join(map(str, version))} cannot build the images, which needs {known} "
             "or newer; update it, or give ready images (containers: {study: PATH.sif, report: PATH.sif})"
         )
 
 
 def image_of(containers: Containers, name: str) -> str:
-    """What Snakemake's `container:` takes: the file that the workflow builds, a ready file, or an address."""
+    """The value for Snakemake's `container:`: the file that the workflow builds, a ready file, or an address."""
     choice = getattr(containers, name)
     if choice == BUILD:
         return f"containers/{name}.sif"
@@ -72,16 +72,15 @@ def image_of(containers: Containers, name: str) -> str:
 
 
 def images_to_build(containers: Containers) -> list[str]:
-    """The image files that the workflow makes itself."""
+    """The image files that the workflow builds."""
     return [image_of(containers, name) for name in IMAGES if getattr(containers, name) == BUILD]
 
 
 def outside_folders(study: Study, repository: Path) -> list[Path]:
-    """Every folder outside the repository that a job reads or writes, as given and with links followed.
+    """Every folder outside the repository that a job reads or writes, as given and with links resolved.
 
-    Those that jobs write to are made if they are missing.
-
-    Snakemake makes the repository itself visible; a link in it that leads elsewhere needs its target bound too.
+    Missing folders that jobs write to are created. Snakemake makes the repository itself visible, but the target of a
+    link out of it must be bound too.
     """
     written = [study.results, study.cache]
     read = [study.data.path] if study.data.source == "files" else []
@@ -94,10 +93,10 @@ def outside_folders(study: Study, repository: Path) -> list[Path]:
             if any(folder.is_relative_to(inside) for inside in (repository, repository.resolve())):
                 continue
             if name in written:
-                folder.mkdir(parents=True, exist_ok=True)  # what is not there cannot be bound
+                folder.mkdir(parents=True, exist_ok=True)  # a missing folder cannot be bound
             if folder.exists():
                 folders[folder] = None
-        if name in read and path.is_dir():  # a folder of the hub's cache holds links to files that lie beside it
+        if name in read and path.is_dir():  # a folder of the hub's cache has links to files next to it
             targets = sorted({entry.resolve().parent for entry in path.iterdir() if entry.is_symlink()})
             folders |= dict.fromkeys(target for target in targets if target.is_dir())
     return list(folders)
@@ -106,13 +105,13 @@ def outside_folders(study: Study, repository: Path) -> list[Path]:
 def container_environment(study: Study, repository: Path, environ: Mapping[str, str]) -> dict[str, str]:
     """The variables that a container gets: credentials, proxies, caches in the study's own folder, the commit.
 
-    They go through the environment, not the command line, which every user of the machine can read. The hub's token is
-    looked for here, because a container sees neither the home folder nor where `hf auth login` left it.
+    They are passed in the environment, not on the command line, which every user of the machine can read. The hub's
+    token is looked up here, because a container does not see the home folder, where `hf auth login` saves it.
 
     Raises:
-        StudyError: something comes from the hub, and what is there cannot be a token.
+        StudyError: something comes from the hub, and the token found cannot be one.
     """
-    from nli.hub import cache, needs  # a network library, which a run without containers need not load
+    from nli.hub import cache, needs  # a network library that a run without containers need not load
 
     variables = {name: environ[name] for name in (*FORWARDED, *CERTIFICATES) if name in environ}
     token = cache.find_token(environ) if needs.hub_items(study) else None
@@ -126,8 +125,8 @@ def container_environment(study: Study, repository: Path, environ: Mapping[str, 
 def container_arguments(given: str, folders: list[Path], environ: Mapping[str, str]) -> str:
     """The arguments of `apptainer exec`: the user's or the profile's own, then isolation, threads and binds.
 
-    `--cleanenv` keeps the host's Python, libraries and caches out. The threads are Snakemake's, job by job, so the
-    shell that starts the container fills them in.
+    `--cleanenv` keeps out the host's Python, libraries and caches. Snakemake sets the threads per job, so the shell
+    that starts the container fills them in.
     """
     certificates = [Path(environ[name]) for name in CERTIFICATES if Path(environ.get(name, "")).is_file()]
     threads = ",".join(f"{name}=${name}" for name in THREADS)

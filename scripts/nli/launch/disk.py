@@ -1,4 +1,4 @@
-"""The disk that a study takes, folder by folder, and where it can be written."""
+"""The disk space that a study needs in each folder, and whether a folder is writable."""
 
 import tempfile
 from collections.abc import Sequence
@@ -9,17 +9,17 @@ from nli.hub.needs import HubItem
 from nli.study.experiments import UNQUANTIZED, Experiment
 from nli.study.schema import Study
 
-SMALL_DISK = 0.5  # data, tables, figures and report, and the whole of a study whose runs leave next to nothing
-TEMPORARY_DISK = 2.0  # the data set while it is read, and the libraries' scratch files
+SMALL_DISK = 0.5  # GB: data, tables, figures and report, or a whole study whose runs leave next to nothing
+TEMPORARY_DISK = 2.0  # GB: the data set while it is read, and the libraries' scratch files
 
 
 def disk_needs(study: Study, missing: Sequence[HubItem], trains: bool, at_once: bool) -> list[tuple[str, Path, float]]:
-    """(what, where, GB still to come) of each folder that grows.
+    """(what, where, GB still needed) for each folder that grows.
 
     Args:
         missing: what is still to be fetched.
-        trains: the runs that are not finished will be made, not only reported on.
-        at_once: all at the same time, as a cluster may; else one after the other.
+        trains: whether unfinished runs will be started, not only reported on.
+        at_once: whether runs may be simultaneous, as on a cluster, or are one after the other.
     """
     results = Path(study.results, study.scale)
     fetches = sum(max(item.gb - needs.partial_gb(study, item), 0.0) for item in missing)
@@ -40,7 +40,7 @@ def disk_needs(study: Study, missing: Sequence[HubItem], trains: bool, at_once: 
 
 
 def kind_of(experiment: Experiment) -> str:
-    """The key of `machine: run_disk:` that an experiment may have of its own."""
+    """The specific key that an experiment may have in `machine: run_disk:`."""
     kind = f"{experiment.family}/{getattr(experiment, 'method', '')}"
     return f"{kind}16" if getattr(experiment, "merge_into", None) in UNQUANTIZED else kind
 
@@ -52,7 +52,7 @@ def nearest_folder(path: Path) -> Path:
 
 
 def unwritable(path: Path) -> str:
-    """Why nothing can be written to `path`, tried where it is or would be made; empty if it can."""
+    """Why `path`, or the folder in which it would be created, is not writable; empty if it is."""
     folder = nearest_folder(path)
     if not folder.is_dir():
         return f"{path}: {folder.name} is a file, not a folder"

@@ -1,7 +1,7 @@
-"""Build a container image from its definition and lock: checks first, then the whole image or none.
+"""Builds a container image from its definition and lock: checks first, then writes the whole image or nothing.
 
-What the site's pip is set to reaches the build as a file of exports, /mnt/build.env; folders that pip's settings name
-(an index or wheels on disk) are bound below /mnt as well. Nothing of it stays in the image.
+The build gets the site's pip settings as a file of exports, /mnt/build.env. Folders in these settings (an index or
+wheels on disk) are also bound below /mnt. None of this stays in the image.
 """
 
 import ast
@@ -26,10 +26,10 @@ from nli.base.files import sha256
 from nli.launch.containers import CERTIFICATES, PROXIES, check_builder, find_program
 from nli.provenance import git_commit
 
-# GB, of the build's temporary folder and of the finished image; torch's CUDA libraries make the difference.
+# GB of the build's temporary folder and of the finished image; torch's CUDA libraries make the difference.
 SPACE = {"study": {"cpu": (4.0, 1.0), "cuda": (14.0, 4.0)}, "report": {"cpu": (3.0, 1.0), "cuda": (3.0, 1.0)}}
 MOUNT = "/mnt"  # empty in every base image
-PIP_OPTIONS = (  # what decides where packages come from, and nothing else
+PIP_OPTIONS = (  # only those that decide where packages come from
     "index-url",
     "extra-index-url",
     "find-links",
@@ -45,14 +45,14 @@ ID_RANGES = (Path("/etc/subuid"), Path("/etc/subgid"))
 
 
 def build_image(name: str, output: Path, base: str | None, torch: str, log: Path) -> None:
-    """Build the image `name` to `output`, which appears whole or not at all; the build's own words go to `log`.
+    """Build the image `name` to `output`, which appears whole or not at all; the build's output goes to `log`.
 
     Args:
-        base: `containers.base`: a registry address, a directory or a SIF file; None: the definition's own.
+        base: `containers.base`: a registry address, a directory or a SIF file; None: the definition's base.
         torch: `containers.torch`: auto, cpu or cuda.
 
     Raises:
-        StudyError: no program, too old a version, no id ranges, no space, or a build that failed.
+        StudyError: no program, an old version, no id ranges, no space, or a failed build.
     """
     definition, lock = Path(f"containers/{name}.def"), Path(f"containers/{name}.lock")
     started = time.monotonic()
@@ -64,7 +64,7 @@ def build_image(name: str, output: Path, base: str | None, torch: str, log: Path
     if name == "study":
         arguments += ["--build-arg", f"torch={torch_requirement(torch, lock)}"]
     partial = output.with_name(f".partial-{output.name}")
-    partial.unlink(missing_ok=True)  # of a build that was killed
+    partial.unlink(missing_ok=True)  # left by a killed build
     with build_folder(temporary) as work:
         arguments += bind_arguments(pip_settings(), work)
         command = [program, "build", "--force", *arguments, str(partial), str(definition)]
@@ -77,7 +77,7 @@ def build_image(name: str, output: Path, base: str | None, torch: str, log: Path
 
 
 def say(log: Path, text: str) -> None:
-    """One line on the terminal and in the log."""
+    """Print a line to the terminal and to the log."""
     print(text, flush=True)
     append(log, text)
 
@@ -89,14 +89,14 @@ def append(log: Path, text: str) -> None:
 
 
 def temporary_folder() -> Path:
-    """Where Apptainer unpacks and assembles, by its own rule."""
+    """The folder in which Apptainer unpacks and assembles, by its own rule."""
     named = os.environ.get("APPTAINER_TMPDIR") or os.environ.get("SINGULARITY_TMPDIR")
     return Path(named or tempfile.gettempdir())
 
 
 @contextmanager
 def build_folder(parent: Path) -> Iterator[Path]:
-    """A folder for everything the build writes, gone afterwards, also when the job is told to stop."""
+    """Yield a folder for everything the build writes; delete it afterwards, even if the job is told to stop."""
 
     def stop(number: int, frame: object) -> None:
         sys.exit(128 + number)
@@ -110,14 +110,14 @@ def build_folder(parent: Path) -> Iterator[Path]:
 
 
 def build_environment(work: Path) -> dict[str, str]:
-    """The variables of the build: without those that the workflow set for the containers of jobs."""
+    """The environment of the build, without the variables that the workflow sets for the containers of jobs."""
     jobs = ("APPTAINERENV_", "SINGULARITYENV_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(jobs)}
     return {**kept, "APPTAINER_TMPDIR": str(work), "SINGULARITY_TMPDIR": str(work)}
 
 
 def run_build(command: list[str], environment: dict[str, str], log: Path, output: Path) -> None:
-    """Run the build; it ends with this process. Raises StudyError, with the build's last word, if it fails."""
+    """Run the build, which ends with this process; raise StudyError with its last error line if it fails."""
     append(log, shlex.join(command))
     with log.open("a", encoding="utf-8") as file:
         build = subprocess.Popen(command, env=environment, stdout=file, stderr=subprocess.STDOUT)
@@ -130,17 +130,17 @@ def run_build(command: list[str], environment: dict[str, str], log: Path, output
     if status != 0:
         lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
         errors = [line for line in lines if line.lower().startswith(("fatal", "error"))]
-        raise StudyError(f"{output}: the build failed ({(errors or lines)[-1]}); all it said is in {log}")
+        raise StudyError(f"{output}: the build failed ({(errors or lines)[-1]}); see {log}")
 
 
 # ------------------------------------------------------------------------------------------------ checks
 
 
 def check_space(name: str, torch: str, temporary: Path, folder: Path) -> str:
-    """What the build needs, in words; StudyError if it is not there."""
+    """The space that the build needs, in words; StudyError if there is less."""
     work, image = SPACE[name]["cpu" if torch == "cpu" else "cuda"]
     if not temporary.is_dir():
-        raise StudyError(f"APPTAINER_TMPDIR: no folder {temporary}; make it, or name another")
+        raise StudyError(f"APPTAINER_TMPDIR: no folder {temporary}; create it, or set another")
     needs = f"building {name}.sif needs up to {work:g} GB in {temporary} and {image:g} GB in {folder}"
     folder.mkdir(parents=True, exist_ok=True)
     same = os.stat(temporary).st_dev == os.stat(folder).st_dev
@@ -148,14 +148,14 @@ def check_space(name: str, torch: str, temporary: Path, folder: Path) -> str:
         free = shutil.disk_usage(place).free / 1e9
         if free < gigabytes:
             raise StudyError(
-                f"{needs}, but {place} has {free:.1f} GB free; make room, or set APPTAINER_TMPDIR to a folder with more"
-                + (", or take the CPU build of torch (containers: {torch: cpu})" if torch == "auto" else "")
+                f"{needs}, but {place} has {free:.1f} GB free; free some, or set APPTAINER_TMPDIR to a folder with more"
+                + (", or use the CPU build of torch (containers: {torch: cpu})" if torch == "auto" else "")
             )
     return needs
 
 
 def has_id_ranges() -> bool:
-    """Whether this user may map further user and group ids, as a rootless build does."""
+    """Whether this user may map further user and group ids, as a rootless build must."""
     names = (f"{getpass.getuser()}:", f"{os.getuid()}:")
     return all(
         path.is_file() and any(line.startswith(names) for line in path.read_text().splitlines()) for path in ID_RANGES
@@ -163,14 +163,14 @@ def has_id_ranges() -> bool:
 
 
 def fakeroot_option() -> list[str]:
-    """`--fakeroot`, for all but a root who may do without; StudyError for a user who cannot have it."""
+    """`--fakeroot`, except for a root without id ranges; StudyError for a user who cannot use it."""
     if has_id_ranges() or (os.getuid() != 0 and shutil.which("fakeroot")):
         return ["--fakeroot"]
     if os.getuid() == 0:
         return []
     user = getpass.getuser()
     raise StudyError(
-        f"building an image without root takes ranges of ids for {user} in {' and '.join(map(str, ID_RANGES))}; ask an "
+        f"building an image without root needs id ranges for {user} in {' and '.join(map(str, ID_RANGES))}; ask an "
         f"administrator for 'usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}', install the "
         "command fakeroot, or give ready images (containers: {study: PATH.sif, report: PATH.sif})"
     )
@@ -180,7 +180,7 @@ def fakeroot_option() -> list[str]:
 
 
 def base_arguments(base: str | None) -> list[str]:
-    """`--build-arg` for the base image; none where the definition's own is taken."""
+    """`--build-arg` for the base image; empty if the definition's base is used."""
     if base is None:
         return []
     scheme, separator, address = base.partition("://")
@@ -199,9 +199,9 @@ def label_arguments(lock: Path) -> list[str]:
 
 
 def torch_requirement(variant: str, lock: Path) -> str:
-    """The requirement that picks a build of the locked torch; `auto` is whichever pip prefers.
+    """The requirement that selects a build of the locked torch; `auto` is whichever pip prefers.
 
-    PyPI's CUDA build has no local version, which `===` insists on; the CPU build has `+cpu`.
+    PyPI's CUDA build has no local version, which `===` requires; the CPU build has `+cpu`.
     """
     line = next(line for line in lock.read_text(encoding="utf-8").splitlines() if line.startswith("torch=="))
     version = line.split(";")[0].strip().removeprefix("torch==")
@@ -225,8 +225,8 @@ def pip_settings() -> dict[str, str]:
 def bind_arguments(settings: dict[str, str], work: Path) -> list[str]:
     """Write /mnt/build.env into a folder of `work` and return the `--bind` options that the build needs.
 
-    Folders on disk that the settings name appear as /mnt/0, /mnt/1, ..., and the settings name those. /mnt/tmp is a
-    folder of `work` too, so that what pip downloads and unpacks lies where the space was looked for.
+    Folders on disk in the settings appear as /mnt/0, /mnt/1, ..., and the settings are changed to match. /mnt/tmp is
+    also a folder of `work`, so that pip downloads and unpacks where the free space was checked.
     """
     mount = work / "mnt"
     mount.mkdir()
@@ -254,9 +254,9 @@ def bind_arguments(settings: dict[str, str], work: Path) -> list[str]:
 
 
 def inside(word: str, option: str, folders: list[Path]) -> str:
-    """One word of an option as the build sees it: a path on disk becomes one below /mnt, and its folder is noted.
+    """One word of an option as the build sees it: a path on disk becomes one below /mnt, and `folders` gets its folder.
 
-    An index on disk refers to files beside it, so its parent is bound.
+    An index on disk refers to files next to it, so its parent is bound.
     """
     url = word.startswith("file:")
     path = Path(url2pathname(urlparse(word).path)) if url else Path(word)

@@ -1,7 +1,7 @@
-"""Know before you launch: whether this machine has what the study needs, in seconds.
+"""Checks before a launch, in seconds, whether this machine has what the study needs.
 
-Each `check_...` function looks at one thing and returns a `Check`. Nothing here changes the machine, and neither a
-token nor the home folder's name reaches a line or the record.
+Each `check_...` function checks one thing and returns a `Check`. Nothing here changes the machine, and neither the
+lines nor the record contain a token or the home folder's name.
 """
 
 import os
@@ -35,12 +35,12 @@ from nli.study.schema import Study
 Status = Literal["ok", "warn", "fail", "skipped"]
 COLOURS = {"ok": "32", "warn": "33", "fail": "31", "skipped": "2"}  # ANSI: green, yellow, red, dim
 
-RESERVED_GIB = 0.5  # what driver, ECC or firmware keep of a nominal size: a 16 GB T4 reports 14.6 to 15.0 GiB
+RESERVED_GIB = 0.5  # reserved by driver, ECC or firmware: a nominal 16 GB T4 reports 14.6 to 15.0 GiB
 
 
 @dataclass(frozen=True)
 class Check:
-    """One line: what was looked at, the verdict, what was found and, if it is not well, what to do."""
+    """One line: what was checked, the verdict, what was found and, unless it is ok, what to do."""
 
     name: str
     status: Status
@@ -50,13 +50,13 @@ class Check:
 
 @dataclass(frozen=True)
 class Launch:
-    """How the study is started, as Snakemake knows it.
+    """How Snakemake starts the study.
 
     Args:
-        remote: jobs go to other machines (SLURM), so this one needs no GPU.
-        containers: jobs run in containers.
-        gpu_jobs: a job of this run asks for a GPU.
-        fetches: a job of this run fetches from the hub, if something is missing.
+        remote: whether jobs run on other machines (SLURM), so that this one needs no GPU.
+        containers: whether jobs run in containers.
+        gpu_jobs: whether a job of this run requests a GPU.
+        fetches: whether a job of this run fetches from the hub if something is missing.
     """
 
     remote: bool = False
@@ -69,48 +69,48 @@ class Launch:
 
 
 def check_gpu(study: Study, launch: Launch, devices: Sequence[Gpu], problem: str) -> Check:
-    """A GPU, and its memory against what the selected experiments need. `problem`: why `devices` is empty."""
+    """Check for a GPU with the memory that the selected experiments need; `problem` says why `devices` is empty."""
     if launch.remote:
-        return Check("gpu", "skipped", "checked on the node: the scheduler gives each GPU job its own")
+        return Check("gpu", "skipped", "checked on the node: the scheduler gives each GPU job a GPU")
     if not study.machine.has_gpu or not launch.gpu_jobs:
-        why = "no job of this run asks for one" if study.machine.has_gpu else f"{study.scale} scale needs none"
+        why = "no job of this run requests one" if study.machine.has_gpu else f"{study.scale} scale needs none"
         return Check("gpu", "ok", f"{devices[0].name}, though {why}" if devices else why)
     sizes = study.machine.gpu_memory
     need, family = max((sizes[experiment.family], experiment.family) for experiment in study.using_models())
     if not devices:
-        advice = f"start the study where there is an NVIDIA GPU with {need} GiB, or submit it to one (--executor slurm)"
+        advice = f"start the study on a machine with an NVIDIA GPU of {need} GiB, or on a cluster (--executor slurm)"
         return Check("gpu", "fail", f"none: {problem}", advice)
-    gpu = devices[0]  # the jobs see the first one only (gpus.first_visible)
+    gpu = devices[0]  # the jobs see only the first one (gpus.first_visible)
     if gpu.total is None:
         return Check("gpu", "warn", f"{gpu.name}: memory not reported", f"make sure that it has {need} GiB")
     found = f"{gpu.name}, {gpu.total:.1f} GiB, {gpu.free:.1f} free, driver {gpu.driver}; {family} needs {need} GiB"
     if gpu.total + RESERVED_GIB < need:
-        return Check("gpu", "fail", found, "take a larger GPU, or leave those experiments out with only=[...]")
+        return Check("gpu", "fail", found, "use a larger GPU, or leave those experiments out with only=[...]")
     if gpu.free + RESERVED_GIB < need:
         return Check("gpu", "warn", found, "end the other programs that use this GPU, or jobs may run out of memory")
     return Check("gpu", "ok", found)
 
 
 def check_bf16(study: Study, launch: Launch, devices: Sequence[Gpu]) -> Check:
-    """Whether the decoder can compute in the type that the config asks for."""
+    """Check whether the GPU supports the decoder's compute type."""
     if not any(experiment.model == "decoder" for experiment in study.selected()):
         return Check("bf16", "skipped", "no selected experiment uses the decoder")
     asked = study.models.decoder.quantization.compute_dtype
     if launch.remote:
         return Check("bf16", "skipped", f"checked on the node; the config asks for {asked}")
     if not devices or devices[0].capability is None:
-        return Check("bf16", "skipped", f"no GPU to ask; the config asks for {asked}")
+        return Check("bf16", "skipped", f"no GPU here; the config asks for {asked}")
     has = devices[0].capability >= gpus.BF16_CAPABILITY
     found = f"compute capability {devices[0].capability}, bfloat16 {'supported' if has else 'not supported'}"
     if asked == "bfloat16" and not has:
-        return Check("bf16", "warn", f"{found}: the decoder falls back to float16, as the report used")
+        return Check("bf16", "warn", f"{found}: the decoder falls back to float16, as in the original")
     return Check("bf16", "ok", f"{found}; the config asks for {asked}")
 
 
 def check_machine(study: Study, launch: Launch) -> Check:
-    """CPU cores and memory of this machine, or of the container that it runs in."""
+    """Check the CPU cores and memory of this machine, or of the container that it runs in."""
     if launch.remote:
-        return Check("machine", "skipped", "checked on the node: each job asks for its cores and memory")
+        return Check("machine", "skipped", "checked on the node: each job requests its cores and memory")
     if not launch.gpu_jobs:
         return Check("machine", "skipped", "no job of this run trains or answers")
     cores, memory, need = available_cores(), machine_memory(), memory_need(study)
@@ -125,7 +125,7 @@ def check_machine(study: Study, launch: Launch) -> Check:
 
 
 def memory_need(study: Study) -> int:
-    """GiB of the machine's memory that the selected experiments take."""
+    """GiB of main memory that the selected experiments need."""
     merges = any(getattr(experiment, "merge_into", None) in UNQUANTIZED for experiment in study.selected())
     return study.machine.merge_memory if merges else study.machine.memory
 
@@ -139,7 +139,7 @@ def available_cores() -> int:
 
 
 def check_results(study: Study) -> Check:
-    """That the results folder can be written to."""
+    """Check that the results folder is writable."""
     problem = disk.unwritable(Path(study.results))
     if problem:
         return Check("results", "fail", problem, "give another folder: --config results=DIR")
@@ -147,9 +147,9 @@ def check_results(study: Study) -> Check:
 
 
 def check_disk(study: Study, launch: Launch, missing: Sequence[HubItem]) -> Check:
-    """Free space where results, cache and temporary files go; folders of one file system are added up.
+    """Check the free space for results, cache and temporary files; needs on the same file system are summed.
 
-    A quota is not seen here: only the file system's own free space is.
+    Quotas are not checked, only the file system's free space.
     """
     shared: dict[int, list[tuple[str, Path, float]]] = {}
     for name, path, need in disk.disk_needs(study, missing, trains=launch.gpu_jobs, at_once=launch.remote):
@@ -162,7 +162,7 @@ def check_disk(study: Study, launch: Launch, missing: Sequence[HubItem]) -> Chec
         short = short or free < need
         names = ", ".join(place[0] for place in places)
         lines.append(f"{names}: {need:.1f} GB needed, {free:.1f} GB free")
-    advice = "make room, or give other folders: --config results=DIR cache=DIR, and TMPDIR in the environment"
+    advice = "free some space, or give other folders: --config results=DIR cache=DIR, and TMPDIR in the environment"
     return Check("disk", "fail" if short else "ok", "; ".join(lines), advice if short else "")
 
 
@@ -170,7 +170,7 @@ def check_disk(study: Study, launch: Launch, missing: Sequence[HubItem]) -> Chec
 
 
 def check_cache(study: Study, missing: Sequence[HubItem]) -> Check:
-    """What of the hub's models and data is there already, and that the rest can be written."""
+    """Check which of the hub's models and data are in the cache, and that the rest can be written."""
     items = needs.hub_items(study)
     if not items:
         return Check("cache", "skipped", "nothing comes from the hub")
@@ -186,30 +186,30 @@ def check_cache(study: Study, missing: Sequence[HubItem]) -> Check:
 
 
 def check_token(missing: Sequence[HubItem], environment: Mapping[str, str]) -> Check:
-    """Whether there is a hub token, never its value. Only the hub knows which model is gated: none is a warning."""
+    """Check for a hub token without revealing it. No token is only a warning, as the model may not be gated."""
     wanted = [item.name for item in missing if item.kind == "model"]
     if not wanted:
         return Check("token", "skipped", "no model has to be fetched")
     try:
         token = cache.find_token(environment)
     except StudyError as error:
-        return Check("token", "fail", str(error), "set HF_TOKEN to the token alone")
+        return Check("token", "fail", str(error), "set HF_TOKEN to the token and nothing else")
     if token:
         return Check("token", "ok", f"found in {token[0]}")
     return Check(
         "token",
         "warn",
-        f"none found, and to fetch: {', '.join(wanted)}",
-        "a gated model (Llama 3 is one) needs it: accept its licence on the hub and set HF_TOKEN",
+        f"none found; to fetch: {', '.join(wanted)}",
+        "a gated model such as Llama 3 needs a token: accept its licence on the hub and set HF_TOKEN",
     )
 
 
 def check_network(study: Study, missing: Sequence[HubItem], environment: Mapping[str, str]) -> Check:
-    """That the hub answers, if something has to be fetched from it."""
+    """Check that the hub answers, if something must be fetched from it."""
     if not missing:
         return Check("network", "skipped", "nothing has to be fetched")
     if cache.is_offline(environment):
-        found = "offline mode is set (HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE), and there is something to fetch"
+        found = "offline mode is set (HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE), but files must be fetched"
         return Check("network", "fail", found, "unset it for the fetch")
     host, problem = needs.reach_hub(environment)
     if not problem:
@@ -218,12 +218,12 @@ def check_network(study: Study, missing: Sequence[HubItem], environment: Mapping
         "network",
         "fail",
         f"{host}: {problem}",
-        f"start where there is a network, set HF_ENDPOINT to a mirror, or copy a filled cache to {study.cache}",
+        f"start on a machine with a network, set HF_ENDPOINT to a mirror, or copy a filled cache to {study.cache}",
     )
 
 
 def check_data(study: Study, missing: Sequence[HubItem]) -> Check:
-    """That the source files are there and can be read, or where else the data comes from."""
+    """Check that the source files exist and are readable, or say where else the data comes from."""
     data = study.data
     if data.source == "synthetic":
         return Check("data", "ok", "synthetic, made here")
@@ -232,14 +232,14 @@ def check_data(study: Study, missing: Sequence[HubItem]) -> Check:
         return Check("data", "ok", f"{data.name}, {'fetched' if here else 'to fetch'}")
     from nli.data.raw import input_files  # pyarrow takes half a second, and only this source needs it
 
-    advice = "mend data.path in config.yaml"
+    advice = "correct data.path in config.yaml"
     try:
         files = input_files(data.path)
     except StudyError as error:
         return Check("data", "fail", str(error), advice)
     locked = [path.name for path in files if not os.access(path, os.R_OK)]
     if locked:
-        return Check("data", "fail", f"{data.path}: cannot be read: {', '.join(locked)}", "mend the files' permissions")
+        return Check("data", "fail", f"{data.path}: cannot be read: {', '.join(locked)}", "fix the files' permissions")
     return Check("data", "ok", f"{data.path}: {', '.join(path.name for path in files)}")
 
 
@@ -247,7 +247,7 @@ def check_data(study: Study, missing: Sequence[HubItem]) -> Check:
 
 
 def check_runtime(launch: Launch) -> Check:
-    """The container runtime and its version, if jobs run in containers."""
+    """Check the container runtime and its version, if jobs run in containers."""
     if not launch.containers:
         return Check("containers", "skipped", "not in use")
     advice = "install Apptainer 1.2 or newer, or load its module"
@@ -268,9 +268,9 @@ def check_runtime(launch: Launch) -> Check:
 
 
 def check_versions(study: Study, launch: Launch, locks: Sequence[Path]) -> Check:
-    """The installed packages against the lock files, and torch's build; a container has its own."""
+    """Check the installed packages against the lock files, and torch's build; containers have their own."""
     if launch.containers:
-        return Check("versions", "skipped", "the containers bring their own")
+        return Check("versions", "skipped", "the containers have their own")
     pins = {pin.name: pin for lock in locks for pin in locked_packages(lock)}
     missing, other = [], []
     for name, pin in sorted(pins.items()):
@@ -281,12 +281,12 @@ def check_versions(study: Study, launch: Launch, locks: Sequence[Path]) -> Check
             continue
         if Version(installed.public) not in pin.specifier:  # 2.13.0+cpu is torch 2.13.0
             other.append(f"{name} {installed} ({pin.specifier})")
-    advice = "install what the locks say: make .venv/installed"
+    advice = "install the locked packages: make .venv/installed"
     if missing:
         return Check("versions", "fail", f"not installed: {some(missing)}", advice)
     torch = metadata.version("torch") if "torch" in pins else ""
     if torch.endswith("+cpu") and study.machine.has_gpu and launch.gpu_jobs:
-        found = f"torch {torch} is the build without CUDA, with which every job runs on the CPU"
+        found = f"torch {torch} is the build without CUDA, so every job would run on the CPU"
         pinned = torch.removesuffix("+cpu")
         advice = f"install PyPI's, which has CUDA on Linux: pip install --force-reinstall torch=={pinned}"
         return Check("versions", "fail", found, advice)
@@ -303,7 +303,7 @@ def locked_packages(lock: Path) -> list[Requirement]:
 
 
 def some(names: Sequence[str], most: int = 5) -> str:
-    """The names, or the first few and how many more."""
+    """The names, or the first few and the number of the others."""
     rest = len(names) - most
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
@@ -312,9 +312,9 @@ def some(names: Sequence[str], most: int = 5) -> str:
 
 
 def run_checks(study: Study, launch: Launch, locks: Sequence[Path]) -> list[Check]:
-    """Every check, in the order in which a person would mend them.
+    """All checks, in the order in which a person would fix them.
 
-    What waits on something outside (driver, hub, container runtime) has a timeout, and they wait side by side.
+    Checks that wait for something outside (driver, hub, container runtime) have a timeout and run in parallel.
     """
     missing = needs.missing(study) if launch.fetches else []
     with ThreadPoolExecutor() as pool:
@@ -339,7 +339,7 @@ def run_checks(study: Study, launch: Launch, locks: Sequence[Path]) -> list[Chec
 
 
 def public(text: str) -> str:
-    """The text with the home folder as ~ and without a token, should a program have printed one."""
+    """The text with the home folder as ~ and without any token that a program may have printed."""
     home = str(Path.home())
     if len(home) > 1:
         text = re.sub(rf"{re.escape(home)}(?!\w)", "~", text)
@@ -347,7 +347,7 @@ def public(text: str) -> str:
 
 
 def report(checks: Sequence[Check], stream: TextIO) -> None:
-    """Write a line per check, and what to do below those that are not well; in colour on a terminal only."""
+    """Write a line per check, and advice below those that are not ok; in colour only on a terminal."""
     colour = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     for check in checks:
         word = f"{check.status:<7}"
@@ -360,17 +360,17 @@ def report(checks: Sequence[Check], stream: TextIO) -> None:
 
 
 def record(checks: Sequence[Check], study: Study) -> dict[str, Any]:
-    """The checks as preflight.json holds them, with the worst verdict first."""
+    """The content of preflight.json: the worst verdict, then the checks."""
     worst = max((check.status for check in checks), key=["skipped", "ok", "warn", "fail"].index)
     time = datetime.now(UTC).isoformat(timespec="seconds")
     return {"scale": study.scale, "verdict": worst, "time": time, "checks": [asdict(check) for check in checks]}
 
 
 def preflight(study: Study, launch: Launch, locks: Sequence[Path], stream: TextIO | None = None) -> None:
-    """Run every check, show the lines, and leave the record beside the results.
+    """Run every check, print the lines, and save the record next to the results.
 
     Raises:
-        StudyError: a line is red. It names the red ones.
+        StudyError: a check failed; the message names all that did.
     """
     checks = run_checks(study, launch, locks)
     report(checks, stream or sys.stdout)
@@ -378,6 +378,4 @@ def preflight(study: Study, launch: Launch, locks: Sequence[Path], stream: TextI
     if "results" not in red:
         write_json(Path(study.results, study.scale, "preflight.json"), record(checks, study))
     if red:
-        raise StudyError(
-            f"preflight: {', '.join(red)} failed; nothing was started. What to do stands in the lines above"
-        )
+        raise StudyError(f"preflight: {', '.join(red)} failed; nothing was started. The lines above say what to do")

@@ -1,4 +1,4 @@
-"""The NVIDIA GPUs of this machine, asked of nvidia-smi: torch takes seconds, and may be in a container only."""
+"""The NVIDIA GPUs of this machine, from nvidia-smi: importing torch takes seconds, and only containers may have it."""
 
 import csv
 import shutil
@@ -13,7 +13,7 @@ TIMEOUT = 5  # seconds; without persistence mode the driver wakes every GPU firs
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU; memory in GiB, None for what the driver does not report."""
+    """One GPU; memory in GiB, None for values that the driver does not report."""
 
     index: str
     uuid: str
@@ -25,16 +25,16 @@ class Gpu:
 
 
 def first_visible(environment: Mapping[str, str]) -> str:
-    """The GPU that CUDA takes first: a number, a UUID or a MIG name; empty or -1 where all are hidden on purpose.
+    """The GPU that CUDA uses first: a number, a UUID or a MIG name; empty or -1 if all are hidden on purpose.
 
-    A job hides the others before CUDA starts: with several, transformers' Trainer spreads each batch over all of them
-    (nn.DataParallel) and multiplies it by their number, which makes the same configuration another training.
+    A job hides the others before CUDA starts. With several GPUs, transformers' Trainer uses all of them
+    (nn.DataParallel) and multiplies the batch by their number, so the same configuration would train differently.
     """
     return environment.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
 
 
 def visible_gpus(environment: Mapping[str, str]) -> tuple[list[Gpu], str]:
-    """The GPUs that a CUDA program started here sees, in its order, and, if there is none, why."""
+    """The GPUs that a CUDA program would see, in its order, and the reason if there are none."""
     program = shutil.which("nvidia-smi", path=environment.get("PATH"))
     if program is None:
         return [], "nvidia-smi is not on PATH"
@@ -52,20 +52,20 @@ def visible_gpus(environment: Mapping[str, str]) -> tuple[list[Gpu], str]:
     if not gpus:
         return [], "nvidia-smi lists no GPU"
     wanted = environment.get("CUDA_VISIBLE_DEVICES")
-    if wanted and wanted.startswith("MIG-"):  # a slice of a GPU, which this query does not know
+    if wanted and wanted.startswith("MIG-"):  # a slice of a GPU, which this query does not list
         return [Gpu("0", wanted, f"a slice of {gpus[0].name}", None, None, gpus[0].capability, gpus[0].driver)], ""
     visible = select(gpus, wanted)
     return visible, "" if visible else f"CUDA_VISIBLE_DEVICES={wanted!r} shows none of the {len(gpus)} here"
 
 
 def run_briefly(command: list[str], seconds: float, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run a program and take its output, as subprocess.run does, but never wait for one that does not end.
+    """The result of a program, as from subprocess.run, without waiting for a program that cannot be killed.
 
-    A program in a hanging driver cannot be killed, and subprocess.run would wait for its death.
+    A program that hangs in a driver cannot be killed, and subprocess.run would wait for it to exit.
 
     Raises:
-        subprocess.TimeoutExpired: it did not end in time.
-        OSError: it cannot be run.
+        subprocess.TimeoutExpired: the program did not finish in time.
+        OSError: the program cannot be run.
     """
     pipe = subprocess.PIPE
     process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=dict(environment))
@@ -78,7 +78,7 @@ def run_briefly(command: list[str], seconds: float, environment: Mapping[str, st
 
 
 def parse(text: str) -> list[Gpu]:
-    """nvidia-smi's lines of FIELDS, comma-separated, memory in MiB; "[N/A]" and the like are None."""
+    """The GPUs in nvidia-smi's output: comma-separated FIELDS, memory in MiB; "[N/A]" and the like become None."""
     gpus = []
     for row in csv.reader(text.splitlines(), skipinitialspace=True):
         if len(row) != len(FIELDS):
@@ -90,7 +90,7 @@ def parse(text: str) -> list[Gpu]:
 
 
 def number(text: str) -> float | None:
-    """The number that a cell holds, if it holds one."""
+    """The number in a cell, or None."""
     try:
         return float(text)
     except ValueError:
@@ -98,10 +98,10 @@ def number(text: str) -> float | None:
 
 
 def select(gpus: list[Gpu], wanted: str | None) -> list[Gpu]:
-    """What CUDA_VISIBLE_DEVICES leaves, in its order: numbers or beginnings of UUIDs, up to the first unknown one.
+    """The GPUs in CUDA_VISIBLE_DEVICES, in its order: numbers or UUID prefixes, up to the first unknown one.
 
-    Source: CUDA C++ Programming Guide, "CUDA Environment Variables". Numbers are nvidia-smi's: on a
-    machine with unlike GPUs they are CUDA's only with CUDA_DEVICE_ORDER=PCI_BUS_ID.
+    Source: CUDA C++ Programming Guide, "CUDA Environment Variables". The numbers are nvidia-smi's; on a machine with
+    different GPUs they equal CUDA's only with CUDA_DEVICE_ORDER=PCI_BUS_ID.
     """
     if wanted is None:
         return gpus

@@ -1,4 +1,4 @@
-"""How much memory this machine or its control group has, how much of it is left, and how much this process took."""
+"""How much memory this machine or its control group has, how much is left, and how much this process used."""
 
 import os
 import resource
@@ -8,11 +8,11 @@ from pathlib import Path
 import psutil
 
 GIB = 2**30
-CGROUP = Path("/sys/fs/cgroup")  # as a container sees its own group (version 2)
+CGROUP = Path("/sys/fs/cgroup")  # where a container sees its own group (version 2)
 
 
 def machine_memory() -> float | None:
-    """Memory in GiB: the machine's, or the control group's limit if that is lower; None if the system does not say."""
+    """Memory in GiB: the machine's, or the control group's limit if lower; None if the system does not report it."""
     try:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError):
@@ -22,7 +22,7 @@ def machine_memory() -> float | None:
 
 
 def available_memory() -> float:
-    """GiB that a program can still get without swapping; what the system only caches of files counts as free."""
+    """GiB that a program can still allocate without swapping; the system's file cache counts as free."""
     free, limit = psutil.virtual_memory().available, group_limit()
     return (free if limit is None else min(free, limit - group_use())) / GIB
 
@@ -37,9 +37,9 @@ def group_limit() -> int | None:
 
 
 def group_use() -> int:
-    """Bytes that the control group holds, without the files' pages that it gives up when memory is short.
+    """Bytes that the control group uses, without file pages that it can give up when memory is short.
 
-    The kernel's `memory.current` counts those as used; the difference is what Kubernetes calls the working set.
+    The kernel's `memory.current` counts these as used; the difference is what Kubernetes calls the working set.
     """
     try:
         used = int((CGROUP / "memory.current").read_text())
@@ -51,5 +51,5 @@ def group_use() -> int:
 
 def resident_memory() -> float:
     """Peak resident memory of this process, in GiB."""
-    scale = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB elsewhere
+    scale = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes on macOS, in KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / GIB

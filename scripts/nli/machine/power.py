@@ -1,4 +1,4 @@
-"""The mean power that a GPU draws while something runs, as its driver reports it."""
+"""The mean power that a GPU draws while a block of code runs, as its driver reports it."""
 
 import os
 import shutil
@@ -12,10 +12,10 @@ QUERY = ("nvidia-smi", "--query-gpu=power.draw", "--format=csv,noheader,nounits"
 
 
 class PowerMeter:
-    """Context manager that reads nvidia-smi every `interval` seconds in a thread of its own.
+    """Context manager that reads nvidia-smi every `interval` seconds in a separate thread.
 
-    The GPU is the one that the job computes on. `watts` is the mean afterwards; None without nvidia-smi, where every
-    GPU is hidden, or on a card that does not tell.
+    The GPU is the one that the job uses. `watts` is the mean afterwards; None without nvidia-smi, if every GPU is
+    hidden, or if the card does not report its power.
     """
 
     def __init__(self, interval: float = 0.5) -> None:

@@ -1,4 +1,4 @@
-"""What experiments left to be measured: their answers by seed, and the pairs that several of them answered."""
+"""The results of experiments: their answers by seed, and the pairs that several of them answered."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ Frames = Mapping[int, pd.DataFrame]  # an experiment's rows by seed, indexed by 
 
 @dataclass(frozen=True)
 class Answers:
-    """What an experiment left: predictions by seed, the record of its first run, and its status."""
+    """The results of an experiment: predictions by seed, the record of its first run, and its status."""
 
     status: str  # "done", "failed" or "not run"
     problem: str = ""
@@ -32,7 +32,7 @@ def counted_of(rung: Mapping[str, Any]) -> str:
 
 
 def frames_of(left: Answers, split: str, scorer: str) -> dict[int, pd.DataFrame]:
-    """An experiment's rows of one split and scorer by seed, indexed by pair_id; {} where it did not run.
+    """An experiment's rows of one split and scorer by seed, indexed by pair_id; {} if it did not run.
 
     Every seed has the same pairs in the same order: those that all of its seeds answered.
     """
@@ -57,13 +57,13 @@ def common_pairs(frames: Any) -> pd.Index:
 
 
 def require_same_gold(frames: Sequence[tuple[str, pd.DataFrame]]) -> None:
-    """Raise StudyError if two experiments hold different right labels for a pair: they answered different data."""
+    """Raise StudyError if two experiments have different gold labels for a pair: they answered different data."""
     for key, frame in frames[1:]:
         differs = frame["gold"].to_numpy() != frames[0][1]["gold"].to_numpy()
         if differs.any():
             raise StudyError(
-                f"{frames[0][0]} and {key}: pair {frame.index[differs][0]} has another right label in each, so they "
-                "answered different data; run them again on the same"
+                f"{frames[0][0]} and {key}: pair {frame.index[differs][0]} has a different gold label in each, so they "
+                "answered different data; rerun them on the same data"
             )
 
 

@@ -1,10 +1,10 @@
-"""How much evidence rows carry that are not independent, and estimates and comparisons that take it into account.
+"""Estimates and comparisons that account for rows that are not independent.
 
-MultiNLI's rows come in threes under one premise, and a model trained under another seed answers otherwise. A bootstrap
-over premises (and over seeds, where there are several) gives the variance of a mean; that variance over the one of as
-many independent rows is the design effect. Each count is divided by it, and the interval and the test of independent
-rows (`paired`) then hold for the rows as they are (Korn and Graubard 1998, whose correction for few units is
-included).
+Three rows of MultiNLI share a premise, and a model trained with another seed answers differently. A bootstrap over
+premises (and seeds, if there are several) gives the variance of a mean. The design effect is the ratio of that
+variance to the variance of as many independent rows. Each count is divided by it, so that the interval and the test
+for independent rows (`paired`) hold for dependent rows too (Korn and Graubard 1998, with their correction for few
+units).
 """
 
 from collections.abc import Sequence
@@ -16,21 +16,22 @@ from scipy.stats import t
 
 from nli.measure.paired import LEVEL, difference_interval, mcnemar, wilson_interval
 
-RESAMPLES = 2000  # the standard error is then known to some 1.6%
-SEED = 20180618  # of the bootstrap
+RESAMPLES = 2000  # gives the standard error to within some 1.6%
+SEED = 20180618  # for the bootstrap
 
 
 def estimate(hits: np.ndarray, premises: np.ndarray, kept: np.ndarray | None = None) -> dict[str, Any]:
     """A share, such as an accuracy, with its intervals.
 
     Args:
-        hits: bool (seeds, rows), such as whether each row was answered right.
-        premises: int (rows,), which premise each row has.
+        hits: bool (seeds, rows), such as whether each row was answered correctly.
+        premises: int (rows,), the premise of each row.
         kept: bool (seeds, rows), which rows count; None: all.
 
     Returns:
-        n, the rows of a seed (their mean over seeds where it differs); value, the mean over seeds (None without a row);
-        interval, of independent rows; design_effect; clustered_interval, of the rows as they are. Intervals are 95%.
+        n, the rows per seed (their mean if seeds differ); value, the mean over seeds (None without rows); interval,
+        as if rows were independent; design_effect; clustered_interval, which accounts for dependence. Intervals are
+        95%.
     """
     kept = np.ones_like(hits) if kept is None else kept
     n = float(kept.sum(axis=1).mean())
@@ -58,18 +59,18 @@ def compare(
     """How much more often the second method is right than the first, on the same rows.
 
     Args:
-        first, second: bool (seeds, rows), whether each was right; row s of both is of the same seed.
-        premises: int (rows,), which premise each row has.
+        first, second: bool (seeds, rows), whether each answer was right; index s is the same seed in both.
+        premises: int (rows,), the premise of each row.
         kept: bool (seeds, rows), which rows count; None: all.
-        intervals: False leaves the intervals out, which take longest.
+        intervals: False skips the intervals, which take longest.
 
     Returns:
         n, lost (only the first is right), gained (only the second is), each a mean over seeds; difference, second minus
-        first; interval and p of independent rows; design_effect; clustered_interval and clustered_p of the rows as they
-        are. Intervals are 95%; p is McNemar's mid-p, two-sided.
+        first; interval and p as if rows were independent; design_effect; clustered_interval and clustered_p, which
+        account for dependence. Intervals are 95%; p is McNemar's mid-p, two-sided.
     """
     if first.shape != second.shape or not first.size:
-        raise ValueError(f"two methods are compared on the same rows, got {first.shape} and {second.shape}")
+        raise ValueError(f"two methods must be compared on the same rows, got {first.shape} and {second.shape}")
     kept = np.ones_like(first) if kept is None else kept
     change = second.astype(float) - first
     n = float(kept.sum(axis=1).mean())
@@ -93,12 +94,12 @@ def compare(
 
 
 def whole(count: float) -> float | int:
-    """A count as an integer where it is one, up to rounding: means over seeds need not be."""
+    """A count as an integer if it is one up to rounding, since a mean over seeds may not be."""
     return round(count) if abs(count - round(count)) < 1e-6 else count
 
 
 def seed_means(values: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """The mean of each seed's values over the rows that it keeps, (seeds,); a seed that keeps none is left out.
+    """The mean of each seed's values over the rows that it keeps, (seeds,), without seeds that keep none.
 
     Args:
         values: (seeds, rows).
@@ -109,11 +110,11 @@ def seed_means(values: np.ndarray, kept: np.ndarray) -> np.ndarray:
 
 
 def design_effect(values: np.ndarray, kept: np.ndarray, premises: np.ndarray) -> float:
-    """What the number of rows of one seed is divided by to give the number of independent rows that say as much.
+    """The design effect: the number of rows per seed divided by the number of independent rows with equal information.
 
-    Above 1: rows of a premise, or answers of a seed, are alike. It is never below that of independent rows, 1 over the
-    number of seeds: where each premise has one row of each label, constant answers vary less than that, up to not at
-    all, and a claim must not rest on it. Rows of a single premise count as one.
+    Above 1, rows of a premise, or answers of a seed, are alike. It is never below the value for independent rows, 1
+    over the number of seeds: if each premise has one row of each label, constant answers vary less or not at all, and
+    no claim may rest on that. Rows of a single premise count as one.
     """
     n, seeds = float(kept.sum(axis=1).mean()), len(values)
     mean = seed_means(values, kept).mean()
@@ -128,7 +129,7 @@ def design_effect(values: np.ndarray, kept: np.ndarray, premises: np.ndarray) ->
 
 
 def degrees(of_premises: float, premises: int, of_seeds: float, seeds: int) -> float:
-    """Degrees of freedom of the sum of two variances that few premises and fewer seeds gave (Satterthwaite 1946)."""
+    """Degrees of freedom of the sum of the premises' and the seeds' variances (Satterthwaite 1946)."""
     parts = of_premises**2 / (premises - 1) + (of_seeds**2 / (seeds - 1) if seeds > 1 else 0.0)
     return (of_premises + of_seeds) ** 2 / parts if parts else float(premises - 1)
 
@@ -138,10 +139,10 @@ def student(freedom: float) -> float:
 
 
 def bootstrap_variances(values: np.ndarray, kept: np.ndarray, premises: np.ndarray) -> tuple[float, float, int]:
-    """Variance of the mean over seeds from drawing premises again, what drawing seeds too adds, and the premises.
+    """Variance of the mean over seeds from resampling premises, the increase from resampling seeds too, and premises.
 
-    Seeds and premises are drawn independently of each other (Owen 2007, the pigeonhole bootstrap), one less than there
-    are, with replacement, which makes the variance unbiased for few of them (Rao and Wu 1988).
+    Seeds and premises are resampled independently of each other (Owen 2007, the pigeonhole bootstrap), with
+    replacement, one fewer than their number, which makes the variance unbiased for small numbers (Rao and Wu 1988).
     """
     _, codes = np.unique(premises, return_inverse=True)
     count, seeds = int(codes.max()) + 1, len(values)
@@ -156,7 +157,7 @@ def bootstrap_variances(values: np.ndarray, kept: np.ndarray, premises: np.ndarr
 
 
 def weighted_means(means: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The weighted mean over seeds of `means`, (resamples, seeds), without seeds and resamples that have no row."""
+    """The weighted mean over seeds of `means`, (resamples, seeds), without seeds and resamples that have no rows."""
     weights = weights * ~np.isnan(means)
     known = weights.sum(axis=1) > 0
     return (weights * np.nan_to_num(means))[known].sum(axis=1) / weights[known].sum(axis=1)
@@ -164,11 +165,11 @@ def weighted_means(means: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def draws(count: int, what: str) -> np.ndarray:
-    """float32 (RESAMPLES, count): how often each of `count` units is drawn; the same for every call."""
+    """How often each of `count` units is drawn, float32 (RESAMPLES, count); the same for every call."""
     streams = np.random.default_rng([SEED, count, ("premises", "seeds").index(what)])
     return streams.multinomial(count - 1, np.full(count, 1 / count), size=RESAMPLES).astype(np.float32)
 
 
 def codes_of(premises: Sequence[str]) -> np.ndarray:
-    """int (rows,): a number for each different premise."""
+    """An integer for each distinct premise, (rows,)."""
     return np.unique(np.asarray(premises, dtype=str), return_inverse=True)[1]

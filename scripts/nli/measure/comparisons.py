@@ -15,7 +15,7 @@ from nli.measure.paired import holm
 
 
 def scores_of(frames: Frames, parsed_only: bool) -> dict[str, Any]:
-    """Accuracy with its intervals, and what was answered: classes, and the share of the most frequent one."""
+    """Accuracy with its intervals, the counts of answered classes, and the share of the most frequent one."""
     right, parsed, premises = arrays(frames)
     pred = np.array([frame["pred"].to_numpy(dtype=object) for frame in frames.values()])
     given = np.array([[(row == label).sum() for label in LABELS] for row in pred])  # (seeds, labels)
@@ -38,7 +38,7 @@ def scores_of(frames: Frames, parsed_only: bool) -> dict[str, Any]:
 
 
 def spread(values: Mapping[str, float | None]) -> dict[str, Any]:
-    """Values by seed, their mean and, from two seeds on, their standard deviation."""
+    """Values by seed, their mean and, with two or more seeds, their standard deviation."""
     known = [value for value in values.values() if value is not None]
     return {
         "values": dict(values),
@@ -71,11 +71,11 @@ def over_seeds(left: Answers) -> dict[str, dict[str, dict[str, Any]]]:
 def compare_frames(
     first: Frames, second: Frames, parsed_only: tuple[bool, bool], same_answers: bool = False
 ) -> dict[str, Any] | None:
-    """Two methods under the seeds that both have, which are taken together; None where there is nothing to compare.
+    """Two methods compared over the seeds that both have, pooled; None if there is nothing to compare.
 
     Args:
-        parsed_only: whether the first's, the second's unparsed pairs are left out, as it is counted.
-        same_answers: the two differ in their counting alone; then there is no test.
+        parsed_only: whether unparsed pairs of the first and of the second are left out.
+        same_answers: whether the two differ only in how answers are counted; then there is no test.
     """
     seeds = [seed for seed in first if seed in second]
     if not seeds:
@@ -96,7 +96,7 @@ def compare_frames(
 
 
 def count_again(frames: Frames, parsed_only: tuple[bool, bool]) -> dict[str, Any] | None:
-    """The difference that another way of counting the same answers makes."""
+    """The difference between two ways of counting the same answers."""
     scores = [scores_of(frames, parsed) for parsed in parsed_only]
     if None in (scores[0]["accuracy"], scores[1]["accuracy"]):
         return None
@@ -107,7 +107,7 @@ def count_again(frames: Frames, parsed_only: tuple[bool, bool]) -> dict[str, Any
 
 
 def adjust(steps: Sequence[dict[str, Any] | None]) -> None:
-    """Enter the Holm-adjusted p of every tested step beside its own."""
+    """Add the Holm-adjusted p to every tested step."""
     tested = [step for step in steps if step and step["clustered_p"] is not None]
     for step, p in zip(tested, holm([step["clustered_p"] for step in tested]), strict=True):
         step["p_holm"] = p
@@ -119,9 +119,9 @@ def adjust(steps: Sequence[dict[str, Any] | None]) -> None:
 def compare_all(
     experiments: Mapping[str, Any], answers: Mapping[str, Answers], scorers: Mapping[str, str], split: str = "matched"
 ) -> dict[str, Any]:
-    """Every pair of experiments on the pairs that both answered, under the seeds of both; p adjusted over all of them.
+    """Comparisons of all experiments on the pairs and seeds that both have, with p adjusted over all of them.
 
-    An exploration: no claim hangs on it. Intervals, which take longest, are those of pairs within a family.
+    This is exploratory: no claim depends on it. Only pairs within a family get intervals, which take longest.
     """
     found = {key: frames_of(answers[key], split, scorers[key]) for key in experiments}
     done = [key for key in experiments if found[key]]

@@ -1,4 +1,4 @@
-"""How far several draws of worked examples in one run differ; `nli.data.draws` says which pair is asked after which."""
+"""How much the draws of worked examples in one run differ; `nli.data.draws` assigns pairs to draws."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ from nli.data.draws import assign_draws
 
 
 def score_draws(frame: pd.DataFrame, draws: int, seed: int) -> dict[str, dict[str, dict[str, Any]]]:
-    """What each draw's examples score, {split: {scorer: {n, accuracy, p_value}}}; {} for a single draw.
+    """The scores of each draw of examples, {split: {scorer: {n, accuracy, p_value}}}; {} for a single draw.
 
-    n and accuracy (strict) are lists with an entry for each draw. Each draw has other pairs to answer, so that some
-    spread is chance: `p_value` is the chi-squared test's that all draws are right equally often (None where no answer
-    or every one is right).
+    n and accuracy (strict) are lists with one entry per draw. Each draw answers different pairs, so some spread is due
+    to chance: `p_value` is from the chi-squared test that all draws are right equally often (None if no answer or every
+    answer is right).
 
     Args:
         frame: predictions of one run, every split and scorer in the order of the data.
@@ -37,7 +37,7 @@ def score_draws(frame: pd.DataFrame, draws: int, seed: int) -> dict[str, dict[st
 
 
 def equality(hits: np.ndarray, n: np.ndarray) -> float | None:
-    """p-value of the chi-squared test that several shares are one; None where all are 0, all are 1 or one is empty."""
+    """p-value of the chi-squared test that several shares are equal; None if all are 0, all are 1 or one is empty."""
     counts = np.stack([hits, n - hits])
     if not counts.sum(axis=1).all() or not n.all():
         return None

@@ -1,12 +1,12 @@
-"""Ladders measured: every rung's accuracy, its difference from the rung it is compared with, the verdict on its claim.
+"""Measures ladders: every rung's accuracy, its difference from the rung in `against`, and the verdict on its claim.
 
-Pure functions from the resolved study and the runs' predictions to `report/ladders.json`, from which tables, figures
-and sentences are made. All rungs of a ladder, and the hypothesis-only baseline, are measured on the pairs that all of
-them answered. The p-values of its steps are adjusted (Holm) over the ladder.
+Pure functions from the resolved study and the runs' predictions to `report/ladders.json`, the source of the tables,
+figures and sentences. All rungs of a ladder, and the hypothesis-only baseline, are measured on the pairs that all of
+them answered. The p-values of the steps are adjusted (Holm) over the ladder.
 
-Rows of one premise are not independent, and neither are a model's answers under one seed: intervals and tests that
-decide come from a bootstrap over premises and seeds (`nli.measure.clustered`); those of independent rows are kept for
-comparison. With several seeds every figure is a mean over them.
+Neither the rows of one premise nor a model's answers under one seed are independent. The intervals and tests that
+decide come from a bootstrap over premises and seeds (`nli.measure.clustered`); those for independent rows are kept
+for comparison. With several seeds every figure is a mean over them.
 """
 
 import re
@@ -22,7 +22,7 @@ from nli.study.methods import ADAPTER, HEAD, METHODS
 from nli.study.schema import TOGETHER
 from nli.study.specs import NAMES
 
-# Keys of an experiment that name it, or decide nothing about its answers.
+# Keys of an experiment that name it or do not affect its answers.
 UNCOMPARED = ("family", "name", *NAMES, "adapter", "seeds", "sample")
 WITHOUT_EFFECT = ("training.logging_steps", "training.checkpoint_steps", "evaluation.batch_size", "evaluation.splits")
 # Parts of every model by the names of their tensors; a part that is a method's own comes before them.
@@ -34,8 +34,8 @@ def measure_ladders(study: Mapping[str, Any], answers: Mapping[str, Answers], sc
 
     Args:
         study: the resolved study, as in study.json.
-        answers: experiment -> what it left.
-        scorers: experiment -> the scorer that stands for it.
+        answers: experiment -> its results.
+        scorers: experiment -> the scorer that represents it.
     """
     ladders, experiments = study.get("ladders") or {}, study["experiments"]
     tests = measure_standings(ladders, experiments, answers, scorers)
@@ -58,7 +58,7 @@ def measure_ladder(
 ) -> dict[str, Any]:
     """One ladder: its baselines and rungs with figures, comparisons and verdicts.
 
-    A majority baseline has no row of its own: the best constant answer, which is chance, is never below it.
+    The majority baseline has no row, because chance, the best constant answer, is never below it.
     """
     split = ladder["split"]
     plain = [
@@ -105,7 +105,7 @@ def enter_step(
     experiments: Mapping[str, Any],
     scorers: Mapping[str, str],
 ) -> None:
-    """Enter what changed since the rung that rung i is compared with, the comparison, and the claim it can carry."""
+    """Add to rung i what changed since the rung it is compared with, the comparison, and the claim that it supports."""
     if not stated[i].get("against"):
         return
     below = place_of(stated, stated[i]["against"])
@@ -117,7 +117,7 @@ def enter_step(
 
 
 def carries(stated: Mapping[str, Any], changed: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a rung's claim may speak of what changed: one key, or keys that the rung says change `together`.
+    """Whether a rung's claim may be about what changed: one key, or keys that the rung lists under `together`.
 
     A section's name covers its keys: "training" covers "training.learning_rate".
     """
@@ -126,13 +126,13 @@ def carries(stated: Mapping[str, Any], changed: Sequence[Mapping[str, Any]]) -> 
 
 
 def place_of(rungs: Sequence[Mapping[str, Any]], name: Mapping[str, Any]) -> int:
-    """The rung that a full name (experiment, scorer, counted) means."""
+    """Index of the rung with a full name (experiment, scorer, counted)."""
     keys = ("experiment", "scorer", "counted")
     return next(i for i, rung in enumerate(rungs) if all((rung.get(k) or None) == (name.get(k) or None) for k in keys))
 
 
 def measure_rung(rung: Mapping[str, Any], frames: Frames, left: Answers, spec: Mapping[str, Any]) -> dict[str, Any]:
-    """A rung's own figures, as means over its seeds."""
+    """A rung's figures, as means over its seeds."""
     stated = {
         key: rung.get(key) for key in ("experiment", "scorer", "counted", "claim", "expects", "margin", "against")
     }
@@ -157,7 +157,7 @@ def measure_rung(rung: Mapping[str, Any], frames: Frames, left: Answers, spec: M
 
 
 def gradient_audit(record: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-    """By part of the model: trainable tensors, and how many of them got a non-zero gradient; None without training."""
+    """For each part of the model, its trainable tensors and how many got a non-zero gradient; None without training."""
     parameters = record.get("parameters") or {}
     names = parameters.get("trainable_tensors") or []
     if not names:
@@ -179,9 +179,9 @@ def gradient_audit(record: Mapping[str, Any]) -> list[dict[str, Any]] | None:
 def compare_rungs(
     below: int, rungs: Sequence[Mapping[str, Any]], i: int, found: Sequence[Frames]
 ) -> dict[str, Any] | None:
-    """Rung i against the rung below it; None where one of them did not run.
+    """Rung i compared with the rung below it; None if one of them did not run.
 
-    The same answers counted in another way leave nothing to test: what changes is arithmetic, not chance.
+    If only the counting of the same answers differs, there is no test: the difference is arithmetic, not chance.
     """
     first, second = rungs[below], rungs[i]
     same = all(first.get(key) == second.get(key) for key in ("experiment", "scorer"))
@@ -193,11 +193,11 @@ def compare_rungs(
 def changes(
     first: Mapping[str, Any], second: Mapping[str, Any], experiments: Mapping[str, Any], scorers: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """The keys whose values differ between two rungs' resolved experiments: {"key", "before", "after"} of each."""
+    """The keys that differ between two rungs' resolved experiments, as {"key", "before", "after"}."""
     specs = [experiments[rung["experiment"]] for rung in (first, second)]
     if specs[0]["family"] != specs[1]["family"]:
         return [{"key": "experiment", "before": first["experiment"], "after": second["experiment"]}]
-    # Answering with another experiment's adapter or with one's own is the same way of answering.
+    # Answering with another experiment's adapter is the same as answering with one's own.
     flat = [{**flatten(spec), **({"method": "finetune"} if spec.get("method") == "answer" else {})} for spec in specs]
     for values, rung in zip(flat, (first, second), strict=True):
         values.pop("scorers", None)
@@ -212,7 +212,7 @@ def changes(
 
 
 def flatten(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}} -> {"a.b": 1}; what is null is left out, as if it were not there."""
+    """{"a": {"b": 1}} -> {"a.b": 1}; null values are left out."""
     flat: dict[str, Any] = {}
     for key, value in spec.items():
         if isinstance(value, Mapping):

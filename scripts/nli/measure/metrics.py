@@ -1,8 +1,8 @@
-"""Metrics from predictions alone: what is measured, and how it is counted.
+"""Metrics computed from predictions alone.
 
-Accuracy is counted in two ways. `accuracy` is strict: an answer in which no label could be read is wrong.
-`parsed_accuracy` leaves such answers out, as the original did. Each has two intervals: one that takes rows for
-independent (Wilson), and one that knows which rows share their premise (`nli.measure.clustered`).
+Accuracy is counted in two ways. `accuracy` is strict: an answer without a readable label is wrong. `parsed_accuracy`
+leaves such answers out, as the original did. Each has two intervals: one treats rows as independent (Wilson), the
+other accounts for rows that share a premise (`nli.measure.clustered`).
 """
 
 from typing import Any
@@ -63,12 +63,12 @@ def score_rows(rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def collapsed(share: float | None) -> bool:
-    """Whether the commonest label has so large a share of the parsed answers that the model has one answer."""
+    """Whether the most frequent label's share of the parsed answers is above COLLAPSE_SHARE."""
     return share is not None and share > COLLAPSE_SHARE
 
 
 def class_scores(gold: np.ndarray, pred: np.ndarray) -> dict[str, dict[str, float]]:
-    """Precision, recall and F1 of each label; a label never answered has precision 0, and so F1 0.
+    """Precision, recall and F1 of each label; a label that is never answered has precision 0 and F1 0.
 
     An unparsed answer lowers the recall of its gold label and belongs to no label's precision.
     """
@@ -85,7 +85,7 @@ def class_scores(gold: np.ndarray, pred: np.ndarray) -> dict[str, dict[str, floa
 
 
 def count_confusion(gold: np.ndarray, pred: np.ndarray) -> dict[str, Any]:
-    """Counts of gold label (3 rows) against answer (3 labels and "unparsed": 4 columns)."""
+    """Counts of gold labels (3 rows) against answers (4 columns: 3 labels and "unparsed")."""
     columns = [*LABELS, UNPARSED]
     counts = confusion_matrix(gold, pred, labels=columns)[: len(LABELS)]
     return {"rows": list(LABELS), "columns": columns, "counts": counts.astype(int).tolist()}
@@ -94,8 +94,8 @@ def count_confusion(gold: np.ndarray, pred: np.ndarray) -> dict[str, Any]:
 def calibration_error(rows: pd.DataFrame) -> float | None:
     """Expected calibration error in 15 equal-width bins; None without log-probabilities.
 
-    The log-probabilities are first normalised over the three labels (they already are for classifiers); the confidence
-    is that of the likeliest label, which is the prediction. Rows without log-probabilities are left out. A confidence
+    The log-probabilities are first normalised over the three labels (a classifier's already are). The confidence is
+    that of the most probable label, which is the prediction. Rows without log-probabilities are left out. A confidence
     on an edge belongs to the bin below it (Guo et al. 2017).
     """
     values = rows[list(LOGP_COLUMNS)].to_numpy(dtype=float, na_value=np.nan)
@@ -112,7 +112,7 @@ def calibration_error(rows: pd.DataFrame) -> float | None:
 
 
 def genre_accuracies(rows: pd.DataFrame, right: np.ndarray) -> dict[str, dict[str, float]]:
-    """Strict accuracy of each genre, by name; empty where the source names no genres."""
+    """Strict accuracy of each genre, by name; empty if the source names no genres."""
     by_genre = pd.Series(right, dtype=float).groupby(rows["genre"].to_numpy(dtype=object))
     return {
         str(genre): {"n": int(values.size), "accuracy": float(values.mean())} for genre, values in by_genre if genre

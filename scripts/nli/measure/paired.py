@@ -1,9 +1,9 @@
-"""Proportions and their differences on the same pairs: intervals and tests that always agree.
+"""Intervals and tests for proportions and their differences on the same pairs, which always agree.
 
-Every interval is the set of values that its own test does not reject, so that an interval without zero and a p below
-the level are the same statement. Counts may be fractions: rows that share a premise carry less evidence than their
-number says, and dividing the counts by the design effect (`clustered`) gives the interval and the test of the
-evidence that is left (Korn and Graubard 1998, Survey Methodology 24, 193-201).
+Every interval is the set of values that its own test does not reject, so an interval excludes zero exactly if p is
+below the level. Counts may be fractions: rows that share a premise carry less evidence than their number suggests, and
+dividing the counts by the design effect (`clustered`) gives the interval and the test for the remaining evidence (Korn
+and Graubard 1998, Survey Methodology 24, 193-201).
 """
 
 from collections.abc import Callable, Sequence
@@ -14,8 +14,8 @@ from scipy.special import betainc, betaincinv
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-LEVEL = 0.05  # of every test; intervals hold 1 - LEVEL
-# Quadrature in `difference_interval`: places in (0, 1), dense at both ends, where a limit can lie, and their weights.
+LEVEL = 0.05  # of every test; intervals have confidence 1 - LEVEL
+# Quadrature in `difference_interval`: nodes in (0, 1), dense at both ends, where a limit can be, and their weights.
 _PLACES = (np.arange(400) + 0.5) / 400
 NODES, WEIGHTS = _PLACES**2 * (3 - 2 * _PLACES), 6 * _PLACES * (1 - _PLACES) / 400
 
@@ -50,7 +50,7 @@ def confidence(right: float, n: float, share: float) -> float:
 
 
 def _at_least(a: float, b: float, share: float | np.ndarray) -> np.ndarray:
-    """Distribution function of Beta(a, b); of a point at 0 where a is 0, and at 1 where b is 0."""
+    """Distribution function of Beta(a, b); of a point mass at 0 if a is 0, and at 1 if b is 0."""
     share = np.clip(share, 0.0, 1.0)
     if a <= 0:
         return np.ones_like(share)
@@ -58,37 +58,38 @@ def _at_least(a: float, b: float, share: float | np.ndarray) -> np.ndarray:
 
 
 def mcnemar(lost: float, gained: float) -> float:
-    """Two-sided mid-p of McNemar's test (Fagerland et al. 2013): a discordant pair falls to either side like a coin."""
+    """Two-sided mid-p of McNemar's test (Fagerland et al. 2013): a discordant pair is equally likely on either side."""
     return mid_p(gained, lost + gained, 0.5)
 
 
 def difference_interval(gained: float, lost: float, n: float) -> list[float]:
     """95% interval of a difference of paired proportions, (gained - lost) / n, as [low, high].
 
-    The difference is the share of discordant pairs times (2 b - 1), b the share of them that were gained. Their mid-p
-    confidence distributions are melded as in Fay and Lumbard (Statistics in Medicine 40, 2021, 1147-1159), so that the
-    interval holds zero exactly where `mcnemar` does not reject it, and has a width where no pair is discordant.
+    The difference is the share of discordant pairs times (2 b - 1), where b is the share of them that were gained.
+    Their mid-p confidence distributions are melded as in Fay and Lumbard (Statistics in Medicine 40, 2021, 1147-1159),
+    so the interval contains zero exactly if `mcnemar` does not reject it, and has a width even without discordant
+    pairs.
     """
     return [_lower_limit(gained, lost, n), -_lower_limit(lost, gained, n)]
 
 
 def _lower_limit(gained: float, lost: float, n: float) -> float:
-    """The difference below which LEVEL / 2 of the melded distribution lies."""
+    """The LEVEL / 2 quantile of the melded distribution of the difference."""
     discordant, tail = gained + lost, LEVEL / 2
     negative = confidence(gained, discordant, 0.5) if discordant else 0.5
     nodes = _slopes(gained, lost, negative=negative >= tail)
 
     def spread(size: float) -> float:
-        """Mass between zero and a difference of this size, on the side that holds the limit."""
+        """Mass between zero and a difference of this size, on the side with the limit."""
         return float(sum(masses @ _share_up_to(discordant, n, size / slopes) for masses, slopes in nodes))
 
-    if negative >= tail:  # of the negative side, the part beyond the limit has mass `tail`
+    if negative >= tail:  # on the negative side, the part beyond the limit has mass `tail`
         return -_solve(lambda size: negative - spread(size) - tail)
     return _solve(lambda size: negative + spread(size) - tail)
 
 
 def _slopes(gained: float, lost: float, negative: bool) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(masses, |2 b - 1|) at the nodes of both halves of the distribution of b, on one side of one half."""
+    """(masses, |2 b - 1|) at the nodes, for the part of b's distribution on one side of 1/2, in two halves."""
     found = []
     for a, b in ((gained, lost + 1), (gained + 1, lost)):
         if a <= 0 or b <= 0:  # b is 0 or 1
@@ -107,7 +108,7 @@ def _share_up_to(discordant: float, n: float, share: np.ndarray) -> np.ndarray:
 
 
 def _solve(function: Callable[[float], float]) -> float:
-    """The size in [0, 1] at which a monotone function crosses zero; an end where it does not."""
+    """The size in [0, 1] at which a monotone function crosses zero, or an end if it does not."""
     at_zero, at_one = function(0.0), function(1.0)
     if at_zero == 0 or at_zero * at_one > 0:
         return 0.0 if abs(at_zero) <= abs(at_one) else 1.0
@@ -115,7 +116,7 @@ def _solve(function: Callable[[float], float]) -> float:
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """p-values adjusted for their number (Holm 1979), in their order."""
+    """p-values adjusted for multiple testing (Holm 1979), in the given order."""
     if len(values) < 2:
         return list(values)
     return [float(p) for p in multipletests(values, alpha=LEVEL, method="holm")[1]]

@@ -1,9 +1,9 @@
-"""Every experiment against chance, and against a classifier that never sees the premise.
+"""Tests every experiment against chance, and against a classifier that never sees the premise.
 
-One definition of chance holds in every table: the best constant answer on the very pairs that are scored. Uniform
-guessing is right for a third of them, which no set of three labels lets a constant answer stay below. Each experiment
-is tested against chance once for each way in which a table judges it, and against the hypothesis-only baseline once;
-these p-values are adjusted (Holm) over all such tests.
+Every table uses one definition of chance: the best constant answer on the pairs that are scored. With three labels it
+is never below a third, the accuracy of uniform guessing. Each experiment is tested against chance once for each way in
+which a table judges it, and once against the hypothesis-only baseline; the p-values are adjusted (Holm) over all these
+tests.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,11 +26,11 @@ def measure_standings(
     answers: Mapping[str, Answers],
     scorers: Mapping[str, str],
 ) -> list[dict[str, Any]]:
-    """Every experiment, and every other way in which a ladder judges one, against chance and hypothesis-only.
+    """Tests of every experiment, and of every other way in which a ladder judges one, against the two baselines.
 
     Returns:
         experiment, split, scorer and counted of each; `chance` and `hypothesis_only`, each a comparison with its
-        adjusted p and its `standing` ("above", "below" or "no evidence"), or None where there is nothing to compare.
+        adjusted p and its `standing` ("above", "below" or "no evidence"), or None if there is nothing to compare.
     """
     own = [(key, "matched", scorers[key], "all") for key, spec in experiments.items() if uses_model(spec)]
     judged = [
@@ -53,10 +53,10 @@ def measure_standings(
 
 
 def against_chance(frames: Frames, counted: str) -> dict[str, Any] | None:
-    """The answers against the label that is right most often on the same pairs; None without a pair.
+    """The answers compared with the label that is right most often on the same pairs; None without pairs.
 
-    The label is chosen on those pairs, which makes it a little harder to be above chance. `worst` is the accuracy of
-    the constant answer that is right least often.
+    Because the label is chosen on those pairs, it is slightly harder to be above chance. `worst` is the accuracy of the
+    constant answer that is right least often.
     """
     if not frames:
         return None
@@ -80,9 +80,9 @@ def against_baseline(
     answers: Mapping[str, Answers],
     scorers: Mapping[str, str],
 ) -> dict[str, Any] | None:
-    """The answers against the hypothesis-only baseline's; None where either did not run.
+    """The answers compared with the hypothesis-only baseline's; None if either did not run.
 
-    Nothing in the baseline is drawn at random: any seed of it serves every seed of the experiment.
+    The baseline is deterministic, so any of its seeds serves every seed of the experiment.
     """
     key = next((key for key, spec in experiments.items() if spec.get("method") == "hypothesis_only"), None)
     ran = frames_of(answers[key], split, scorers[key]) if key else {}

@@ -1,7 +1,7 @@
-"""What became of a rung's claim, from the rung's figures as `nli.measure.ladders` measures them.
+"""Verdicts on rungs' claims, from the figures of `nli.measure.ladders`.
 
-A claim is supported or refuted only where a test or an interval says so; everything else is "no evidence". Intervals
-and tests are those of the rows as they are: clustered by premise and, with several seeds, by seed.
+A claim is supported or refuted only if a test or an interval says so; everything else is "no evidence". Intervals and
+tests are clustered by premise and, with several seeds, by seed.
 """
 
 from collections.abc import Mapping
@@ -14,9 +14,9 @@ OF_STANDING = {"above": "supported", "below": "refuted", "no evidence": "no evid
 
 
 def standing(test: Mapping[str, Any], chance: bool) -> str:
-    """ "above", "below" or "no evidence": where a method stands by a comparison's adjusted p.
+    """ "above", "below" or "no evidence", by a comparison's adjusted p.
 
-    Below chance is what even the worst constant answer is better than: any constant answer, and guessing, is chance.
+    Below chance means worse than even the worst constant answer, since any constant answer, and guessing, is chance.
     """
     if test["p_holm"] >= LEVEL:
         return "no evidence"
@@ -27,7 +27,7 @@ def standing(test: Mapping[str, Any], chance: bool) -> str:
 
 
 def verdict(rung: Mapping[str, Any]) -> str:
-    """What became of a rung's claim: "supported", "refuted", "no evidence", "not tested", or "no claim"."""
+    """The verdict on a rung's claim: "supported", "refuted", "no evidence", "not tested", or "no claim"."""
     expects = rung["expects"]
     if expects is None:
         return "no claim"
@@ -42,7 +42,7 @@ def verdict(rung: Mapping[str, Any]) -> str:
 
 
 def verdict_one_class(scores: Mapping[str, Any] | None) -> str:
-    """By the 95% interval of the share of the most frequent answer and the share that is called a collapse."""
+    """The verdict by the 95% interval of the most frequent answer's share, compared with COLLAPSE_SHARE."""
     if not scores or not scores["top_interval"]:
         return "not tested"
     low, high = scores["top_interval"]
@@ -50,7 +50,7 @@ def verdict_one_class(scores: Mapping[str, Any] | None) -> str:
 
 
 def verdict_at_chance(test: Mapping[str, Any] | None, margin: float) -> str:
-    """As `verdict_near`, where every constant answer from the worst to the best is chance."""
+    """The verdict of `verdict_near`, with every constant answer from the worst to the best counted as chance."""
     if not test:
         return "not tested"
     low, high = test["clustered_interval"]
@@ -61,9 +61,9 @@ def verdict_at_chance(test: Mapping[str, Any] | None, margin: float) -> str:
 
 
 def verdict_near(test: Mapping[str, Any] | None, margin: float) -> str:
-    """By the 95% interval of a difference: supported within the margin, refuted where all of it lies outside.
+    """The verdict by the 95% interval of a difference: supported if all within the margin, refuted if all outside.
 
-    More rows can then settle a claim that was open, and never turn one verdict into the other for one true difference.
+    More rows can then settle an open claim, but never turn one verdict into the other for the same true difference.
     """
     if not test:
         return "not tested"
@@ -76,7 +76,7 @@ def verdict_near(test: Mapping[str, Any] | None, margin: float) -> str:
 
 
 def verdict_difference(expects: str, step: Mapping[str, Any] | None, margin: float) -> str:
-    """By the Holm-adjusted test of a difference; "no_difference" by its interval (`verdict_near`)."""
+    """The verdict by the Holm-adjusted test of a difference; "no_difference": by its interval (`verdict_near`)."""
     if not step:
         return "not tested"
     if expects == "no_difference":

@@ -13,13 +13,13 @@ from transformers import PreTrainedModel
 def add_lora(
     model: PreTrainedModel, lora: dict[str, Any], task_type: TaskType, saved: list[str] | None = None
 ) -> PeftModel:
-    """The model with a fresh adapter, as a spec's `lora` section describes it.
+    """The model with a new adapter, as a spec's `lora` section describes it.
 
-    DoRA's magnitudes start as the norms of the weights. A skeleton has no weights to take them from: its magnitudes are
-    of their size only.
+    DoRA's magnitudes start as the norms of the weights. A skeleton has no weights, so its magnitudes only have the
+    right shape.
 
     Args:
-        saved: modules that train as a whole besides the adapter.
+        saved: modules that train in full next to the adapter.
     """
     config = lora_config(lora, task_type)
     config.modules_to_save = saved
@@ -36,7 +36,7 @@ def add_lora(
 
 
 def lora_config(lora: dict[str, Any], task_type: TaskType) -> LoraConfig:
-    """PEFT's configuration for a spec's `lora` section; without target modules PEFT takes its architecture's own."""
+    """PEFT's configuration for a spec's `lora` section; without target modules PEFT uses the architecture's default."""
     return LoraConfig(
         task_type=task_type,
         r=lora["r"],

@@ -1,6 +1,6 @@
-"""What a model of any architecture offers: its blocks, its head, its linear layers and its positions.
+"""The parts of a model of any architecture: its blocks, head, linear layers and positions.
 
-Nothing here reads a parameter's value, so it all holds for a model on the meta device, which has no data.
+Nothing here reads a parameter's value, so everything works on a model on the meta device, which has no data.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from nli.base.errors import StudyError
 
 
 def load_config(folder: Path | str, role: str) -> PreTrainedConfig:
-    """The model's configuration; StudyError where transformers knows no such architecture.
+    """The model's configuration; StudyError if transformers does not know the architecture.
 
     Args:
         role: "encoder" or "decoder", the key below `models:`.
@@ -24,13 +24,13 @@ def load_config(folder: Path | str, role: str) -> PreTrainedConfig:
     except (OSError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split(".")[0].split())
         raise StudyError(
-            f"models.{role}.name: {folder} holds no model that transformers knows without the model's own code "
+            f"models.{role}.name: {folder} has no model that transformers knows without the model's own code "
             f"({reason}); choose another"
         ) from None
 
 
 def load_skeleton(folder: Path | str, auto_class: type, role: str) -> PreTrainedModel:
-    """The model on the meta device, from its configuration alone: all of its modules, none of its data.
+    """The model on the meta device, from its configuration alone: all its modules, no data.
 
     Args:
         auto_class: AutoModelForSequenceClassification or AutoModelForCausalLM.
@@ -51,17 +51,17 @@ def load_skeleton(folder: Path | str, auto_class: type, role: str) -> PreTrained
 
 
 def transformer_blocks(model: PreTrainedModel) -> nn.ModuleList | None:
-    """The stack of transformer layers; None where they are not a list of their own (ALBERT shares one)."""
+    """The list of transformer layers; None if the model has no such list (ALBERT shares one layer)."""
     depth = getattr(model.config.get_text_config(), "num_hidden_layers", None)
     lists = (module for module in model.base_model.modules() if isinstance(module, nn.ModuleList))
     return next((module for module in lists if len(module) == depth), None)
 
 
 def head_modules(model: PreTrainedModel) -> dict[str, nn.Module]:
-    """The modules of a classifier that stand above the encoder, by name.
+    """The modules of a classifier above the encoder, by name.
 
-    BERT keeps its pooler, a dense layer on the first position, inside the base model. RoBERTa has the same layer in its
-    head, and a checkpoint of a masked language model lacks it: it counts as a part of the head.
+    BERT's pooler, a dense layer on the first position, is inside the base model. It counts as part of the head here,
+    because RoBERTa has the same layer in its head and a checkpoint of a masked language model lacks it.
     """
     base = model.base_model
     head = {
@@ -74,16 +74,16 @@ def head_modules(model: PreTrainedModel) -> dict[str, nn.Module]:
 
 
 def linear_layers(model: PreTrainedModel) -> list[str]:
-    """The names of the linear layers within the transformer layers, as LoRA's `target_modules` takes them."""
+    """The names of the linear layers within the transformer layers, in the form that LoRA's `target_modules` takes."""
     modules = (transformer_blocks(model) or model).named_modules()
     names = [name.rsplit(".", 1)[-1] for name, module in modules if isinstance(module, nn.Linear | Conv1D)]
     return list(dict.fromkeys(names))
 
 
 def max_positions(model: nn.Module) -> int | None:
-    """How many positions the model has; None where its positions are relative only (DeBERTa) and it has no limit.
+    """The number of positions of the model; None if it has only relative positions (DeBERTa) and so no limit.
 
-    RoBERTa's table begins behind its padding token's id, so that two of its 514 positions are never used.
+    RoBERTa's table starts after its padding token's id, so two of its 514 positions are never used.
     """
     for name, module in model.named_modules():
         if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):

@@ -1,7 +1,7 @@
-"""Do a base model's files hold its weights? Asked of the safetensors' headers, before a weight is read.
+"""Checks that a base model's files have all its weights, from the safetensors' headers alone.
 
-transformers gives a tensor that the files lack random values, and only warns. Where that is the new classification head
-it is meant; anywhere else a study would be made on noise.
+transformers only warns when the files lack a tensor, and initialises it at random. That is intended for a new
+classification head; anywhere else the study would run on noise.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,13 +21,13 @@ from nli.base.labels import LABELS
 from nli.hub.model_files import INDEX, WEIGHTS, check_shards
 from nli.models.architecture import head_modules, load_config, load_skeleton
 
-NAMED = 3  # tensors in a message
+NAMED = 3  # tensors named in a message
 
 
 def check_weights(folder: Path | str, auto_class: type, role: str) -> None:
-    """Raise StudyError unless the files in `folder` hold every tensor of the model but a new head, in its shape.
+    """Raise StudyError unless the files in `folder` have every tensor of the model except a new head, in its shape.
 
-    transformers' own loader places tensors of the files' names and shapes, without data, so that it renames, ties and
+    transformers' own loader loads tensors with the files' names and shapes but no data, so it renames, ties and
     converts them as it will when it loads the weights.
 
     Args:
@@ -36,7 +36,7 @@ def check_weights(folder: Path | str, auto_class: type, role: str) -> None:
     """
     config = load_config(folder, role)
     packed = getattr(config, "quantization_config", None) is not None
-    if packed:  # a merged model: 4-bit weights have a shape of their own, so that their names alone are compared
+    if packed:  # a merged model: packed 4-bit weights have other shapes, so only their names are compared
         del config.quantization_config
     if auto_class is AutoModelForSequenceClassification:
         config.num_labels = len(LABELS)
@@ -46,7 +46,7 @@ def check_weights(folder: Path | str, auto_class: type, role: str) -> None:
             config=config,
             state_dict=stored_tensors(Path(folder), role),
             device_map={"": "meta"},
-            ignore_mismatched_sizes=True,  # they are in `info`, without an error
+            ignore_mismatched_sizes=True,  # lists them in `info` instead of raising an error
             output_loading_info=True,
         )
     require_weights(model, info["missing_keys"], folder, role)
@@ -55,56 +55,56 @@ def check_weights(folder: Path | str, auto_class: type, role: str) -> None:
 
 
 def stored_tensors(folder: Path, role: str) -> dict[str, torch.Tensor]:
-    """Name -> tensor on the meta device, in its shape, for every tensor in the folder's safetensors.
+    """Name -> tensor on the meta device, with its shape, for every tensor in the folder's safetensors.
 
     Raises:
-        StudyError: no weights, a shard of them missing, or a file that is no safetensors.
+        StudyError: no weights, a missing shard, or a file that is not safetensors.
     """
     where = f"models.{role}.name: {folder}"
     files = [path.name for path in folder.iterdir()]
     check_shards(folder, files, where)
     names = sorted(name for name in files if WEIGHTS.fullmatch(name))
-    if "model.safetensors" in names:  # what the loader prefers
+    if "model.safetensors" in names:  # the loader prefers it
         names = ["model.safetensors"]
     elif (folder / INDEX).exists():
         names = sorted(set(read_json(folder / INDEX)["weight_map"].values()))
     if not names:
-        raise StudyError(f"{where}: no safetensors files; give a model that transformers' save_pretrained made")
+        raise StudyError(f"{where}: no safetensors files; give a model saved with transformers' save_pretrained")
     tensors = {}
     for name in names:
         try:
             with safe_open(folder / name, "pt") as file:
                 shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118 (no mapping)
         except SafetensorError as error:
-            raise StudyError(f"{where}: {name} is not a whole safetensors file ({error}); copy it again") from None
+            raise StudyError(f"{where}: {name} is not a complete safetensors file ({error}); copy it again") from None
         tensors |= {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
     return tensors
 
 
 def require_weights(model: PreTrainedModel, missing: Iterable[str], folder: Path | str, role: str) -> None:
-    """Raise StudyError if a tensor that the files lack, as the loader reports it, is none that may start fresh."""
+    """Raise StudyError if the files lack a tensor, as the loader reports it, that may not start at random."""
     absent = sorted(set(missing) - fresh_tensors(model))
     if absent:
         raise StudyError(
             f"models.{role}.name: {folder}: the weights lack {count(absent)} of {type(model).__name__}: "
-            f"{first(absent)}; they would be random. Give a folder whose weights are those of its config.json"
+            f"{first(absent)}; they would be random. Give a folder whose weights match its config.json"
         )
 
 
 def refuse_shapes(mismatched: Iterable[tuple[str, Any, Any]], folder: Path | str, role: str) -> None:
-    """Raise the StudyError that names the tensors whose shape in the files is another than the model's."""
+    """Raise the StudyError that names the tensors whose shape differs between the files and the model."""
     shown = [f"{name} ({by(stored)} in the files, {by(wanted)} in the model)" for name, stored, wanted in mismatched]
     raise StudyError(
         f"models.{role}.name: {folder}: {count(shown)} with another shape than the model's: {first(sorted(shown))}. "
-        "Give a folder whose weights are those of its config.json, and whose classifier, if it has one, tells "
-        f"{len(LABELS)} classes apart"
+        "Give a folder whose weights match its config.json, and whose classifier, if it has one, has "
+        f"{len(LABELS)} classes"
     )
 
 
 def fresh_tensors(model: PreTrainedModel) -> set[str]:
-    """The names of what need not be in the files: a classifier's head, the bias of a vocabulary's logits, buffers.
+    """The names of tensors that may be missing from the files: a classifier's head, the output bias, buffers.
 
-    A masked language model's output bias, an entry for each token, starts at zero where a checkpoint has none.
+    A masked language model's output bias, one entry per token, starts at zero if a checkpoint has none.
     """
     parameters = dict(model.named_parameters(remove_duplicate=False))
     named = {name for name, _ in model.named_buffers()}
@@ -120,7 +120,7 @@ def fresh_tensors(model: PreTrainedModel) -> set[str]:
 
 @contextmanager
 def quiet_loader() -> Iterator[None]:
-    """transformers without its table of missing tensors and its progress bar, which speak of no loading here."""
+    """Silence transformers' table of missing tensors and its progress bar, because nothing is really loaded here."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -137,7 +137,7 @@ def count(tensors: list[str]) -> str:
 
 
 def first(tensors: list[str]) -> str:
-    """The first few names of a sorted list."""
+    """The first names of a sorted list, as text."""
     return ", ".join(tensors[:NAMED]) + (", ..." if len(tensors) > NAMED else "")
 
 

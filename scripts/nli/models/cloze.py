@@ -1,4 +1,4 @@
-"""A hard prompt: the encoder's own mask, filled by label words (Schick and Schütze 2021), with no new parameter."""
+"""A hard prompt: label words at the encoder's own mask (Schick and Schütze 2021), without new parameters."""
 
 import string
 from typing import Any
@@ -15,11 +15,11 @@ from nli.texts import fill
 
 
 class ClozeClassifier(nn.Module):
-    """A masked language model whose scores of the label words at the mask are the logits of the classes.
+    """A masked language model as a classifier: the label words' scores at the mask are the classes' logits.
 
     Args:
         model: a masked language model.
-        mask_token_id: id of the mask; each row of the input holds one, and the first counts.
+        mask_token_id: id of the mask; each row of the input has one, and the first counts.
         word_ids: the label words' token ids, in the order of `LABELS`.
     """
 
@@ -42,19 +42,19 @@ class ClozeClassifier(nn.Module):
 
 
 def ask_mask(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, spec: dict[str, Any]) -> ClozeClassifier:
-    """The masked language model as a classifier by the spec's label words; every parameter trains."""
+    """The masked language model as a classifier with the spec's label words; every parameter trains."""
     return ClozeClassifier(model, tokenizer.mask_token_id, label_word_ids(tokenizer, spec))
 
 
 def label_word_ids(tokenizer: PreTrainedTokenizerBase, spec: dict[str, Any]) -> list[int]:
-    """The token of each class's word, spelt as in the spec, leading space included.
+    """The token of each class's word as in the spec, with its leading space.
 
     Raises:
-        StudyError: the tokenizer has no mask, or a word is not one token of its own.
+        StudyError: the tokenizer has no mask, or a word is not a single token.
     """
     where = f"experiments.roberta/{spec['name']}"
     if tokenizer.mask_token is None:
-        raise StudyError(f"{where}.method: 'cloze' takes an encoder with a mask token; choose another encoder")
+        raise StudyError(f"{where}.method: 'cloze' needs an encoder with a mask token; choose another encoder")
     words = [spec["cloze"]["words"][label] for label in LABELS]
     encoded = [tokenizer(word, add_special_tokens=False)["input_ids"] for word in words]
     for word, ids in zip(words, encoded, strict=True):
@@ -84,5 +84,5 @@ def fill_cloze(
 
 
 def without_final_punctuation(text: str) -> str:
-    """The text without the ASCII punctuation at its end, as Schick and Schütze's MNLI patterns take the premise."""
+    """The text without final ASCII punctuation, as in the premises of Schick and Schütze's MNLI patterns."""
     return text.rstrip(string.punctuation)

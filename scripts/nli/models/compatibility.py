@@ -1,6 +1,6 @@
-"""Does a configured model suit an experiment? Asked of its files, before a weight is read.
+"""Checks that a configured model suits an experiment, from its files and before any weight is read.
 
-Each check passes or raises a StudyError that names the key of config.yaml and says what the model offers.
+A failed check raises a StudyError that names the key of config.yaml and says what the model offers.
 """
 
 from itertools import combinations, dropwhile, takewhile
@@ -35,13 +35,13 @@ def check_encoder(folder: Path | str, spec: dict[str, Any]) -> None:
     check_length(model, spec, spec["prompt"]["num_virtual_tokens"] if section == "prompt" else 0)
     if section in ADAPTER_DEFAULTS:
         check_targets(model, spec, section)
-    with torch.random.fork_rng(devices=[]):  # the run's own draws stay as they are
-        prepare_encoder(model, spec)  # what the method refuses it refuses of the skeleton
+    with torch.random.fork_rng(devices=[]):  # does not affect the run's own draws
+        prepare_encoder(model, spec)  # the method also refuses an unsuitable skeleton
     check_weights(folder, encoder_class(spec), "encoder")
 
 
 def check_decoder(folder: Path | str, tokenizer: PreTrainedTokenizerBase, spec: dict[str, Any]) -> None:
-    """Raise StudyError unless the decoder in `folder` can do what the spec holds, whichever family's it is."""
+    """Raise StudyError unless the decoder in `folder` can run the experiment, of any family."""
     model = load_skeleton(folder, AutoModelForCausalLM, "decoder")
     check_padding(model, tokenizer)
     if "tokenization" in spec:
@@ -62,12 +62,12 @@ def check_decoder(folder: Path | str, tokenizer: PreTrainedTokenizerBase, spec: 
 
 
 def key_of(spec: dict[str, Any], field: str) -> str:
-    """The keys of config.yaml that may have stated a field of an experiment."""
+    """The keys of config.yaml that may set a field of an experiment."""
     return f"families.{spec['family']}.{field} (or experiments.{spec['family']}/{spec['name']}.{field})"
 
 
 def check_length(model: PreTrainedModel, spec: dict[str, Any], virtual_tokens: int = 0) -> None:
-    """Raise StudyError if `max_length` tokens, behind the virtual ones, are more than the model has positions."""
+    """Raise StudyError if `max_length` tokens after the virtual ones exceed the model's positions."""
     limit, length = max_positions(model), spec["tokenization"]["max_length"]
     if limit is None or length + virtual_tokens <= limit:
         return
@@ -79,10 +79,10 @@ def check_length(model: PreTrainedModel, spec: dict[str, Any], virtual_tokens: i
 
 
 def check_targets(model: PreTrainedModel, spec: dict[str, Any], section: str) -> None:
-    """Raise StudyError unless every target of an adapter is a layer of the model, or PEFT has a default for it.
+    """Raise StudyError unless every target of an adapter is a layer of the model, or PEFT has a default.
 
     Args:
-        section: the adapter's, "lora" or "ia3".
+        section: the adapter's section, "lora" or "ia3".
     """
     key, kind = key_of(spec, f"{section}.target_modules"), model.config.model_type
     targets = spec[section]["target_modules"]
@@ -98,12 +98,12 @@ def check_targets(model: PreTrainedModel, spec: dict[str, Any], section: str) ->
 
 
 def check_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Raise StudyError if the padding token lies outside the model's table of embeddings."""
+    """Raise StudyError if the padding token is outside the model's embedding table."""
     size = model.get_input_embeddings().num_embeddings
     if tokenizer.pad_token_id >= size:
         raise StudyError(
-            f"models.decoder.name: the padding token '{tokenizer.pad_token}' has the id {tokenizer.pad_token_id}, the "
-            f"model has embeddings for {size} tokens; choose a model that fits its tokenizer"
+            f"models.decoder.name: the padding token '{tokenizer.pad_token}' has the id {tokenizer.pad_token_id}, but "
+            f"the model has embeddings for {size} tokens; choose a model that fits its tokenizer"
         )
 
 
@@ -117,13 +117,13 @@ def check_end_token(tokenizer: PreTrainedTokenizerBase, spec: dict[str, Any]) ->
 def check_label_words(
     tokenizer: PreTrainedTokenizerBase, prompt: str, lead: str, words: list[tuple[str, str]], key: str
 ) -> None:
-    """Raise StudyError unless the label words are known tokens, of which the first tells the classes apart.
+    """Raise StudyError unless the label words are known tokens and their first tokens distinguish the classes.
 
     Args:
-        prompt: what the model is given.
-        lead: what stands before a word in the text: the prompt and, as a rule, a space.
+        prompt: the model's input.
+        lead: the text before a word: the prompt and usually a space.
         words: (word, class) pairs.
-        key: the key of config.yaml that states them.
+        key: the key of config.yaml that sets them.
     """
     first = []
     for word, label in words:
@@ -142,10 +142,10 @@ def check_label_words(
 
 
 def word_tokens(tokenizer: PreTrainedTokenizerBase, prompt: str, text: str) -> list[int]:
-    """The tokens of the word at the end of `text`, as it is encoded there: what `text` has and its beginning lacks.
+    """The tokens of the word at the end of `text`, in that context: those that follow the tokens of its beginning.
 
-    Leading tokens without a letter or digit (a space or a colon that the prompt ends with) are not the word's, unless
-    the word has no other.
+    Leading tokens without a letter or digit (a space or a colon at the prompt's end) do not belong to the word, unless
+    it has no others.
     """
     before, whole = (tokenizer(part, add_special_tokens=False)["input_ids"] for part in (prompt, text))
     shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(before, whole, strict=False)))
@@ -154,7 +154,7 @@ def word_tokens(tokenizer: PreTrainedTokenizerBase, prompt: str, text: str) -> l
     def is_lead(token: int) -> bool:
         if token == tokenizer.unk_token_id:
             return False
-        text = tokenizer.decode([token])  # a part of a letter decodes to the replacement character
+        text = tokenizer.decode([token])  # part of a letter decodes to the replacement character
         return not any(letter.isalnum() or letter == "\N{REPLACEMENT CHARACTER}" for letter in text)
 
     return list(dropwhile(is_lead, own)) or own

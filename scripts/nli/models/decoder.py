@@ -24,15 +24,15 @@ from nli.runtime import device
 def load_decoder(
     folder: Path | str, quantization: dict[str, Any], place: torch.device | None = None
 ) -> PreTrainedModel:
-    """The causal language model, quantized while it is loaded, on `place` or the run's device.
+    """The causal language model, quantized during loading, on `place` or the run's device.
 
-    A folder that merge_adapter.py wrote holds quantized weights and its own quantization, which then counts.
+    A folder written by merge_adapter.py has quantized weights, and its own quantization is used.
     """
     return load_quantized(AutoModelForCausalLM, folder, quantization, device_map={"": place or device()})
 
 
 def load_quantized(auto_class: type, folder: Path | str, quantization: dict[str, Any], **settings: Any) -> Any:
-    """A model of `auto_class`, quantized while it is loaded, with further `settings` for `from_pretrained`."""
+    """A model of `auto_class`, quantized during loading, with further `settings` for `from_pretrained`."""
     model, info = auto_class.from_pretrained(
         folder,
         quantization_config=quantization_config(quantization),
@@ -55,18 +55,18 @@ def quantization_config(quantization: dict[str, Any]) -> BitsAndBytesConfig:
 
 
 def compute_dtype(asked: str) -> torch.dtype:
-    """The type to compute in: as asked, but float16, as in the report, where the GPU only emulates bfloat16."""
+    """The compute type: `asked`, or float16, as in the original, if the GPU only emulates bfloat16."""
     emulated = torch.cuda.is_available() and not torch.cuda.is_bf16_supported(including_emulation=False)
     if asked == "bfloat16" and emulated:
-        print("this GPU has no bfloat16 (compute capability below 8.0): float16 instead", flush=True)
+        print("this GPU has no bfloat16 (compute capability below 8.0); using float16", flush=True)
         return torch.float16
     return getattr(torch, asked)
 
 
 def plain_cpu_kernels(model: nn.Module) -> nn.Module:
-    """Keep bitsandbytes from repacking weights for AVX512-BF16.
+    """The model, with bitsandbytes' repacking of weights for AVX512-BF16 turned off.
 
-    On such a CPU the first forward in eval mode repacks a layer, and later training silently loses every gradient
+    On such a CPU the first forward pass in eval mode repacks a layer, and later training silently loses every gradient
     that should pass through it (bitsandbytes 0.50).
     """
     for module in model.modules():
@@ -76,9 +76,9 @@ def plain_cpu_kernels(model: nn.Module) -> nn.Module:
 
 
 def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
-    """The decoder's tokenizer; Llama has no padding token, so the end token stands in, as in the report.
+    """The decoder's tokenizer; Llama has no padding token, so the end token pads, as in the original.
 
-    Training pads at the right, as the report did, whatever the tokenizer's own side is (Gemma's and Phi-3's: left).
+    Training pads on the right, as the original did, whatever the tokenizer's own side (left for Gemma and Phi-3).
 
     Raises:
         StudyError: no token to pad with.
@@ -95,10 +95,10 @@ def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
 
 
 def add_adapter(model: PreTrainedModel, spec: dict[str, Any], task_type: TaskType = TaskType.CAUSAL_LM) -> PeftModel:
-    """The quantized model with a fresh LoRA adapter, prepared as the report prepared it.
+    """The quantized model with a new LoRA adapter, prepared as in the original.
 
-    `prepare_model_for_kbit_training` freezes the base, casts what is not quantized to float32 and, where the spec
-    says so, turns gradient checkpointing on.
+    `prepare_model_for_kbit_training` freezes the base, casts what is not quantized to float32 and, if the spec says
+    so, turns on gradient checkpointing.
     """
     model = prepare_model_for_kbit_training(
         model, use_gradient_checkpointing=spec["training"]["gradient_checkpointing"]
@@ -107,10 +107,10 @@ def add_adapter(model: PreTrainedModel, spec: dict[str, Any], task_type: TaskTyp
 
 
 def prepared_to_answer(model: PreTrainedModel, spec: dict[str, Any]) -> PreTrainedModel:
-    """The model as the spec wants it for answering, before any adapter is put on.
+    """The model prepared for answering as the spec says, before any adapter is added.
 
-    The original prepared its quantized model for training first and prompted it then; its adapters and its merge
-    answered on the same one. A merge in 16 bits, which the original does not have, stays as it is: preparing would cast
+    The original prepared its quantized model for training before prompting it, and its adapters and its merge answered
+    on the same model. A merge in 16 bits, which the original does not have, is not prepared, because that would cast
     all of it.
     """
     if not (spec["prepared"] and getattr(model, "is_loaded_in_4bit", False)):
@@ -119,10 +119,10 @@ def prepared_to_answer(model: PreTrainedModel, spec: dict[str, Any]) -> PreTrain
 
 
 def load_adapter(model: PreTrainedModel, folder: Path | str) -> PeftModel:
-    """The model with an adapter that `PeftModel.save_pretrained` wrote, for answering."""
+    """The model with an adapter saved by `PeftModel.save_pretrained`, for answering."""
     return PeftModel.from_pretrained(model, folder)
 
 
 def load_with_adapter(folder: Path | str, spec: dict[str, Any], adapter: Path | str) -> PeftModel:
-    """The decoder in `folder`, prepared as the spec says, with the adapter on: what answers, and what is measured."""
+    """The decoder in `folder`, prepared as the spec says, with the adapter; it answers and is measured."""
     return load_adapter(prepared_to_answer(load_decoder(folder, spec["quantization"]), spec), adapter)

@@ -1,4 +1,4 @@
-"""The encoder: loading it for an experiment's method, its tokenizer and its trainer. The methods are in `methods`."""
+"""The encoder, loaded for an experiment's method, its tokenizer and its trainer. The methods are in `methods`."""
 
 import inspect
 from pathlib import Path
@@ -38,7 +38,7 @@ def build_encoder(folder: Path | str, spec: dict[str, Any]) -> nn.Module:
         folder: a `from_pretrained` folder.
         spec: the experiment, resolved.
 
-    The head and whatever the method adds are drawn from torch's global generator: seed it first.
+    The head and the method's new parameters are drawn from torch's global generator; seed it first.
     """
     tokenizer = load_tokenizer(folder) if METHODS[spec["method"]].masked else None
     return prepare_encoder(load_encoder(folder, spec["dtype"], encoder_class(spec)), spec, tokenizer)
@@ -52,7 +52,7 @@ def encoder_class(spec: dict[str, Any]) -> type:
 def load_encoder(
     folder: Path | str, dtype: str, auto_class: type = AutoModelForSequenceClassification
 ) -> PreTrainedModel:
-    """The base encoder, its weights as `dtype`, with a new three-class head or as the masked language model it was."""
+    """The base encoder with weights of type `dtype` and a new three-class head, or as a masked language model."""
     head = {"num_labels": len(LABELS), **LABEL_NAMES} if auto_class is AutoModelForSequenceClassification else {}
     model, info = auto_class.from_pretrained(folder, **head, dtype=getattr(torch, dtype), output_loading_info=True)
     require_weights(model, info["missing_keys"], folder, "encoder")
@@ -62,9 +62,9 @@ def load_encoder(
 def prepare_encoder(
     model: PreTrainedModel, spec: dict[str, Any], tokenizer: PreTrainedTokenizerBase | None = None
 ) -> nn.Module:
-    """The classifier with the parameters trainable that the spec's method trains.
+    """The classifier, with exactly those parameters trainable that the spec's method trains.
 
-    Without a tokenizer (where parameters are counted) a cloze stays the masked language model that it asks.
+    Without a tokenizer (when parameters are counted) a cloze remains a masked language model.
     """
     check_method(model, spec)
     model = getattr(methods, spec["method"])(model, spec, tokenizer)
@@ -74,27 +74,27 @@ def prepare_encoder(
 
 
 def check_method(model: PreTrainedModel, spec: dict[str, Any]) -> None:
-    """Raise StudyError where the encoder cannot do what the spec's method asks of its transformer layers."""
+    """Raise StudyError if the encoder's transformer layers do not suit the spec's method."""
     where, kind = f"experiments.roberta/{spec['name']}", type(model).__name__
     top, pooled = METHODS[spec["method"]].section == "layers", spec["pooling"] == "sentence_start"
     blocks = transformer_blocks(model) if top or pooled else None
     if (top or pooled) and blocks is None:
         key = f"method: '{spec['method']}'" if top else "pooling: 'sentence_start'"
-        raise StudyError(f"{where}.{key} takes an encoder with a list of layers, {kind} has none; choose another")
+        raise StudyError(f"{where}.{key} needs an encoder with a list of layers, {kind} has none; choose another")
     if top and spec["layers"] > len(blocks):
-        raise StudyError(f"{where}.layers: {spec['layers']} asked for, the encoder has {len(blocks)}; lower it")
+        raise StudyError(f"{where}.layers: {spec['layers']} layers, but the encoder has {len(blocks)}; lower it")
     if pooled and getattr(model.config, "classifier_pooling", "cls") != "cls":
         raise StudyError(
-            f"{where}.pooling: 'sentence_start' takes a head that reads the first position, {kind} reads the "
+            f"{where}.pooling: 'sentence_start' needs a head that reads the first position, {kind} reads the "
             f"{model.config.classifier_pooling} of all; use 'first'"
         )
 
 
 def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
-    """The encoder's tokenizer, with a padding token, giving the model what it takes and no more.
+    """The encoder's tokenizer, with a padding token and only the outputs that the model takes.
 
-    Without a padding token the separator or the end token stands in. Token types are left out for a model that has
-    none (DistilBERT) or one only (RoBERTa).
+    Without a padding token the separator or the end token pads. Token types are left out for a model that has none
+    (DistilBERT) or only one (RoBERTa).
 
     Raises:
         StudyError: no token to pad with.
@@ -123,8 +123,8 @@ def tokenize_pairs(
 ) -> Dataset:
     """Rows as pairs (RoBERTa's: `<s> premise </s></s> hypothesis </s>`), cut to `max_length`, with integer labels.
 
-    With a `cloze` the segments are those that it fills. Padded here only for padding `max_length`; `longest` is left to
-    the collator.
+    With a `cloze` the segments are its filled ones. Only padding `max_length` is applied here; the collator pads to the
+    `longest`.
     """
     first, second = fill_cloze(rows, tokenizer, cloze) if cloze else (rows["premise"], rows["hypothesis"])
     encoded = tokenizer(

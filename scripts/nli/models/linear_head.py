@@ -1,4 +1,4 @@
-"""A classifier on one hidden state of the decoder: a linear layer over a QLoRA-tuned base (the report's attempt 4)."""
+"""A classifier on one hidden state of the decoder: a linear layer on a QLoRA-tuned base (the original's attempt 4)."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,12 +29,12 @@ from nli.texts import fill
 class LinearHeadClassifier(nn.Module):
     """Dropout and a linear layer on the hidden state of one position of a decoder.
 
-    In a causal model position 0 sees the begin token alone, so its hidden state is the same for every input and a
+    In a causal model position 0 sees only the begin token, so its hidden state is the same for every input and a
     head that reads it (`position` "first", as reported) can only answer one class. "last" reads the last real token,
     which sees the whole text.
 
-    A tokenizer without a begin token (Qwen, GPT-2) starts with the text's first token, which "first" then reads: as
-    long as the experiment's text starts with the same word in every row, that too is the same for every input.
+    Without a begin token (Qwen, GPT-2) "first" reads the text's first token, which is also the same for every input if
+    the experiment's text starts with the same word in every row.
 
     Args:
         decoder: a causal language model, with or without an adapter.
@@ -58,7 +58,7 @@ class LinearHeadClassifier(nn.Module):
     ) -> SequenceClassifierOutput:
         """Logits (batch, 3), and the mean cross-entropy if labels (batch,) are given.
 
-        It takes no further keywords: Trainer would pass the number of items and leave the mean over gradient
+        It takes no further keywords, or Trainer would pass the number of items and leave the mean over gradient
         accumulation to the model.
         """
         hidden = self.hidden_states(input_ids, attention_mask)
@@ -68,7 +68,7 @@ class LinearHeadClassifier(nn.Module):
         return SequenceClassifierOutput(loss=loss, logits=logits)
 
     def activation_checkpointing_enable(self, **kwargs: Any) -> None:
-        """Recompute the decoder's activations in the backward pass; Trainer asks the model that it trains for it."""
+        """Recompute the decoder's activations in the backward pass; Trainer calls this on the model that it trains."""
         self.decoder.activation_checkpointing_enable(**kwargs)
 
     def hidden_states(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
@@ -78,7 +78,7 @@ class LinearHeadClassifier(nn.Module):
 
 
 def read_position(hidden: torch.Tensor, attention_mask: torch.Tensor, position: str) -> torch.Tensor:
-    """The hidden state of the first or of the last real token, wherever the padding stands.
+    """The hidden state of the first or the last real token, with padding on either side.
 
     Args:
         hidden: (batch, length, size).
@@ -94,9 +94,9 @@ def read_position(hidden: torch.Tensor, attention_mask: torch.Tensor, position: 
 
 
 class StatesRead:
-    """How much the hidden states that a head reads differ from example to example, gathered while it answers.
+    """Collects how much the hidden states that a head reads differ between examples while it answers.
 
-    Differences are taken from the first example's state, in float64, so that equal states have a variance of exactly 0.
+    Differences are from the first example's state, in float64, so equal states have a variance of exactly 0.
     """
 
     def __init__(self, model: LinearHeadClassifier) -> None:
@@ -105,7 +105,7 @@ class StatesRead:
         model.classifier.register_forward_pre_hook(self.add)
 
     def add(self, module: nn.Module, inputs: tuple[torch.Tensor]) -> None:
-        """Take the states of a batch, (batch, size)."""
+        """Add the states of a batch, (batch, size)."""
         states = inputs[0].detach().to("cpu", torch.float64)
         if not self.count:
             self.first = states[0]
@@ -116,7 +116,7 @@ class StatesRead:
         self.shift_squares = self.shift_squares + shifts.square().sum(dim=0)
 
     def figures(self) -> dict[str, float]:
-        """examples; variance over them, and the mean square, both averaged over the state's dimensions."""
+        """examples, their number; variance over them and mean square, both averaged over the state's dimensions."""
         variance = self.shift_squares / self.count - (self.shift_sum / self.count).square()
         return {
             "examples": self.count,
@@ -126,9 +126,9 @@ class StatesRead:
 
 
 def build_classifier(folder: Path | str, spec: dict[str, Any]) -> nn.Module:
-    """The 4-bit decoder with a fresh adapter and a fresh head, from torch's global generator.
+    """The 4-bit decoder with a new adapter and a new head, from torch's global generator.
 
-    The library's head finds the last real token by the padding token's id, so that it takes the tokenizer's.
+    The library's head finds the last real token by the padding token's id, so it gets the tokenizer's id.
     """
     auto_class = decoder_class(spec)
     settings = {"num_labels": len(LABELS), **LABEL_NAMES} if auto_class is not AutoModelForCausalLM else {}
@@ -138,17 +138,17 @@ def build_classifier(folder: Path | str, spec: dict[str, Any]) -> nn.Module:
 
 
 def add_head(decoder: PreTrainedModel, spec: dict[str, Any]) -> nn.Module:
-    """A quantized decoder with a fresh adapter and a trainable head, the spec's or the library's own."""
+    """A quantized decoder with a new adapter and a trainable head, the original's or the library's."""
     return HEADS[spec["head"]](decoder, spec)
 
 
 def linear_head(decoder: PreTrainedModel, spec: dict[str, Any]) -> LinearHeadClassifier:
-    """The report's head over a causal language model."""
+    """The original's head on a causal language model."""
     return LinearHeadClassifier(add_adapter(decoder, spec), spec["position"], spec["head_dropout"])
 
 
 def library_head(decoder: PreTrainedModel, spec: dict[str, Any]) -> PeftModel:
-    """transformers' own head on the last real token, `score`, which PEFT trains beside the adapter (task SEQ_CLS)."""
+    """transformers' head on the last real token, `score`, which PEFT trains next to the adapter (task SEQ_CLS)."""
     return add_adapter(decoder, spec, TaskType.SEQ_CLS)
 
 
@@ -202,9 +202,9 @@ def make_trainer(
 
 
 class HeadRateTrainer(StudyTrainer):
-    """The study's trainer with a learning rate of its own for the head: None leaves it with the adapter's.
+    """The study's trainer with a separate learning rate for the head; None means the adapter's.
 
-    The head starts at random and the adapter at zero, so that a rate that suits one need not suit the other.
+    The head starts at random and the adapter at zero, so a rate that suits one need not suit the other.
     """
 
     def __init__(self, *args: Any, head_learning_rate: float | None, **kwargs: Any) -> None:
@@ -212,7 +212,7 @@ class HeadRateTrainer(StudyTrainer):
         self.head_learning_rate = head_learning_rate
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """Move the head's parameters out of the optimizer's groups into groups at their own rate."""
+        """Move the head's parameters from the optimizer's groups into groups with their own learning rate."""
         optimizer = super().create_optimizer(model)
         if self.head_learning_rate is None:
             return optimizer
@@ -228,5 +228,5 @@ class HeadRateTrainer(StudyTrainer):
 
 
 def is_head(name: str) -> bool:
-    """Whether a parameter is the head's: `classifier` is ours, `score` is the library's."""
+    """Whether a parameter belongs to a head: `classifier` is ours, `score` the library's."""
     return bool({"classifier", "score"} & set(name.split(".")))

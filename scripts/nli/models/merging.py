@@ -1,4 +1,4 @@
-"""Merging a QLoRA adapter: into what, and what of the adapter's effect the merge destroys."""
+"""Merges a QLoRA adapter into different base weights, and measures how much of the adapter's effect is lost."""
 
 import gc
 import math
@@ -19,24 +19,24 @@ from nli.study.experiments import UNQUANTIZED
 
 
 def merge_into_4bit(folder: Path, quantization: dict[str, Any], adapter: Path) -> PreTrainedModel:
-    """The report's merge: dequantize, add, quantize again.
+    """The original's merge: dequantize, add, quantize again.
 
-    What the second quantization rounds away is of the size of the adapter itself. The original prepared the model first
-    (`prepared_to_answer`). That changes no packed weight, and would only save embeddings and head in twice the size:
-    the merged model is prepared when it is loaded.
+    The second quantization's rounding error is as large as the adapter itself. The original prepared the model first
+    (`prepared_to_answer`). That changes no packed weight and would only double the size of the saved embeddings and
+    head, so we prepare the merged model when it is loaded.
     """
     model = load_adapter(load_decoder(folder, quantization), adapter)
     return plain_cpu_kernels(model.merge_and_unload())
 
 
 def merge_into_original(folder: Path, quantization: dict[str, Any], adapter: Path) -> PreTrainedModel:
-    """Add to the weights as they were before any quantization, which are not those that the adapter was trained on."""
+    """The adapter added to the weights from before quantization, which are not those that it was trained on."""
     base = load_unquantized(folder, quantization, torch.device("cpu"))
     return load_adapter(base, adapter).merge_and_unload()
 
 
 def merge_into_dequantized(folder: Path, quantization: dict[str, Any], adapter: Path) -> PreTrainedModel:
-    """Add to the 4-bit weights written out in the compute type: what the adapter was trained on, without a rounding."""
+    """The adapter added to the dequantized 4-bit weights that it was trained on, in the compute type, unrounded."""
     base = load_decoder(folder, quantization, torch.device("cpu"))
     dtype = compute_dtype(quantization["compute_dtype"])
     return load_adapter(base.dequantize(dtype), adapter).merge_and_unload()
@@ -50,7 +50,7 @@ MERGES: dict[str, Callable[[Path, dict[str, Any], Path], PreTrainedModel]] = {
 
 
 def load_unquantized(folder: Path, quantization: dict[str, Any], device: torch.device | None = None) -> PreTrainedModel:
-    """The decoder in its compute type, on `device`, or spread over the GPU and, where that is too small, the memory."""
+    """The decoder in its compute type, on `device`, or else on the GPU and what does not fit there in main memory."""
     where: Any = {"": device} if device else "auto" if torch.cuda.is_available() else {"": "cpu"}
     dtype = compute_dtype(quantization["compute_dtype"])
     model, info = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, device_map=where, output_loading_info=True)
@@ -59,13 +59,13 @@ def load_unquantized(folder: Path, quantization: dict[str, Any], device: torch.d
 
 
 def load_merged(folder: Path, spec: dict[str, Any]) -> PreTrainedModel:
-    """What `merge_adapter.py` wrote, as it answers and is measured: in 4 bits, prepared as the spec says, or in 16."""
+    """The model that `merge_adapter.py` wrote, for answering: in 4 bits, prepared as the spec says, or in 16 bits."""
     load = load_unquantized if spec["merge_into"] in UNQUANTIZED else load_decoder
     return prepared_to_answer(load(folder, spec["quantization"]), spec)
 
 
 def free_memory() -> None:
-    """Give back what a deleted model held: a small GPU has no room for two."""
+    """Free the memory of a deleted model, because a small GPU cannot hold two."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -82,23 +82,23 @@ def last_logits(
 
 
 def divergence(logits: torch.Tensor, others: torch.Tensor) -> float:
-    """KL(p || q) in nats, in float64, of the distributions that two rows of logits (vocabulary,) stand for.
+    """KL(p || q) in nats, in float64, between the softmax distributions of two rows of logits (vocabulary,).
 
-    What a softmax ignores, a constant added to all logits of a row, it ignores too.
+    Like a softmax, it ignores a constant added to all logits of a row.
     """
     p, q = (torch.log_softmax(row.double(), dim=-1) for row in (logits, others))
     return float(torch.nn.functional.kl_div(q, p, reduction="sum", log_target=True))
 
 
 class MergeError:
-    """A merge's error in the next-token distributions, and the adapter's own effect on them, to compare it with.
+    """A merge's error in the next-token distributions, compared with the adapter's own effect on them.
 
-    The adapter's logits wait in a file for the merged model's: two models are too much for a small GPU, and the logits
-    of all rows (at a vocabulary of 128,000 half a GB for 1,000 rows) too much for a small memory.
+    The adapter's logits are kept in a file for comparison with the merged model's: a small GPU cannot hold two models,
+    and a small memory cannot hold the logits of all rows (half a GB for 1,000 rows at a vocabulary of 128,000).
 
     Args:
-        prompts: what is answered.
-        folder: where the file may lie meanwhile.
+        prompts: the prompts to answer.
+        folder: folder for the temporary file.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class MergeError:
         self.from_base = 0.0
 
     def measure_adapter(self, model: PeftModel) -> None:
-        """Keep the adapter's logits, and compare them with its base's."""
+        """Save the adapter's logits, and compare them with its base's."""
         kept: np.ndarray | None = None
         for index, logits in last_logits(model, *self.asked):
             if kept is None:
@@ -123,9 +123,9 @@ class MergeError:
         """The merge's error, once `measure_adapter` has run.
 
         Returns:
-            rows; kl_adapter_merged and kl_adapter_base, the mean over the rows of KL(adapter || merged) and of
-            KL(adapter || base), in nats; kl_ratio of the two. 0: the merged model predicts as the adapter on its base
-            does; 1: it is as far from it as if the adapter had been taken away. None where the adapter does nothing.
+            rows; kl_adapter_merged and kl_adapter_base, the means over rows of KL(adapter || merged) and of
+            KL(adapter || base), in nats; kl_ratio, their ratio. 0: the merged model predicts like the adapter on its
+            base; 1: it differs from it as much as the base without the adapter. None if the adapter has no effect.
         """
         from_merged = self._mean_divergence(model)
         return {

@@ -1,7 +1,7 @@
-"""The encoder's methods: for each entry of `study.methods.METHODS` the function of its name.
+"""The encoder's methods: one function for each entry of `study.methods.METHODS`, with the same name.
 
-It takes the encoder, the spec and, for a method that asks for words, the tokenizer, and returns the model with the
-right parameters trainable.
+Each takes the encoder, the spec and, for a method with label words, the tokenizer, and returns the model with the right
+parameters trainable.
 """
 
 from typing import Any
@@ -27,7 +27,7 @@ def full(model: PreTrainedModel, spec: Spec, tokenizer: Tokenizer = None) -> nn.
 
 
 def head_only(model: PreTrainedModel, spec: Spec, tokenizer: Tokenizer = None) -> nn.Module:
-    """The classification head alone trains."""
+    """Only the classification head trains."""
     model.requires_grad_(False)
     for module in head_modules(model).values():
         module.requires_grad_(True)
@@ -43,12 +43,12 @@ def top_layers(model: PreTrainedModel, spec: Spec, tokenizer: Tokenizer = None) 
 
 def lora(model: PreTrainedModel, spec: Spec, tokenizer: Tokenizer = None) -> nn.Module:
     """Low-rank updates of linear layers (Hu et al. 2021), or a variant of them, with a trainable head."""
-    # PEFT by itself knows heads called "classifier" or "score" alone
+    # PEFT itself only knows heads called "classifier" or "score"
     return add_lora(model, spec["lora"], TaskType.SEQ_CLS, saved=list(head_modules(model)))
 
 
 def ia3(model: PreTrainedModel, spec: Spec, tokenizer: Tokenizer = None) -> nn.Module:
-    """Learned factors of keys, values and feed-forward activations ((IA)³, Liu et al. 2022), with a trainable head."""
+    """Learned factors for keys, values and feed-forward activations ((IA)³, Liu et al. 2022), with a trainable head."""
     config = IA3Config(
         task_type=TaskType.SEQ_CLS,
         target_modules=spec["ia3"]["target_modules"],
@@ -68,7 +68,9 @@ def bitfit(model: PreTrainedModel, spec: Spec, tokenizer: Tokenizer = None) -> n
     biases = [tensor for name, tensor in model.base_model.named_parameters() if name.endswith("bias")]
     if not biases:
         kind = type(model).__name__
-        raise StudyError(f"experiments.roberta/{spec['name']}.method: 'bitfit' trains biases, {kind} has none")
+        raise StudyError(
+            f"experiments.roberta/{spec['name']}.method: 'bitfit' trains biases, {kind} has none; choose another"
+        )
     for bias in biases:
         bias.requires_grad_(True)
     return model
@@ -77,9 +79,9 @@ def bitfit(model: PreTrainedModel, spec: Spec, tokenizer: Tokenizer = None) -> n
 def prompt_tuning(model: PreTrainedModel, spec: Spec, tokenizer: Tokenizer = None) -> nn.Module:
     """Virtual tokens before the input (Lester et al. 2021), with a trainable head.
 
-    PEFT puts the virtual tokens first, so a head that reads position 0 reads a virtual token. Pooling
-    `sentence_start` makes it read `<s>`, the first token behind them: what leaves the last transformer layer has lost
-    the virtual positions, so it holds for a pooler within the encoder (BERT) as well as for a head above it.
+    PEFT puts the virtual tokens first, so a head that reads position 0 reads a virtual token. With pooling
+    `sentence_start` it reads `<s>`, the first token after them: the virtual positions are removed from the output of
+    the last transformer layer, which works for a pooler inside the encoder (BERT) and for a head above it.
     """
     words = model.get_input_embeddings()
     tuned = add_soft_prompt(model, spec, PromptTuningConfig, words.embedding_dim)
@@ -89,10 +91,10 @@ def prompt_tuning(model: PreTrainedModel, spec: Spec, tokenizer: Tokenizer = Non
 
 
 def start_from_vocabulary(prompt: nn.Embedding, words: nn.Embedding) -> None:
-    """Start each virtual token as the embedding of a frequent word (Lester et al. 2021: of the 5,000 most common).
+    """Initialise each virtual token with the embedding of a frequent word (Lester et al. 2021: the 5,000 most common).
 
-    BPE vocabularies are ordered by frequency, RoBERTa's by that of its tokens, others' by that of their merges. PEFT's
-    own start is a normal distribution of variance 1, tens of times as large as an embedding.
+    BPE vocabularies are ordered by frequency, of tokens for RoBERTa and of merges for others. PEFT's default
+    initialisation, a normal distribution of variance 1, is tens of times larger than an embedding.
     """
     frequent = range(SPECIAL_TOKENS, min(SPECIAL_TOKENS + 5000, words.num_embeddings))
     chosen = torch.randperm(len(frequent), device="cpu")[: prompt.num_embeddings] + frequent.start
@@ -101,7 +103,7 @@ def start_from_vocabulary(prompt: nn.Embedding, words: nn.Embedding) -> None:
 
 
 def p_tuning(model: PreTrainedModel, spec: Spec, tokenizer: Tokenizer = None) -> nn.Module:
-    """Virtual tokens that a small bidirectional LSTM makes (P-tuning, Liu et al. 2021), with a trainable head."""
+    """Virtual tokens from a small bidirectional LSTM (P-tuning, Liu et al. 2021), with a trainable head."""
     size = model.get_input_embeddings().embedding_dim
     return add_soft_prompt(
         model, spec, PromptEncoderConfig, size, encoder_reparameterization_type="LSTM", encoder_hidden_size=size
@@ -109,9 +111,9 @@ def p_tuning(model: PreTrainedModel, spec: Spec, tokenizer: Tokenizer = None) ->
 
 
 def prefix_tuning(model: PreTrainedModel, spec: Spec, tokenizer: Tokenizer = None) -> nn.Module:
-    """Keys and values before those of every layer, made by a small network (Li and Liang 2021), and a trainable head.
+    """Keys and values before those of every layer, from a small network (Li and Liang 2021), and a trainable head.
 
-    The prefix is no part of the hidden states, so that position 0 is `<s>`.
+    The prefix is not part of the hidden states, so position 0 is `<s>`.
     """
     size = model.config.hidden_size
     return add_soft_prompt(model, spec, PrefixTuningConfig, size, prefix_projection=True, encoder_hidden_size=size)
@@ -120,15 +122,15 @@ def prefix_tuning(model: PreTrainedModel, spec: Spec, tokenizer: Tokenizer = Non
 def add_soft_prompt(
     model: PreTrainedModel, spec: dict[str, Any], config_class: type, token_dim: int, **settings: Any
 ) -> nn.Module:
-    """The classifier with what PEFT puts before its input, and a trainable head."""
+    """The classifier with PEFT's soft prompt before its input, and a trainable head."""
     length = spec["prompt"]["num_virtual_tokens"]
     if spec["pooling"] == "sentence_start":
         transformer_blocks(model)[-1].register_forward_hook(SkipPositions(length))
     config = config_class(
         task_type=TaskType.SEQ_CLS,
         num_virtual_tokens=length,
-        token_dim=token_dim,  # PEFT takes hidden_size, which ELECTRA projects to
-        num_attention_heads=model.config.num_attention_heads,  # PEFT asks DistilBERT for it in vain
+        token_dim=token_dim,  # PEFT would use hidden_size, to which ELECTRA projects
+        num_attention_heads=model.config.num_attention_heads,  # PEFT does not find it in DistilBERT's configuration
         modules_to_save=list(head_modules(model)),
         **settings,
     )
@@ -136,7 +138,7 @@ def add_soft_prompt(
 
 
 class SkipPositions:
-    """Forward hook that takes the first `length` positions off a layer's hidden states, (batch, positions, size)."""
+    """Forward hook that removes the first `length` positions of a layer's hidden states, (batch, positions, size)."""
 
     def __init__(self, length: int) -> None:
         self.length = length
@@ -148,14 +150,14 @@ class SkipPositions:
 
 
 def cloze(model: PreTrainedModel, spec: Spec, tokenizer: Tokenizer = None) -> nn.Module:
-    """Every parameter of the masked language model trains, asked at the mask; without a tokenizer it is not asked."""
+    """The masked language model as a cloze classifier, or without a tokenizer unchanged; every parameter trains."""
     return ask_mask(model, tokenizer, spec) if tokenizer else model
 
 
 def train_word_embeddings_only(model: nn.Module) -> None:
-    """The report's freezing: everything, then the word-embedding table is unfrozen.
+    """Freeze everything except the word-embedding table, as the original did.
 
-    It freezes the prompt and the head, which are what prompt tuning trains.
+    This freezes the prompt and the head, which prompt tuning should train.
     """
     model.requires_grad_(False)
     model.get_input_embeddings().requires_grad_(True)

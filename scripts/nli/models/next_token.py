@@ -1,4 +1,4 @@
-"""A decoder's distribution of the next token at chosen positions of many texts, in padded batches."""
+"""A decoder's next-token distribution at chosen positions of many texts, in padded batches."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,13 +13,13 @@ def next_token_logits(
 ) -> Iterator[tuple[int, torch.Tensor]]:
     """Pairs of a text's index and its logits (len(text) - start, vocabulary), as the model computes them.
 
-    Texts of like length share a batch, padded at the right, where a causal model does not see it. Logits are computed
-    from the batch's first needed position on: a vocabulary of 128,000 leaves no room for whole texts.
+    Texts of similar length share a batch, padded on the right, where a causal model does not see the padding. Logits
+    are computed only from the batch's first needed position on, to save memory at a vocabulary of 128,000.
 
     Args:
         texts: token ids.
-        starts: of each text, the first position whose next token is asked for.
-        pad: any id; it is masked.
+        starts: for each text, the first position whose next token is needed.
+        pad: any id, because padding is masked.
     """
     model.eval()
     device = next(model.parameters()).device

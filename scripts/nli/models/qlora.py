@@ -1,4 +1,4 @@
-"""The QLoRA attempts: by which trainer they train, and the sample pair before and after."""
+"""The QLoRA attempts: their trainers and their final losses."""
 
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,8 @@ def make_trainer(
 ) -> Trainer:
     """The trainer that the experiment names, over tokenized texts.
 
-    SFTTrainer gets texts that are tokenized already, because it would append an end token to raw ones, and its cast
-    of the adapter to bfloat16 is undone unless the spec asks for it: the report's version did neither.
+    SFTTrainer gets tokenized texts, because it would append an end token to raw ones, and its cast of the adapter to
+    bfloat16 is undone unless the spec requests it. The original's version did neither.
     """
     arguments = training_arguments(spec["training"], checkpoints, seed)
     shared = {
@@ -49,17 +49,17 @@ def make_trainer(
 
 
 def average_micro_batches(trainer: Trainer, wanted: bool) -> None:
-    """Make the loss of a step the mean of its batches' means, as it was in June 2024, in place; else over all tokens.
+    """Make a step's loss the mean of its batches' means if `wanted`, as in June 2024, else the mean over all tokens.
 
-    Since transformers 4.46 Trainer counts the tokens of the whole step for a model that can be told of them, so that
-    every token weighs the same; before, each batch weighed the same, and the tokens of a short one more.
+    Since transformers 4.46 Trainer passes the number of tokens of the whole step to a model that accepts it, so every
+    token has the same weight. Before, every batch had the same weight, and tokens of a short batch weighed more.
     """
     if wanted:
         trainer.model_accepts_loss_kwargs = False
 
 
 def cast_trainable(model: nn.Module, dtype: torch.dtype) -> None:
-    """Give every trainable parameter the type `dtype`, in place."""
+    """Cast every trainable parameter to `dtype`, in place."""
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.to(dtype)
@@ -69,11 +69,11 @@ def cast_trainable(model: nn.Module, dtype: torch.dtype) -> None:
 def closing_losses(
     model: nn.Module, tokenizer: PreTrainedTokenizerBase, encoded: EncodedTexts, spec: dict[str, Any], rows: int = 64
 ) -> dict[str, float]:
-    """What the trained model loses on the first training texts, by which tokens one takes the mean over.
+    """The trained model's mean loss on the first training texts, over two sets of tokens.
 
     Returns:
-        texts, their number; tokens, their mean length after the cut; loss_on_text, in nats over their own tokens, and
-        loss_on_padded, over all positions up to `max_length`, the padding's too.
+        texts, their number; tokens, their mean length after the cut; loss_on_text, in nats, over their own tokens, and
+        loss_on_padded, over all positions up to `max_length`, padding included.
     """
     model.eval()
     limit = spec["tokenization"]["max_length"]
@@ -81,7 +81,7 @@ def closing_losses(
     collate = PadTexts(tokenizer, {**spec, **padded})
     texts = [ids[:limit] for ids in encoded.texts[:rows]]
     own, every = [], []
-    for ids in texts:  # one at a time: a vocabulary's logits over several would not fit beside a large model
+    for ids in texts:  # one at a time, because the logits of several would not fit next to a large model
         batch = collate([{"input_ids": ids, "labels": ids}]).to(next(model.parameters()).device)
         logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits[0, :-1].float()
         losses = nn.functional.cross_entropy(logits, batch["labels"][0, 1:], reduction="none").cpu()

@@ -1,8 +1,8 @@
-"""What a training remembers from one session to the next.
+"""What a training keeps from one session to the next.
 
-A job that is killed and started again trains in several sessions. Whatever its records say of the training as a whole
-is saved with every checkpoint: Trainer puts the state of each ExportableState into trainer_state.json, the file that
-it writes last, so that a checkpoint is whole with it or not at all.
+A job that is killed and restarted trains in several sessions. Its records about the whole training are saved with every
+checkpoint: Trainer writes the state of each ExportableState to trainer_state.json, its last file, so that a checkpoint
+is either complete or ignored.
 """
 
 from collections.abc import Mapping
@@ -21,18 +21,18 @@ JOULES_PER_KWH = 3.6e6
 
 
 class SavedCallback(TrainerCallback, ExportableState):
-    """A callback whose `remember` is saved with every checkpoint and given to `recall` when the training resumes.
+    """A callback whose `remember` is saved with every checkpoint and passed to `recall` when the training resumes.
 
-    Trainer can restore callbacks itself (restore_callback_states_from_checkpoint). It then replaces the objects, on
-    which the caller still holds a reference, and restores TrainerControl too.
+    Trainer can restore callbacks itself (restore_callback_states_from_checkpoint), but it then replaces objects that
+    the caller still refers to, and also restores TrainerControl.
     """
 
     def remember(self) -> dict[str, Any]:
-        """What the next session must know, as JSON."""
+        """The state for the next session, as JSON."""
         raise NotImplementedError
 
     def recall(self, saved: dict[str, Any]) -> None:
-        """Go on from what an earlier session remembered."""
+        """Restore the state of an earlier session."""
         raise NotImplementedError
 
     def state(self) -> dict[str, Any]:
@@ -40,7 +40,7 @@ class SavedCallback(TrainerCallback, ExportableState):
         return {"args": {}, "attributes": self.remember()}
 
     def on_train_begin(self, args, state, control, **kwargs) -> None:
-        """Read the checkpoint's part; a training that starts at step 0 has none."""
+        """Read the state from the checkpoint; a training that starts at step 0 has none."""
         if state.global_step:
             self.recall(state.stateful_callbacks[type(self).__name__]["attributes"])
 
@@ -48,7 +48,7 @@ class SavedCallback(TrainerCallback, ExportableState):
 class Sessions(SavedCallback):
     """Time, energy and memory of a training, over all its sessions.
 
-    What a killed session did after its last checkpoint is done again and is not counted; nor is a session that made no
+    The work of a killed session after its last checkpoint is repeated and not counted; neither is a session without a
     checkpoint.
 
     Args:
@@ -57,7 +57,7 @@ class Sessions(SavedCallback):
 
     def __init__(self, started: float | None = None) -> None:
         self.started = perf_counter() if started is None else started
-        self.training: list[float] = []  # when this session's training began, and when it ended
+        self.training: list[float] = []  # start and end of this session's training
         self.meter = PowerMeter(POWER_INTERVAL)
         self.earlier: dict[str, Any] = {
             "sessions": 0,
@@ -67,7 +67,7 @@ class Sessions(SavedCallback):
         }
 
     def on_train_begin(self, args, state, control, **kwargs) -> None:
-        """Add to the earlier sessions, and start the clock of this one's training."""
+        """Restore the earlier sessions, and start the clock of this session's training."""
         super().on_train_begin(args, state, control, **kwargs)
         self.training = [perf_counter()]
 
@@ -76,9 +76,9 @@ class Sessions(SavedCallback):
         self.training.append(perf_counter())
 
     def used(self) -> dict[str, Any]:
-        """The sessions up to now: how many, their seconds (the whole job's, the training's), energy and peak memory.
+        """The sessions so far: their number, seconds (of the whole job and of the training), energy and peak memory.
 
-        The energy is the GPU's, in kWh; None where a session could not read the power.
+        The energy is the GPU's, in kWh; None if a session could not read the power.
         """
         now = perf_counter()
         begun, ended = [*self.training, now, now][:2]
@@ -96,7 +96,7 @@ class Sessions(SavedCallback):
     remember = used
 
     def recall(self, saved: dict[str, Any]) -> None:
-        """Take the earlier sessions' sums."""
+        """Restore the earlier sessions' sums."""
         self.earlier = saved
 
 
@@ -107,7 +107,7 @@ def peak_memory() -> dict[str, float | None]:
 
 
 def highest(*peaks: Mapping[str, float | None]) -> dict[str, float | None]:
-    """The highest of several `peak_memory`, each of which may lack a part."""
+    """The maximum of several `peak_memory` results, each of which may lack a value."""
     return {
         key: max((peak[key] for peak in peaks if peak.get(key) is not None), default=None)
         for key in ("process", "device")

@@ -1,7 +1,7 @@
-"""One way to train for all families: transformers' Trainer with small exact checkpoints and a gradient audit.
+"""Training for all families: transformers' Trainer with small exact checkpoints and a gradient audit.
 
-Whatever a method leaves untouched is in the base model's files already, so a checkpoint and a saved model hold
-only the tensors that training may change or that were made at random (adapters, prompts, heads).
+Tensors that a method does not change are already in the base model's files, so a checkpoint and a saved model have only
+the tensors that training may change or that start at random (adapters, prompts, heads).
 """
 
 import json
@@ -26,9 +26,9 @@ AUDITED_STEPS = 5  # LoRA's A has no gradient until B, which starts at zero, has
 
 
 def mark_pretrained(model: nn.Module, missing: set[str] | frozenset[str] = frozenset()) -> nn.Module:
-    """Note on each parameter that it came from the base model's files, save those named in `missing`.
+    """Mark each parameter as coming from the base model's files, except those in `missing`.
 
-    Copies that PEFT makes later (a trainable head, say) do not carry the note and so count as fresh.
+    Copies that PEFT makes later (such as a trainable head) are not marked and so count as new.
     """
     for name, parameter in model.named_parameters():
         parameter.pretrained = name not in missing
@@ -41,7 +41,7 @@ def core(model: nn.Module) -> nn.Module:
 
 
 def trained_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
-    """The tensors that cannot be had from the base model: trainable ones and those made at random.
+    """The tensors that are not in the base model: trainable ones and those that started at random.
 
     Returns:
         name -> contiguous CPU tensor, each parameter once, in the model's order.
@@ -80,10 +80,10 @@ def load_trained(model: nn.Module, folder: Path | str) -> None:
 
 
 class TrainedTensors:
-    """Mixin for Trainer: a checkpoint's weights are `trained_tensors`, whatever wraps the model.
+    """Mixin for Trainer: a checkpoint's weights are `trained_tensors`, for any wrapped model.
 
-    PEFT's own checkpoints would drop a word-embedding table that trains beside a prompt, and those of a plain
-    module would hold the whole quantized base.
+    PEFT's own checkpoints would drop a word-embedding table that trains next to a prompt, and those of a plain module
+    would contain the whole quantized base.
     """
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
@@ -98,9 +98,9 @@ class StudyTrainer(TrainedTensors, Trainer):
 
 
 class GradientAudit(SavedCallback):
-    """Record which trainable tensors ever got a non-zero gradient in the first steps, whichever session made them.
+    """Records which trainable tensors got a non-zero gradient in the first steps, over all sessions.
 
-    `names` is the answer; a tensor that trains in name only never enters it.
+    `names` has these tensors; one that is trainable but never gets a gradient is not among them.
     """
 
     def __init__(self, model: nn.Module, steps: int = AUDITED_STEPS) -> None:
@@ -109,7 +109,7 @@ class GradientAudit(SavedCallback):
         self.names: set[str] = set()
 
     def on_pre_optimizer_step(self, args, state, control, **kwargs) -> None:
-        """Look at the gradients after clipping, before they are used."""
+        """Check the gradients after clipping, before the optimizer uses them."""
         if state.global_step >= self.steps:
             return
         for name, parameter in self.model.named_parameters():
@@ -121,21 +121,20 @@ class GradientAudit(SavedCallback):
         return {"names": sorted(self.names)}
 
     def recall(self, saved: dict[str, Any]) -> None:
-        """Take an earlier session's names."""
+        """Restore an earlier session's names."""
         self.names = set(saved["names"])
 
 
 class ExactResumption(SavedCallback):
-    """Make a resumed training the same as one that nobody stopped, where Trainer's own checkpoints fall short.
+    """Makes a resumed training identical to an uninterrupted one, which Trainer's own checkpoints do not ensure.
 
-    - A checkpoint that is due at an epoch's last step waits for that epoch's evaluation. Trainer saves before it
-      evaluates and does not evaluate on resumption: the history would lack the evaluation, and the random numbers that
-      it draws would be drawn by the next epoch's dropout.
-    - No checkpoint is made at the last step of all. The outputs follow at once, and Trainer would resume from it by
-      training one step more.
-    - The loss that is not logged yet is saved, else the first window logged after resumption would lack its first
-      steps.
-    - The generator's state at the epoch's start is saved: batches of like length are drawn from it.
+    - A checkpoint at an epoch's last step waits for that epoch's evaluation. Trainer saves before it evaluates and does
+      not evaluate on resumption, so the history would lack the evaluation, and the next epoch's dropout would use the
+      random numbers that the evaluation draws.
+    - No checkpoint is made at the very last step. The outputs follow at once, and Trainer would resume from it by
+      training one more step.
+    - The loss since the last log is saved, or the first window logged after resumption would lack its first steps.
+    - The generator's state at the epoch's start is saved, because batches of similar length are drawn from it.
     """
 
     def __init__(self, trainer: Trainer) -> None:
@@ -145,7 +144,7 @@ class ExactResumption(SavedCallback):
         self.resumed = False
 
     def on_epoch_begin(self, args, state, control, **kwargs) -> None:
-        """Draw a resumed epoch's batches as the session that began it did; Trainer then sets the checkpoint's state."""
+        """Draw a resumed epoch's batches as in the session that began it; Trainer then sets the checkpoint's state."""
         if self.resumed:
             torch.set_rng_state(self.epoch_start)
             self.resumed = False
@@ -153,26 +152,26 @@ class ExactResumption(SavedCallback):
             self.epoch_start = torch.get_rng_state()
 
     def on_step_end(self, args, state, control, **kwargs) -> None:
-        """Put off a checkpoint that is due at an epoch's last step; drop the one of the last step."""
+        """Postpone a checkpoint at an epoch's last step; drop the one at the very last step."""
         if state.global_step >= state.max_steps:
             control.should_save = False
         elif control.should_save and at_epoch_end(state):
             control.should_save, self.due = False, True
 
     def on_epoch_end(self, args, state, control, **kwargs) -> None:
-        """Ask for the checkpoint that was put off: Trainer evaluates first."""
+        """Request the postponed checkpoint; Trainer evaluates first."""
         control.should_save, self.due = self.due, False
 
     def remember(self) -> dict[str, Any]:
         """The summed loss since the last log and, in hexadecimal, the generator's state at the start of the epoch.
 
-        At an epoch's end that is the next epoch, which starts from the present state.
+        At an epoch's end this is the next epoch, which starts from the current state.
         """
         start = torch.get_rng_state() if at_epoch_end(self.trainer.state) else self.epoch_start
         return {"unlogged_loss": unlogged_loss(self.trainer), "epoch_start": start.numpy().tobytes().hex()}
 
     def recall(self, saved: dict[str, Any]) -> None:
-        """Give both back, and count the steps of the first window from the last log."""
+        """Restore both, and count the steps of the first window from the last log."""
         self.trainer._tr_loss += saved["unlogged_loss"]
         self.trainer._globalstep_last_logged = max(entry["step"] for entry in loss_entries(self.trainer))
         self.epoch_start = torch.frombuffer(bytearray.fromhex(saved["epoch_start"]), dtype=torch.uint8)
@@ -188,7 +187,7 @@ class StopWhenDiverged(TrainerCallback):
     """End the training with a StudyError as soon as a logged loss is NaN or infinite."""
 
     def on_log(self, args, state, control, logs=None, **kwargs) -> None:
-        """Look at the loss of the last steps, and at the mean over all of them in the end."""
+        """Check the loss of the last steps, and at the end the mean over all steps."""
         for key in ("loss", "train_loss"):
             loss = (logs or {}).get(key, 0.0)
             if not math.isfinite(loss):
@@ -200,7 +199,7 @@ class StopWhenDiverged(TrainerCallback):
 def training_arguments(training: dict[str, Any], checkpoints: Path | str, seed: int) -> dict[str, Any]:
     """Keyword arguments of TrainingArguments (and TRL's SFTConfig) for a spec's `training` section.
 
-    Everything whose default changed since the report is set here: precision (TRL now turns bf16 on), the fused
+    Sets everything whose default has changed since the original: precision (TRL now turns on bf16), the fused
     optimizer, gradient checkpointing.
     """
     sampling = "group_by_length" if training["group_by_length"] else "random"
@@ -221,7 +220,7 @@ def training_arguments(training: dict[str, Any], checkpoints: Path | str, seed: 
         "gradient_checkpointing": training["gradient_checkpointing"],
         "logging_steps": training["logging_steps"],
         "logging_first_step": True,
-        "logging_nan_inf_filter": False,  # else a NaN is logged as the mean of the steps before
+        "logging_nan_inf_filter": False,  # or a NaN would be logged as the mean of the steps before
         "save_strategy": "steps",
         "save_steps": training["checkpoint_steps"],
         "save_total_limit": 1,
@@ -234,13 +233,13 @@ def training_arguments(training: dict[str, Any], checkpoints: Path | str, seed: 
 
 
 def last_checkpoint(checkpoints: Path | str) -> str | None:
-    """The newest checkpoint that was written to its end; None if there is none.
+    """The newest complete checkpoint; None if there is none.
 
-    Trainer writes trainer_state.json last, so a checkpoint that lacks it or has a part of it belongs to a job killed
-    while saving.
+    Trainer writes trainer_state.json last, so a checkpoint without it, or with part of it, belongs to a job that was
+    killed while saving.
 
     Raises:
-        StudyError: the checkpoint was made by an earlier version of this code, which saved less.
+        StudyError: an earlier version of this code, which saved less, made the checkpoint.
     """
     found = [
         (int(match[1]), path, state)
@@ -260,7 +259,7 @@ def last_checkpoint(checkpoints: Path | str) -> str | None:
 
 
 def checkpoint_state(checkpoint: Path) -> dict[str, Any] | None:
-    """What Trainer saved of its own state in a checkpoint; None if it is missing or cut off."""
+    """Trainer's saved state in a checkpoint; None if it is missing or truncated."""
     try:
         return json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
@@ -270,18 +269,18 @@ def checkpoint_state(checkpoint: Path) -> dict[str, Any] | None:
 def run_training(
     trainer: Trainer, checkpoints: Path | str, sessions: Sessions | None = None
 ) -> tuple[dict[str, Any], GradientAudit]:
-    """Train, resuming from the last whole checkpoint.
+    """Train, resuming from the last complete checkpoint.
 
     The caller deletes the checkpoints once its outputs are written.
 
     Args:
-        sessions: the job's account of its time and memory; a new one if None.
+        sessions: the job's record of its time and memory; a new one if None.
 
     Returns:
-        the history (see `history`) and the gradient audit, both of all sessions.
+        the history (see `history`) and the gradient audit, both over all sessions.
 
     Raises:
-        StudyError: the loss became NaN or infinite, or the checkpoint is of an earlier version.
+        StudyError: the loss became NaN or infinite, or the checkpoint is from an earlier version.
     """
     sessions = sessions or Sessions()
     audit = GradientAudit(trainer.model)
@@ -291,22 +290,22 @@ def run_training(
     if resume:
         print(f"resuming from {resume}", flush=True)
     else:
-        shutil.rmtree(checkpoints, ignore_errors=True)  # half a checkpoint is worth nothing
+        shutil.rmtree(checkpoints, ignore_errors=True)  # incomplete checkpoints are useless
     with sessions.meter:
         trainer.train(resume_from_checkpoint=resume)
     return history(trainer, sessions.used()["seconds"]["train"]), audit
 
 
 def history(trainer: Trainer, seconds: float) -> dict[str, Any]:
-    """What training logged: every logging step, every epoch that was evaluated, and the totals.
+    """What training logged: every logging step, every evaluated epoch, and the totals.
 
     An epoch's `training_loss` is the last one logged before its evaluation, as notebooks print it;
     `mean_training_loss` is over the epoch's logged steps.
 
     Args:
-        trainer: after training. The totals are read from its state: the metrics that it returns are of the last
-            session alone, and its callbacks take entries out of them.
-        seconds: the training's, over all sessions.
+        trainer: after training. The totals come from its state, because its returned metrics cover only the last
+            session and its callbacks remove entries from them.
+        seconds: duration of the training, over all sessions.
     """
     state = trainer.state
     examples = round(state.epoch * len(trainer.train_dataset))
@@ -332,23 +331,23 @@ def history(trainer: Trainer, seconds: float) -> dict[str, Any]:
 
 
 def loss_entries(trainer: Trainer) -> list[dict[str, Any]]:
-    """The entries of the log that hold a training loss, the mean over the steps since the entry before."""
+    """The log's entries with a training loss, which is the mean over the steps since the previous entry."""
     return [entry for entry in trainer.state.log_history if "loss" in entry]
 
 
 def logged_loss(entries: Sequence[dict[str, Any]], start: int = 0) -> float:
-    """The losses of all logged steps after step `start`, summed; each entry counts with the steps of its window."""
+    """The summed loss of all logged steps after step `start`; each entry counts with the steps of its window."""
     before = [start, *(entry["step"] for entry in entries)]
     return sum(entry["loss"] * (entry["step"] - step) for step, entry in zip(before, entries, strict=False))
 
 
 def unlogged_loss(trainer: Trainer) -> float:
-    """The losses of the steps since the last log, summed; 0 before training. Trainer keeps the sum to itself."""
+    """The summed loss of the steps since the last log; 0 before training. Reads a private attribute of Trainer."""
     return trainer._tr_loss.item() if trainer.state.global_step else 0.0
 
 
 def evaluated_epochs(log: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A row for each evaluation in Trainer's log, see `history`."""
+    """A row for each evaluation in Trainer's log; see `history`."""
     epochs, window, start = [], [], 0
     for entry in log:
         if "loss" in entry:

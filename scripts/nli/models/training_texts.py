@@ -1,4 +1,4 @@
-"""Training texts for the decoder: what is a token of the input, and which tokens carry the loss."""
+"""Training texts for the decoder: their tokens, and which of them count in the loss."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,17 +10,17 @@ from transformers import DataCollatorForSeq2Seq, PreTrainedTokenizerBase
 from nli.base.labels import LABELS
 from nli.texts import asked_template, evaluation_template, fill
 
-IGNORED = -100  # the label that cross-entropy leaves out
+IGNORED = -100  # the label that cross-entropy ignores
 
 
 @dataclass(frozen=True)
 class EncodedTexts:
-    """Token ids of training texts, uncut, with what stands before the label and what ends with it.
+    """Token ids of training texts, uncut, and where their labels begin and end.
 
     Attributes:
         prompts: each row's text up to the label.
-        texts: each row's whole text, with the end token where the spec appends one.
-        label_ends: tokens of each row's text up to the end of its label.
+        texts: each row's whole text, with the end token if the spec appends one.
+        label_ends: number of tokens of each row's text up to the end of its label.
     """
 
     prompts: list[list[int]]
@@ -29,7 +29,7 @@ class EncodedTexts:
 
 
 def encode_texts(rows: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, spec: dict[str, Any]) -> EncodedTexts:
-    """The experiment's text for every row, as token ids, with the end token where the spec appends one."""
+    """The experiment's text for every row, as token ids, with the end token if the spec appends one."""
     text = spec["text"]
     labelled = text[: text.index("{label}")] + "{label}"
     ids = tokenizer(fill_rows(text, rows, spec))["input_ids"]
@@ -43,7 +43,7 @@ def encode_texts(rows: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, spec: d
 
 
 def fill_rows(template: str, rows: pd.DataFrame, spec: dict[str, Any]) -> list[str]:
-    """A template filled with each row's premise and hypothesis and, where it has the place, the word of its label."""
+    """A template filled with each row's premise, hypothesis and, if it has {label}, label word."""
     words = spec["label_words"]
     shown = [{"label": words[LABELS[label]]} for label in rows["label"]] if "{label}" in template else [{}] * len(rows)
     pairs = zip(rows["premise"], rows["hypothesis"], shown, strict=True)
@@ -51,18 +51,18 @@ def fill_rows(template: str, rows: pd.DataFrame, spec: dict[str, Any]) -> list[s
 
 
 def count_lost_labels(encoded: EncodedTexts, max_length: int) -> int:
-    """How many texts lose part of their label to `max_length`."""
+    """The number of texts whose label is partly or wholly cut off by `max_length`."""
     return sum(end > max_length for end in encoded.label_ends)
 
 
 def training_dataset(encoded: EncodedTexts, spec: dict[str, Any], tokenizer: PreTrainedTokenizerBase) -> Dataset:
-    """The texts cut at the right to `max_length`, as the report cut them.
+    """The texts cut on the right to `max_length`, as in the original.
 
-    With `loss_on` "label" only what follows the text up to the label is learned: the label and what ends it (a line
-    break, an end token). Otherwise every token is.
+    With `loss_on` "label" only the label and what ends it (a line break, an end token) are learned. Otherwise every
+    token is.
 
-    The original tokenized for the Trainer itself, with the padding: all rows then have one length, and
-    `group_by_length` groups nothing. SFTTrainer tokenizes without padding, so that its rows keep their lengths.
+    For Trainer the original tokenized with padding, so all rows have one length and `group_by_length` has no effect.
+    SFTTrainer tokenizes without padding, so its rows keep their lengths.
 
     Returns:
         input_ids, attention_mask and labels, of one length in each row.
@@ -81,12 +81,12 @@ def training_dataset(encoded: EncodedTexts, spec: dict[str, Any], tokenizer: Pre
 
 
 def evaluation_prompts(rows: pd.DataFrame, spec: dict[str, Any]) -> list[str]:
-    """The text that the model is asked with, for every row."""
+    """The prompt for answering, for every row."""
     return fill_rows(asked_template(spec), rows, spec)
 
 
 class PadTexts:
-    """Collator: pad input and labels at the right, to the batch's longest text or to `max_length`."""
+    """Collator that pads inputs and labels on the right, to the batch's longest text or to `max_length`."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, spec: dict[str, Any]) -> None:
         fixed = spec["tokenization"]["padding"] == "max_length"
@@ -101,13 +101,14 @@ class PadTexts:
     def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
         """One batch of tensors: input_ids, attention_mask, labels, each (batch, length).
 
-        Padding carries no loss, unless `loss_on` is "padded": then every position does, as with a collator that
-        masks nothing. With `mask_end_token` every token equal to the padding token is left out of the loss, as the
-        original's `DataCollatorForLanguageModeling` does, so an end token that doubles as padding is never learned.
+        Padding does not count in the loss, unless `loss_on` is "padded": then every position does, as with a collator
+        that masks nothing. With `mask_end_token` every token equal to the padding token is left out of the loss, as
+        with the original's `DataCollatorForLanguageModeling`, so an end token that is also the padding is never
+        learned.
         """
         collate = DataCollatorForSeq2Seq(self.tokenizer, **self.padding)
         keys = ("input_ids", "attention_mask", "labels")
-        # SFTTrainer drops the column of masks: its rows hold no padding, so that `collate` makes the same ones
+        # SFTTrainer drops the column of masks; its rows have no padding, so `collate` makes the same ones
         batch = collate([{key: example[key] for key in keys if key in example} for example in examples])
         if self.learns_padding:
             batch["labels"] = batch["input_ids"].clone()

@@ -1,7 +1,7 @@
 """Models from a configuration alone: skeletons without weights, and models with random ones.
 
-The configurations of the study's models ship with the code (`architectures/<owner>/<name>.json`), so that
-parameters can be counted, and speed and memory measured, where no weights can be had.
+The configurations of the study's models ship with the code (`architectures/<owner>/<name>.json`), so that parameters
+can be counted, and speed and memory measured, without weights.
 """
 
 from pathlib import Path
@@ -27,10 +27,10 @@ from nli.models.training import mark_pretrained
 
 
 def read_architecture(path: Path | str) -> PretrainedConfig:
-    """The configuration in a model's folder, or in one of the files that ship with the code.
+    """The configuration in a model's folder, or in a file that ships with the code.
 
     Raises:
-        StudyError: no configuration there, or one of a model type that transformers does not know.
+        StudyError: no configuration, or a model type that transformers does not know.
     """
     path = Path(path)
     values = read_json(path / "config.json" if path.is_dir() else path)
@@ -51,9 +51,9 @@ def skeleton_encoder(
 def skeleton_decoder(
     config: PretrainedConfig, quantization: dict[str, Any], auto_class: type = AutoModelForCausalLM
 ) -> PreTrainedModel:
-    """The decoder on the meta device, with its linear layers as bitsandbytes packs them, two weights to a byte.
+    """The decoder on the meta device, with its linear layers packed as by bitsandbytes, two weights to a byte.
 
-    transformers' own quantizer chooses the layers, so that the counts are those of a loaded model.
+    transformers' own quantizer chooses the layers, so the counts equal those of a loaded model.
     """
     model = _unpacked_decoder(config, quantization, auto_class)
     for layer in _quantized_layers(model):
@@ -65,7 +65,7 @@ def skeleton_decoder(
 def random_encoder(
     config: PretrainedConfig, dtype: str, device: torch.device, auto_class: type = AutoModelForSequenceClassification
 ) -> PreTrainedModel:
-    """The encoder with a three-class head or another one, and random weights, drawn as the architecture draws them."""
+    """The encoder with a three-class head or another one, randomly initialised as its architecture prescribes."""
     config.num_labels = len(LABELS)
     with device:
         model = auto_class.from_config(config, dtype=getattr(torch, dtype))
@@ -78,7 +78,7 @@ def random_decoder(
     device: torch.device,
     auto_class: type = AutoModelForCausalLM,
 ) -> PreTrainedModel:
-    """The decoder with random weights in 4 bits, made layer by layer: it never stands in memory unquantized."""
+    """The decoder with random 4-bit weights, made layer by layer, so that it is never in memory unquantized."""
     model = _unpacked_decoder(config, quantization, auto_class)
     dtype = compute_dtype(quantization["compute_dtype"])
     for layer in _quantized_layers(model):
@@ -97,7 +97,7 @@ def random_decoder(
 
 def _unpacked_decoder(config: PretrainedConfig, quantization: dict[str, Any], auto_class: type) -> PreTrainedModel:
     """The decoder on the meta device with bitsandbytes' layers in place, not packed yet."""
-    config.num_labels = len(LABELS)  # a language model takes no notice
+    config.num_labels = len(LABELS)  # a language model ignores it
     with torch.device("meta"):
         model = auto_class.from_config(config, dtype=compute_dtype(quantization["compute_dtype"]))
     if quantization["load_in_4bit"]:
@@ -120,7 +120,7 @@ def _declare_quantized(model: PreTrainedModel, quantization: dict[str, Any]) -> 
 
 
 def _initialize_the_rest(model: PreTrainedModel, device: torch.device) -> None:
-    """Give what still lies on the meta device memory on `device`, and the values that the architecture starts with."""
+    """Move what is still on the meta device to `device`, with the architecture's initial values."""
     for module in model.modules():
         for name, parameter in module.named_parameters(recurse=False):
             if parameter.device.type == "meta":

@@ -1,4 +1,4 @@
-"""The model card of a tiny model: recipe, data, commit, hashes, and what it scores untrained."""
+"""The model card of a tiny model: recipe, data, commit, hashes, and its scores before fine-tuning."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,7 +28,7 @@ DESCRIPTIONS = {
 
 @torch.no_grad()
 def encoder_scores(folder: Path, rows: pd.DataFrame) -> dict[str, float]:
-    """Shares of `rows` whose connective is the most probable of the three where it is masked."""
+    """Shares of `rows` whose masked connective is predicted as the most probable of the three."""
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForMaskedLM.from_pretrained(folder).eval()
     words = tokenizer.convert_tokens_to_ids(["Ġ" + word for word in CONNECTIVES])
     seconds = [tokenizer.mask_token + hypothesis for hypothesis in rows["hypothesis"]]
@@ -69,13 +69,13 @@ SCORES = {"encoder": encoder_scores, "decoder": decoder_scores}
 def write_card(
     folder: Path, role: str, spec: Mapping[str, Any], splits: Mapping[str, pd.DataFrame], seed: int, commit: str | None
 ) -> None:
-    """README.md of the model in `folder`; its front matter holds the hash of every file.
+    """Write README.md of the model in `folder`, with the hash of every file in its front matter.
 
     Args:
-        spec: where the model is from, with its recipe.
-        splits: name -> pairs that it has never read, which it is scored on.
-        seed: of the data and of the pretraining.
-        commit: of the code that made it.
+        spec: the model's source, with its recipe.
+        splits: name -> pairs that it has never read, to score it on.
+        seed: seed of the data and of the pretraining.
+        commit: commit of the code that made the model.
     """
     scores = {name: SCORES[role](folder, rows) for name, rows in splits.items()}
     front = {
@@ -98,12 +98,12 @@ def write_card(
         f"# The demo's {role}",
         "",
         DESCRIPTIONS[role],
-        "It stands in for the study's large model in the demo, and is of no use for anything else: all that it has",
-        "read are synthetic pairs of the study's own generator (`scripts/nli/data/synthetic.py`), and none of the",
-        f"pairs of train, tune and validation that seed {seed} draws. Recipe, seed, commit and every file's hash stand",
-        "above. `make demo-models` makes it from nothing; on another processor the weights differ in rounding.",
+        "It replaces the study's large model in the demo and is useless for anything else: it has only read synthetic",
+        "pairs from the study's own generator (`scripts/nli/data/synthetic.py`), and none of the pairs of train, tune",
+        f"and validation that seed {seed} draws. Recipe, seed, commit and the hash of every file are above.",
+        "`make demo-models` makes it from scratch; on another processor the weights differ in rounding.",
         "",
-        "Without any fine-tuning, of validation pairs that it has never read:",
+        "Scores without fine-tuning, on validation pairs that it has never read:",
         "",
         *lines,
         "",
@@ -112,7 +112,7 @@ def write_card(
 
 
 def model_files(folder: Path) -> list[Path]:
-    """The files of a model's folder that its card holds the hashes of."""
+    """The files of a model's folder whose hashes are in its card."""
     files = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
     return sorted(path for path in files if path.name not in (CARD, "source.json"))
 

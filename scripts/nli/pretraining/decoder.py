@@ -1,4 +1,4 @@
-"""A tiny Llama with grouped-query attention: a causal language model that has read pairs with a verdict."""
+"""Pretrains a tiny Llama with grouped-query attention on pairs of sentences with a verdict."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -32,7 +32,7 @@ def tiny_llama(tokenizer: PreTrainedTokenizerFast, recipe: dict[str, Any]) -> Ll
         tie_word_embeddings=False,
     )
     model = LlamaForCausalLM(config)
-    # as Llama's own, so that `generate` without arguments samples in the demo as it does there
+    # as for Llama, so that `generate` without arguments also samples in the demo
     model.generation_config.update(do_sample=True, temperature=0.6, top_p=0.9)
     with torch.no_grad():
         for layer in model.model.layers:
@@ -47,7 +47,7 @@ def weighted_sequences(
 ) -> tuple[list[list[int]], list[list[int]]]:
     """Token ids of every text and their weights in the loss.
 
-    A text that is longer than `max_length` loses tokens behind its begin token.
+    A text longer than `max_length` loses tokens after its begin token.
     """
     bodies = tokenizer([text.body for text in texts], add_special_tokens=False)["input_ids"]
     sequences, weights = [], []
@@ -64,12 +64,12 @@ def weighted_sequences(
 def staged_batches(
     corpus: pd.DataFrame, lengths: np.ndarray, recipe: dict[str, Any], rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """Batches of four lists of texts: plain ones alone, then annotators agree, then they differ, then texts are wide.
+    """Batches of four lists of texts: only plain ones, then annotators agree, then they differ, then texts are wide.
 
-    From `plain_steps` on a share `plain_share` is still of plain texts.
+    After `plain_steps`, a share `plain_share` is still plain texts.
 
     Args:
-        lengths: of the texts of the four lists, one after the other, each with a text for every pair.
+        lengths: lengths of the texts of the four lists, one after the other, each with a text for every pair.
     """
     plain, *others = (
         grouped_batches(corpus["premise"], part, recipe["batch_size"], rng) for part in np.split(lengths, 4)
@@ -85,10 +85,10 @@ def staged_batches(
 def pretrain_decoder(
     corpus: pd.DataFrame, tokenizer: PreTrainedTokenizerFast, recipe: dict[str, Any], seed: int
 ) -> LlamaForCausalLM:
-    """A tiny Llama with grouped-query attention; the token of the first label weighs `answer_weight` in the loss.
+    """A pretrained tiny Llama; the token of the first label has weight `answer_weight` in the loss.
 
-    It learns to compare two sentences from texts in one layout, which takes a fraction of the steps that it takes
-    in all of them at once, and reads the others from there; that annotators differ it learns last.
+    It first learns to compare two sentences in texts of one layout, which takes a fraction of the steps that all
+    layouts at once would take, then reads the other layouts, and learns last that annotators differ.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -102,7 +102,7 @@ def pretrain_decoder(
     def loss_of(rows: np.ndarray) -> tuple[torch.Tensor, dict[str, float]]:
         ids, weight = pad([sequences[row] for row in rows], -100), pad([weights[row] for row in rows], 0)
         targets, weight = ids[:, 1:], weight[:, 1:].float()
-        # The answers, and a random part of the other tokens: the vocabulary's logits cost most of a step.
+        # The answers and a random part of the other tokens, because the logits take most of a step's time.
         kept = (weight > 1) | ((weight > 0) & (torch.rand(targets.shape) < recipe["token_fraction"]))
         hidden = model.model(ids.clamp(min=0))[0][:, :-1]
         losses = torch.nn.functional.cross_entropy(model.lm_head(hidden[kept]), targets[kept], reduction="none")

@@ -1,4 +1,4 @@
-"""A tiny RoBERTa: masked words, and the connective that joins premise and hypothesis."""
+"""Pretrains a tiny RoBERTa on masked words and on the connective that joins premise and hypothesis."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,9 +28,9 @@ def encode_pairs(tokenizer, corpus: pd.DataFrame, max_length: int) -> list[tuple
 
 
 def mask_tokens(ids: torch.Tensor, chosen: torch.Tensor, mask_id: int) -> torch.Tensor:
-    """Of the `chosen` tokens 50% become `<mask>`, 10% another token of the batch, 40% stay.
+    """`ids` with 50% of the `chosen` tokens replaced by `<mask>`, 10% by another token of the batch, 40% unchanged.
 
-    More stay than in BERT (10%): a short text would lose too much of what it says.
+    More are unchanged than in BERT (10%), because a short text would lose too much information.
     """
     how = torch.rand(ids.shape)
     others = ids[chosen][torch.randint(int(chosen.sum()), ids.shape)] if chosen.any() else ids
@@ -39,10 +39,10 @@ def mask_tokens(ids: torch.Tensor, chosen: torch.Tensor, mask_id: int) -> torch.
 
 
 def tiny_roberta(tokenizer: PreTrainedTokenizerFast, recipe: dict[str, Any]) -> RobertaForMaskedLM:
-    """A RoBERTa with random weights, without dropout, in its fine-tunings too: it would only cost time here.
+    """A RoBERTa with random weights and without dropout, even in fine-tuning, where it would only cost time.
 
-    Query and key weights start equal, so that a word first attends to its own repetitions: comparing two sentences is
-    learned far sooner.
+    Query and key weights start equal, so a word first attends to its own repetitions, and the model learns far sooner
+    to compare two sentences.
     """
     config = RobertaConfig(
         vocab_size=len(tokenizer),
@@ -69,7 +69,7 @@ def tiny_roberta(tokenizer: PreTrainedTokenizerFast, recipe: dict[str, Any]) -> 
 
 @dataclass(frozen=True)
 class MaskedBatch:
-    """`inputs` and what they are to be turned into: `targets` where `predicted`, all [batch, length]."""
+    """`inputs`, and the `targets` at positions where `predicted`, all [batch, length]."""
 
     inputs: torch.Tensor
     targets: torch.Tensor
@@ -84,7 +84,7 @@ def masked_batch(
     """Texts `<s> premise </s></s> connective hypothesis </s>` with something to predict in each.
 
     A text shows its connective, and much of the hypothesis is masked; or the connective is masked; or it is left out
-    and `<s>` predicts it (as in DisSent, Nie et al. 2019), in the very format that fine-tuning has.
+    and `<s>` predicts it (as in DisSent, Nie et al. 2019), in the same format as in fine-tuning.
     """
     bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
     kinds = torch.multinomial(
@@ -129,7 +129,7 @@ def pretrain_encoder(
     def loss_of(rows: np.ndarray) -> tuple[torch.Tensor, dict[str, float]]:
         words = [connectives[labels[row]] for row in rows]
         batch = masked_batch([pairs[row] for row in rows], words, tokenizer, recipe)
-        # Positions start anywhere: a text that follows a prompt of virtual tokens is read as one that follows none.
+        # Positions start anywhere, so that the model reads a text after virtual tokens like one without them.
         starts = torch.randint(recipe["position_shift"] + 1, (len(rows), 1)) + model.config.pad_token_id + 1
         positions = starts + torch.arange(batch.inputs.shape[1])
         hidden = model.roberta(batch.inputs, attention_mask=batch.attention_mask, position_ids=positions)[0]

@@ -15,20 +15,20 @@ from nli.base.errors import StudyError
 def grouped_batches(
     premises: pd.Series, lengths: np.ndarray, batch_size: int, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """Indices of batches of about equal length, in random order, epoch after epoch without end.
+    """Indices of batches of texts of about equal length, in random order, in endless epochs.
 
-    Pairs that share a premise stand in the same batch: what tells their labels apart is then how the
-    hypotheses relate to it, and little else. (In MultiNLI, too, a premise has a hypothesis of each label.)
+    Pairs that share a premise are in the same batch, so little but the hypotheses' relation to it distinguishes their
+    labels. (In MultiNLI, too, a premise has a hypothesis of each label.)
     """
     if len(lengths) < batch_size:
         raise StudyError(
-            f"pretraining: the corpus has {len(lengths)} pairs, a batch takes {batch_size}; "
+            f"pretraining: the corpus has {len(lengths)} pairs, fewer than a batch of {batch_size}; "
             "give more pairs or a smaller batch_size"
         )
     groups = premises.groupby(premises.to_numpy(), sort=False).ngroup().to_numpy()
     group_lengths = np.bincount(groups, weights=lengths) / np.bincount(groups)
     while True:
-        noisy = group_lengths + 2 * rng.random(len(group_lengths))  # other neighbours every epoch
+        noisy = group_lengths + 2 * rng.random(len(group_lengths))  # different neighbours in every epoch
         order = np.lexsort((groups, noisy[groups]))
         batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
         for i in rng.permutation(len(batches)):
@@ -48,7 +48,7 @@ def optimise(
     loss_of: Callable[[np.ndarray], tuple[torch.Tensor, dict[str, float]]],
     recipe: dict[str, Any],
 ) -> None:
-    """AdamW with a linear warmup, a plateau and a linear decay over the last `cooldown_fraction` of the steps.
+    """Train with AdamW: linear warmup, plateau, and linear decay over the last `cooldown_fraction` of the steps.
 
     Args:
         loss_of: rows of the corpus -> (loss, figures to print); the figures' means are printed twenty times.

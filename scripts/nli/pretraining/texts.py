@@ -1,7 +1,7 @@
 """The texts that the tiny decoder reads: pairs with a verdict, in many layouts and under many names.
 
-None is a prompt or a training text of the study, though they are of their kind, as some that a large model has read
-are: a layout of the study never appears under the study's names for both sentences.
+None is a prompt or a training text of the study, but they are similar, like some texts that a large model has read. A
+layout of the study never appears with the study's names for both sentences.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ LAYOUTS = {
     "question": "{p}: {premise}\n{h}: {hypothesis}\n{question} {c}:",
     "question apart": "{p}: {premise}\n{h}: {hypothesis}\n{question}\n{c}:",
 }
-WIDE = ("question apart",)  # read in the last stage alone
+WIDE = ("question apart",)  # read only in the last stage
 QUESTIONS = (
     "Is it so?",
     "Is this true?",
@@ -37,13 +37,13 @@ QUESTIONS = (
     "Can {hypothesis} be said of {premise}?",
 )
 WITH_STUDY_NAMES = ("one line", "dashes")  # the study has neither layout
-QUIZ_CUES = ("Reply", "Judgement", "Finding", "Answer")  # in these two layouts, they ask for yes, maybe or no
-VOTES = 5  # as MultiNLI's validation pairs have
+QUIZ_CUES = ("Reply", "Judgement", "Finding", "Answer")  # in these two layouts, cues that ask for yes, maybe or no
+VOTES = 5  # as for MultiNLI's validation pairs
 
 
 @dataclass(frozen=True)
 class Text:
-    """What is read, and the words that follow it: the first and the further votes of annotators."""
+    """A text to read, and the words that follow it: the annotators' first and further votes."""
 
     body: str
     answers: list[str]
@@ -54,10 +54,10 @@ def pick(rng: np.random.Generator, options):
 
 
 def draw_names(layout: str, rng: np.random.Generator, wide: bool) -> tuple[str, str, str]:
-    """What a layout calls premise, hypothesis and label: the study's names only where the study lays out otherwise.
+    """A layout's names for premise, hypothesis and label; the study's names only in layouts that the study lacks.
 
-    Headings have the study's name for the premise or the hypothesis, never for both. Where `wide`, the study's cues are
-    used in every layout but the tags.
+    Headings have the study's name for the premise or the hypothesis, never for both. If `wide`, the study's cues are
+    used in every layout except the tags.
     """
     cues = CUES if wide and layout != "tags" else CUES[:-2]
     names = pick(rng, PREMISES[:-1]), pick(rng, HYPOTHESES[:-1]), pick(rng, cues)
@@ -70,9 +70,9 @@ def draw_names(layout: str, rng: np.random.Generator, wide: bool) -> tuple[str, 
 
 
 def draw_quiz(layout: str, names: tuple[str, str, str], rng: np.random.Generator, wide: bool) -> bool:
-    """Whether the answer is yes, maybe or no, and not a label.
+    """Whether the answer is yes, maybe or no instead of a label.
 
-    It is after a question, in every second text with headings (where `wide`, with options too), and after some cues in
+    It is after a question, in every second text with headings (if `wide`, also with options), and after some cues in
     layouts with the study's names.
     """
     if layout == "headings" or (wide and layout == "options"):
@@ -81,12 +81,12 @@ def draw_quiz(layout: str, names: tuple[str, str, str], rng: np.random.Generator
 
 
 def words_for(names: tuple[str, str, str], quiz: bool) -> tuple[str, ...]:
-    """The words for the three labels: yes, maybe and no in a quiz; the others' capitals are the names'."""
+    """The words for the three labels: yes, maybe and no in a quiz, else labels with the capitalisation of the names."""
     return ANSWERS[2] if quiz else ANSWERS[0] if names[2][0].isupper() else ANSWERS[1]
 
 
 def draw_votes(label: int, rng: np.random.Generator, agreement: float) -> list[int]:
-    """Labels of five annotators, each with probability `agreement` the pair's and else one of the other two."""
+    """Labels of five annotators, each the pair's with probability `agreement`, else one of the other two."""
     others = [other for other in range(len(LABELS)) if other != label]
     return [label if rng.random() < agreement else others[rng.integers(2)] for _ in range(VOTES)]
 
@@ -101,7 +101,7 @@ def fill_layout(
 
 
 def plain_texts(corpus: pd.DataFrame) -> list[Text]:
-    """Every pair in the same layout, under the same names, with its label."""
+    """Every pair in the same layout, with the same names, and its label."""
     names = PREMISES[0], HYPOTHESES[0], CUES[0]
     pairs = zip(corpus["premise"], corpus["hypothesis"], corpus["label"], strict=True)
     return [Text(fill_layout("lines", pair, names, (), ""), [f" {ANSWERS[0][label]}"]) for *pair, label in pairs]
@@ -110,11 +110,11 @@ def plain_texts(corpus: pd.DataFrame) -> list[Text]:
 def draw_texts(
     corpus: pd.DataFrame, rng: np.random.Generator, agreement: float, examples: float, wide: bool
 ) -> list[Text]:
-    """One text for every pair of the corpus; a share `examples` of them begin with another pair and its label.
+    """One text for every pair of the corpus; a share `examples` of them begins with another pair and its label.
 
     Args:
         agreement: probability that an annotator's vote is the pair's label.
-        wide: with the layouts of the last stage, its cues, and lists of options of either kind.
+        wide: whether to add the last stage's layouts and cues, and option lists of either kind.
     """
     layouts = [layout for layout in LAYOUTS if wide or layout not in WIDE]
     pairs = list(zip(corpus["premise"], corpus["hypothesis"], corpus["label"], strict=True))

@@ -14,7 +14,7 @@ ANSWERS = (
     ("entailment", "neutral", "contradiction"),
     ("Yes", "Maybe", "No"),
 )
-# Names of premise, hypothesis and label in the decoder's corpus; the study's own stand last.
+# Names of premise, hypothesis and label in the decoder's corpus; the study's own are last.
 PREMISES = ("Text", "Fact", "Given", "Passage", "Source", "Context", "First", "Known", "Report", "Premise")
 HYPOTHESES = ("Claim", "Guess", "Then", "Idea", "Target", "Second", "Thought", "Sentence", "Reading", "Hypothesis")
 CUES = (
@@ -35,7 +35,7 @@ PROMPT_WORDS = ("Example", "Task", "INST", "Now", "classify", "following")
 
 
 def _bpe(texts: Iterator[str], vocab_size: int, special_tokens: list[str]) -> Tokenizer:
-    """Byte-level BPE (GPT-2's, as RoBERTa and Llama 3 use it) trained on `texts`."""
+    """Byte-level BPE (GPT-2's, also used by RoBERTa and Llama 3) trained on `texts`."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -57,7 +57,7 @@ def tokenizer_texts(corpus: pd.DataFrame) -> Iterator[str]:
     words += [cue.upper() for cue in CUES]
     yield from corpus["premise"]
     yield from corpus["hypothesis"]
-    for word in words:  # often enough to be merged before any rare piece of the corpus
+    for word in words:  # repeated so often that it is merged before any rare piece of the corpus
         for _ in range(max(20, len(corpus) // 100)):
             yield from (word, f" {word}")
 

@@ -1,4 +1,4 @@
-"""A model with random weights, for a study without any weights to be had: real counts, speed and memory."""
+"""A model with random weights, for real counts, speed and memory when no weights are available."""
 
 from pathlib import Path
 
@@ -10,9 +10,9 @@ from nli.pretraining.tokenizers import train_decoder_tokenizer, train_encoder_to
 
 
 def save_random_model(role: str, config: PretrainedConfig, corpus: pd.DataFrame, folder: Path) -> None:
-    """Write a model with random weights, in the type that its configuration names, and a tokenizer of the corpus.
+    """Write a model with random weights, in its configuration's dtype, and a tokenizer trained on the corpus.
 
-    The tokenizer has the architecture's vocabulary at most; the model keeps its full table of embeddings.
+    The tokenizer's vocabulary is at most the architecture's; the model keeps its full embedding table.
     """
     train = {"encoder": train_encoder_tokenizer, "decoder": train_decoder_tokenizer}[role]
     tokenizer = train(corpus, config.vocab_size, config.max_position_embeddings)

@@ -1,7 +1,7 @@
-"""Numbers and tables as Pandoc Markdown: one way of writing a percentage, an interval, a missing value.
+"""Numbers and tables as Pandoc Markdown, with one format for percentages, intervals and missing values.
 
-Two conventions are known to theme/study.lua, which sets them in HTML and PDF alike: a header "Group › Column"
-puts neighbouring columns of a group under one heading, and a column called "reported" is set apart from ours.
+theme/study.lua sets two conventions alike in HTML and PDF: a header "Group › Column" puts neighbouring columns of a
+group under one heading, and a column called "reported" is set apart from ours.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,12 @@ SPECIAL = str.maketrans({character: "\\" + character for character in "\\`*_{}[]
 
 
 def escape(text: Any) -> str:
-    """Plain text for a paragraph or a table cell: no character of it is read as Markdown."""
+    """Plain text for a paragraph or a table cell, with all Markdown characters escaped."""
     return " ".join(str(text).split()).translate(SPECIAL)
 
 
 def code_block(text: str, kind: str = "text") -> str:
-    """A fenced block that shows `text` as it is, whatever fences it holds itself."""
+    """A fenced block that shows `text` verbatim, even if it contains fences."""
     longest = max((len(run) for run in _backtick_runs(text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence} {{.{kind}}}\n{text}\n{fence}\n"
@@ -91,8 +91,8 @@ def table(columns: Mapping[str, str], rows: Sequence[Sequence[str]], caption: st
 
     Args:
         columns: header -> "l", "r" or "c", in order.
-        rows: cells that are already Markdown (see `escape`), as many as there are columns.
-        label: "tbl-..." as @tbl-... refers to it.
+        rows: cells that are already Markdown (see `escape`), one per column.
+        label: "tbl-...", the target of @tbl-...
     """
     for row in rows:
         if len(row) != len(columns):

@@ -1,4 +1,4 @@
-"""What the original says in words, with our experiments that test it; and the answers that it shows."""
+"""The original's statements in words, with our experiments that test them, and the answers that it shows."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from nli.reporting.results import Experiment, Results, reported_entry
 
 
 def words(results: Results) -> str:
-    """Every statement of reported.yaml's `words` with the accuracy of ours, and what goes with no single statement."""
+    """Every statement in reported.yaml's `words` with our accuracy, and remarks that belong to no single statement."""
     rows = [
         [escape(entry["about"]), escape(entry["says"]), ours(results, entry.get("see", []))]
         for entry in results.reported["words"]
@@ -23,7 +23,7 @@ def words(results: Results) -> str:
 
 
 def ours(results: Results, keys: Sequence[str]) -> str:
-    """The named experiments of this run, each with its accuracy or its status; a dash where none was meant."""
+    """The named experiments of this run, each with its accuracy or its status; a dash if none is named."""
     experiments = [results.experiments[key] for key in keys if key in results.experiments]
     if keys and not experiments:
         return "*not in this run*"
@@ -36,7 +36,7 @@ def _outcome(experiment: Experiment) -> str:
 
 
 def trial(reported: Mapping[str, Any]) -> str:
-    """Where the original's accuracies of attempt 1 come from: two from a small trial, one from the full evaluation."""
+    """The sources of the original's accuracies of attempt 1: two from a small trial, one from the full evaluation."""
     entry = next(entry for entry in reported["experiments"].values() if "trial" in entry)
     full = entry["accuracy"]["matched"]["most_frequent_label"]
     frequent, first = (f"{percent(printed)}%" for printed in entry["trial"]["matched"].values())
@@ -62,7 +62,7 @@ def samples_of(reported: Mapping[str, Any], key: str) -> list[str]:
 
 
 def _sample(sample: Mapping[str, Any]) -> str:
-    """A sample of the original's: its pair, and what was written after it, as text or in words."""
+    """One of the original's samples: its pair, and the answer as text or described in words."""
     pair = sample["pair"]
     if "premise" in pair:
         name = f"“{escape(pair['premise'])}” / “{escape(pair['hypothesis'])}”"
@@ -77,6 +77,6 @@ def _sample(sample: Mapping[str, Any]) -> str:
 
 
 def _answer(answer: Mapping[str, str]) -> str:
-    """What the original shows of an answer; a text keeps its letters, with `\\n` for a line break."""
+    """What the original shows of an answer; text is verbatim, with `\\n` for a line break."""
     text = "`" + answer["text"].replace("\n", "\\n") + "`" if "text" in answer else escape(answer["words"])
     return f"{text}; read as *{answer['read_as'].lower()}*." if "read_as" in answer else f"{text}."

@@ -1,12 +1,12 @@
-"""What the original's accuracies can show: their intervals, and which cannot be told from chance.
+"""What the original's accuracies can show: their intervals, and which cannot be separated from chance.
 
 The original printed accuracies without the number of examples. For RoBERTa that number is the split's size. For the
-prompts the printed digits leave one fraction or a few (`fits` in reported.yaml). For the rest, printed to four digits
-or two, every fraction of at most 250 examples that rounds to the printed value is tried. Of several fractions the one
-of the fewest examples is shown, which gives the widest interval; the verdict is that of all of them, or is left open.
+prompts the printed digits allow one fraction or a few (`fits` in reported.yaml). For the rest, printed to four digits
+or two, every fraction of at most 250 examples that rounds to the printed value is tried. Among several fractions the
+one with the fewest examples is shown, which has the widest interval; the verdict is that of all of them, or left open.
 
-Chance is the best constant answer, as everywhere in the study. Which pairs Llama answered is not known, so the share of
-the commonest label of the whole matched split stands for it.
+Chance is the best constant answer, as everywhere in the study. It is not known which pairs Llama answered, so we use
+the share of the most frequent label in the whole matched split.
 """
 
 import math
@@ -19,14 +19,14 @@ from nli.measure.paired import LEVEL, mid_p, mid_p_interval
 from nli.reporting.markup import counted, escape, integer, interval, listing, percent, table
 from nli.reporting.results import Experiment, Results, reported_accuracy, reported_entry
 
-MOST_EXAMPLES = 250  # reported.yaml: the original's samples of Llama's answers held at most some 250 rows
+MOST_EXAMPLES = 250  # reported.yaml: the original's samples of Llama's answers had at most some 250 rows
 MARKS = {"same as chance": "†", "open": "‡", "differs": ""}
 MEANING = "†: not separable from chance. ‡: separable or not, depending on the unknown number of examples."
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A printed accuracy: the fractions (right, examples) that it can be, smallest first, and what they say.
+    """A printed accuracy: the fractions (right, examples) that it can be, smallest first, and the verdict on them.
 
     `interval` (95%) and `p` (against chance) are those of the first fraction, both by the binomial mid-p.
     """
@@ -38,7 +38,7 @@ class Judged:
 
 
 def judge(reported: Mapping[str, Any], key: str, split: str = "matched", scorer: str | None = None) -> Judged | None:
-    """What a reported accuracy can carry; None where nothing was printed, or no fraction gives what was printed."""
+    """What a reported accuracy can show; None if nothing was printed or no fraction gives the printed value."""
     printed = reported_accuracy(reported, key, split, scorer)
     if printed is None:
         return None
@@ -57,7 +57,7 @@ def judge(reported: Mapping[str, Any], key: str, split: str = "matched", scorer:
 
 
 def chance_level(reported: Mapping[str, Any]) -> float:
-    """The share of the commonest label of the matched split: what the best constant answer scores."""
+    """The accuracy of the best constant answer: the share of the most frequent label in the matched split."""
     counts = reported["data"]["matched_label_counts"]["derived"]
     return max(counts.values()) / sum(counts.values())
 
@@ -96,13 +96,13 @@ def rounding_to(printed: str, fewest: int, most: int) -> list[tuple[int, int]]:
 
 
 def reported_cell(reported: Mapping[str, Any], key: str, split: str = "matched", scorer: str | None = None) -> str:
-    """A reported accuracy in percent, with the mark of one that chance could have given."""
+    """A reported accuracy in percent, marked if it may be due to chance."""
     judged = judge(reported, key, split, scorer)
     return percent(reported_accuracy(reported, key, split, scorer)) + (MARKS[judged.verdict] if judged else "")
 
 
 def epoch_cell(reported: Mapping[str, Any], accuracy: str | None) -> str:
-    """RoBERTa's accuracy on the matched split after an epoch, with the mark of one that chance could have given."""
+    """RoBERTa's accuracy on the matched split after an epoch, marked if it may be due to chance."""
     if accuracy is None:
         return percent(None)
     n = reported["data"]["splits"]["validation_matched"]
@@ -112,7 +112,7 @@ def epoch_cell(reported: Mapping[str, Any], accuracy: str | None) -> str:
 
 
 def explained(caption: str, rows: Sequence[Sequence[str]]) -> str:
-    """The caption, with what the marks mean if a row holds one."""
+    """The caption, with the meaning of the marks if a row has one."""
     marked = any(mark and mark in cell for row in rows for cell in row for mark in MARKS.values())
     return f"{caption} {MEANING}" if marked else caption
 
@@ -129,7 +129,7 @@ def printed_scores(results: Results) -> list[tuple[str, str, str | None]]:
 
 
 def titled(experiment: Experiment, scorer: str | None) -> str:
-    """The experiment's title, with the scorer where its answers are judged in several ways."""
+    """The experiment's title, with the scorer if its answers are judged in several ways."""
     several = len(experiment.spec.get("scorers") or ()) > 1
     return f"{experiment.title}, {scorer.replace('_', ' ')}" if several and scorer else experiment.title
 
@@ -171,7 +171,7 @@ def reported_scores(results: Results) -> str:
 
 
 def reported_conclusion(results: Results) -> str:
-    """Which of the original's accuracies chance could have given, and which cannot be judged."""
+    """Which of the original's accuracies may be due to chance, and which cannot be judged."""
     said = {name: [] for name in MARKS}
     for key, split, scorer in printed_scores(results):
         judged = judge(results.reported, key, split, scorer)

@@ -1,6 +1,6 @@
-"""Sentences that state results. They are computed, so they change when the numbers do.
+"""Sentences that state results, computed from the numbers.
 
-Each says what the tests allow and no more: above chance, below it, or not separable from it.
+Each says only what the tests support: above chance, below it, or not separable from it.
 """
 
 import html
@@ -13,18 +13,18 @@ from nli.reporting.markup import counted, decimal, escape, integer, interval, li
 from nli.reporting.results import Experiment, Results, chance_test, reported_training, unmerged
 from nli.reporting.tables.ladders import level_of, p_equation, points, signed, stands
 
-LEAST_PARSED = 0.5  # share of a prompt's answers: below it, an accuracy among the parsed ones says too little
-ROUNDING = 1e-6  # share of the mean square; half precision rounds each entry by some 5e-4 of it, squared 2.5e-7
+LEAST_PARSED = 0.5  # share of a prompt's answers; below it, the accuracy of parsed answers means too little
+ROUNDING = 1e-6  # share of the mean square; half precision rounds each entry by some 5e-4, squared 2.5e-7
 
 
 def notice(results: Results) -> str:
-    """The box at the top of the report with what the scale's `notice:` says; nothing without one."""
+    """The box at the top of the report with the scale's `notice:`; nothing without one."""
     stated = results.study.get("notice")
     return f"::: {{.scale-notice}}\n**{stated['title']}**\n\n{stated['detail']}\n:::\n" if stated else ""
 
 
 def notice_html(results: Results) -> str:
-    """The bar that stays above the HTML page; nothing without a notice."""
+    """The bar fixed to the top of the HTML page; nothing without a notice."""
     stated = results.study.get("notice")
     return f'<div class="scale-bar" role="note">{html.escape(stated["title"], quote=False)}</div>\n' if stated else ""
 
@@ -37,7 +37,7 @@ def notice_typst(results: Results) -> str:
 
 
 def standing(results: Results, experiment: Experiment) -> str:
-    """Where an experiment stands against chance, the best constant answer: "above chance (37.0%, always *neutral*)"."""
+    """An experiment compared with chance, the best constant answer: "above chance (37.0%, always *neutral*)"."""
     test = chance_test(results, experiment)
     if not test:
         return "not compared with chance"
@@ -51,7 +51,7 @@ def accuracy(experiment: Experiment, scores: Mapping[str, Any]) -> str:
 
 
 def statement(results: Results, key: str) -> str:
-    """One full sentence on an experiment: its accuracy, or that it has none."""
+    """A sentence on an experiment: its accuracy, or that it has none."""
     experiment = results.experiments.get(key)
     if experiment is None:
         return ""
@@ -63,14 +63,14 @@ def statement(results: Results, key: str) -> str:
 
 
 def answers(scores: Mapping[str, Any]) -> str:
-    """What a collapsed experiment answers."""
+    """A collapsed experiment's single answer."""
     label = max(LABELS, key=lambda name: scores["answers"][name])
     share = scores["answers"][label] / max(1, scores["parsed"])
     return f"it has collapsed: {percent(share, 1)}% of its answers are *{label}*"
 
 
 def gap(results: Results, first: str | None, second: str) -> str:
-    """How the second experiment differs from the first on the pairs that both answered, and what the test says."""
+    """How the second experiment differs from the first on the pairs that both answered, and the test's result."""
     found = comparison_of(results, first, second) if first else None
     if found is None:
         return ""
@@ -87,10 +87,10 @@ def gap(results: Results, first: str | None, second: str) -> str:
 
 
 def comparison_of(results: Results, first: str, second: str) -> tuple[Mapping[str, Any], bool, float, str] | None:
-    """The comparison of two experiments, whether it is second to first, the p that counts, and how it is corrected.
+    """The comparison of two experiments, whether it is second to first, the p that counts, and its correction.
 
-    A comparison that a ladder makes keeps the ladder's p, any other that of the matrix of all pairs, so that the report
-    says one thing of it.
+    A comparison in a ladder has the ladder's p, any other that of the matrix of all pairs, so that the report gives
+    only one p for it.
     """
     matched = [ladder for ladder in (results.ladders.get("ladders") or {}).values() if ladder["split"] == "matched"]
     for ladder in matched:
@@ -136,7 +136,7 @@ def _named(what: str, experiments: Sequence[Experiment]) -> str:
 
 
 def data_source(results: Results) -> str:
-    """Where the pairs come from, and what was noticed while reading them."""
+    """Where the pairs come from, and the warnings from reading them."""
     description = results.description
     if not description:
         return "*The description of the data is missing: the data stage has not run.*"
@@ -158,7 +158,7 @@ def data_source(results: Results) -> str:
 
 
 def roberta(results: Results) -> str:
-    """Every RoBERTa experiment in a sentence, and LoRA against full fine-tuning."""
+    """A sentence on every RoBERTa experiment, and LoRA compared with full fine-tuning."""
     experiments = results.family("roberta")
     lines = [statement(results, experiment.key) for experiment in experiments]
     lines += [
@@ -170,7 +170,7 @@ def roberta(results: Results) -> str:
 
 
 def prompt_tuning(results: Results) -> str:
-    """What the original's prompt tuning answers and what moved in it; and its repairs."""
+    """What the original's prompt tuning answers, which of its weights changed, and its repairs."""
     experiments = results.family("roberta")
     lines = []
     for experiment in experiments:
@@ -185,12 +185,12 @@ def prompt_tuning(results: Results) -> str:
 
 
 def gradient(audit: Mapping[str, Any]) -> str:
-    """Which tensors were set to train, and which of them got a gradient."""
+    """Which tensors were trainable, and which of them got a gradient."""
     names = audit.get("trainable_tensors") or []
     moved = audit.get("gradient_tensors") or []
     shown = listing([f"`{name.removeprefix('base_model.')}`" for name in names[:3]])
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    steps = audit.get("audited_steps")  # records of earlier versions lack it
+    steps = audit.get("audited_steps")  # missing from records of earlier versions
     within = f" within the first {counted(steps, 'training step')}" if steps else ""
     return (
         f"The audit of our run: {counted(len(names), 'trainable tensor')} ({shown}{more}), of which "
@@ -235,7 +235,7 @@ def icl(results: Results) -> str:
 
 
 def best_parsed(scored: Sequence[tuple[Experiment, Mapping[str, Any]]]) -> str:
-    """The best prompt by its parsed answers, among those with enough of them, and how many prompts have too few."""
+    """The best prompt by parsed answers, among those with enough of them, and the number of prompts with too few."""
     enough = [(experiment, scores) for experiment, scores in scored if scores["parsed"] >= LEAST_PARSED * scores["n"]]
     least = f"{percent(LEAST_PARSED, 0)}% of the answers"
     if not enough:
@@ -259,7 +259,7 @@ def qlora(results: Results) -> str:
 
 
 def two_readings(experiment: Experiment) -> str:
-    """What the two ways of reading the same answers score; "" for what the original does not read in both."""
+    """The scores of two ways of reading the same answers; "" if the original does not use both."""
     scores = [experiment.scores("matched", name) for name in ("first_label", "most_frequent_label")]
     if experiment.origin != "reported" or not all(scores):
         return ""
@@ -272,7 +272,7 @@ def two_readings(experiment: Experiment) -> str:
 
 
 def drawn(experiments: Sequence[Experiment]) -> list[str]:
-    """How answers were drawn, as run.json records it: one sentence for each way, with the experiments that took it."""
+    """How answers were generated, as recorded in run.json: one sentence for each way, with its experiments."""
     ways: dict[str, list[Experiment]] = {}
     for experiment in experiments:
         values = experiment.first.run.get("generation") if experiment.first else None
@@ -295,9 +295,9 @@ def way_of_drawing(values: Mapping[str, Any]) -> str:
 
 
 def padding_in_loss(experiment: Experiment, reported: Mapping[str, Any]) -> str:
-    """What a loss that counts the padding explains of the original's two losses; "" where the loss does not count it.
+    """How far a loss over the padding explains the original's two losses; "" if the loss does not count the padding.
 
-    Padding that costs nothing divides the loss by the positions over the tokens: no more can come from it.
+    Padding with zero loss divides the mean loss by the ratio of positions to tokens, which is the largest effect.
     """
     closing = experiment.first.history.get("texts", {}).get("closing") if experiment.first else None
     if not closing or experiment.spec.get("loss_on") != "padded":
@@ -316,7 +316,7 @@ def padding_in_loss(experiment: Experiment, reported: Mapping[str, Any]) -> str:
 
 
 def lost_labels(experiment: Experiment) -> str:
-    """How many training texts the limit on tokens cuts before their label; "" where none is."""
+    """How many training texts lose their label to the limit on tokens; "" if none does."""
     texts = experiment.first.history.get("texts", {}) if experiment.first else {}
     if not texts.get("lost_labels"):
         return ""
@@ -327,7 +327,7 @@ def lost_labels(experiment: Experiment) -> str:
 
 
 def merge(results: Results) -> str:
-    """What the merge changed."""
+    """The effects of the merge."""
     merged = [experiment for experiment in results.family("qlora") if experiment.spec.get("method") == "merge"]
     lines = [
         line
@@ -338,7 +338,7 @@ def merge(results: Results) -> str:
 
 
 def merge_error(experiment: Experiment) -> str:
-    """How far the merge moves the next-token distributions, relative to the adapter's own effect; "" if not known."""
+    """How far the merge moves the next-token distributions, relative to the adapter's effect; "" if unknown."""
     measured = experiment.first.run.get("merge") if experiment.first else None
     if not measured or measured["kl_ratio"] is None:
         return ""
@@ -353,12 +353,12 @@ def merge_error(experiment: Experiment) -> str:
 
 
 def nats(value: float) -> str:
-    """Three decimals, or a power of ten where they would be zero."""
+    """Three decimals, or a power of ten if they would be zero."""
     return decimal(value, 3) if value >= 5e-4 or not value else scientific(value)
 
 
 def linear_head(results: Results) -> str:
-    """The linear heads, how much their input varies from pair to pair, and what the other position changes."""
+    """The linear heads, how much their input varies between pairs, and the effect of the other position."""
     experiments = results.family("linear_head")
     lines = [statement(results, experiment.key) for experiment in experiments]
     lines += [states_read(experiment) for experiment in experiments]

@@ -1,13 +1,13 @@
-"""Render report/study.qmd to one HTML file and one PDF, with Quarto or with what the environment brings.
+"""Renders report/study.qmd to one HTML file and one PDF, with Quarto or with the environment's own tools.
 
-The sources and the computed fragments are put together in a build folder, with every include written out,
-and one of two engines renders from there:
+The sources and the computed fragments are combined in a build folder, with all includes expanded, and one of two
+engines renders them:
 
-quarto    the real one, if it is on PATH or beside the running Python
-embedded  Pandoc for HTML; Pandoc, then Typst, for PDF (both come as wheels from PyPI)
+quarto    the real one, if it is on PATH or next to the running Python
+embedded  Pandoc for HTML; Pandoc, then Typst, for PDF (both are wheels from PyPI)
 
-The sources keep to what both understand. theme/study.lua serves both; theme/embedded.lua adds for Pandoc the
-cross-references that Quarto has built in.
+The sources use only what both understand. theme/study.lua serves both; theme/embedded.lua adds Quarto's built-in
+cross-references to Pandoc.
 """
 
 import re
@@ -23,22 +23,22 @@ from nli.base.errors import StudyError
 
 ENGINES = ("auto", "quarto", "embedded")
 INCLUDE = re.compile(r"^\{\{<\s*include\s+(\S+)\s*>\}\}[ \t]*$", re.MULTILINE)
-PDF_TIMESTAMP = 946684800  # seconds; a fixed date keeps equal reports equal bytes
+PDF_TIMESTAMP = 946684800  # seconds; with a fixed date, equal reports have equal bytes
 
 
 def find_quarto() -> str | None:
-    """Path of the quarto program: beside the running Python, else on PATH; None if there is none."""
+    """Path of the quarto program next to the running Python, else on PATH; None if there is none."""
     beside = Path(sys.executable).parent / "quarto"
     return str(beside) if beside.exists() else shutil.which("quarto")
 
 
 def assemble(source: Path, fragments: Path, build: Path) -> Path:
-    """Lay out the build folder and return its study.qmd, in which every include is written out.
+    """Fill the build folder and return its study.qmd, with all includes expanded.
 
     Args:
         source: the folder with study.qmd, sections/, theme/ and references.bib.
-        fragments: the folder with tables/ and figures/, as make_tables and make_figures wrote them.
-        build: emptied first.
+        fragments: the folder with tables/ and figures/, written by make_tables and make_figures.
+        build: the build folder, emptied first.
     """
     for name, folder in (("tables", fragments), ("figures", fragments), ("theme", source)):
         if not (folder / name).is_dir():
@@ -56,10 +56,10 @@ def assemble(source: Path, fragments: Path, build: Path) -> Path:
 
 
 def expand_includes(path: Path, roots: tuple[Path, ...], inside: tuple[Path, ...] = ()) -> str:
-    """The text of a file with each include shortcode replaced by its file, as Quarto does it.
+    """The text of a file with each include shortcode replaced by its file, as in Quarto.
 
-    Paths of includes are relative to the main document, whichever file they stand in; here that is each of
-    `roots` in turn. Raises StudyError for a missing file or a circle.
+    Paths are relative to the main document, not to the including file; here they are looked up in each of `roots` in
+    turn. Raises StudyError for a missing file or a circular include.
     """
     if path in inside:
         raise StudyError(f"report: {path.name} includes itself, by way of {inside[-1].name}")
@@ -69,7 +69,7 @@ def expand_includes(path: Path, roots: tuple[Path, ...], inside: tuple[Path, ...
         name = match.group(1)
         found = next((root / name for root in roots if (root / name).is_file()), None)
         if found is None:
-            raise StudyError(f"report: {path.name} includes {name}, which does not exist; make it")
+            raise StudyError(f"report: {path.name} includes {name}, which does not exist; create it")
         return expand_includes(found, roots, (*inside, path)).rstrip("\n")
 
     return INCLUDE.sub(replace, text)
@@ -97,7 +97,7 @@ def _render_quarto(quarto: str, study: Path, html: Path, pdf: Path) -> None:
 
 
 def _render_html(study: Path, html: Path) -> None:
-    """Pandoc to one self-contained file."""
+    """Render with Pandoc to one self-contained HTML file."""
     settings = _settings(study)["format"]["html"]
     page = study.parent / "study.html"
     options = [
@@ -116,7 +116,7 @@ def _render_html(study: Path, html: Path) -> None:
 
 
 def _render_pdf(study: Path, pdf: Path) -> None:
-    """Pandoc to Typst, Typst to PDF, with the fonts that Typst carries."""
+    """Render with Pandoc to Typst and with Typst to PDF, with Typst's built-in fonts."""
     import typst
 
     page = study.parent / "study.typ"
@@ -153,7 +153,7 @@ def _pandoc(study: Path, output: Path, options: list[str]) -> None:
 
 
 def _run(command: list[str], folder: Path) -> None:
-    """Run a renderer in the build folder; what it says becomes the error where it fails."""
+    """Run a renderer in the build folder; raise StudyError with its output if it fails."""
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         said = " ".join((done.stderr or done.stdout).split())[-600:]

@@ -1,7 +1,7 @@
-"""What the report reads: every experiment of the study with its files, whether it ran or not.
+"""The report's input: every experiment of the study with its files, whether it ran or not.
 
-An experiment without files is "not run". One whose run directory lacks a file, or has one that cannot be read, is
-"failed", with the reason. Neither stops the report.
+An experiment without files is "not run". One whose run directory has a missing or unreadable file is "failed", with the
+reason. Neither stops the report.
 """
 
 import argparse
@@ -33,7 +33,7 @@ FAMILY_TITLES = {
 
 @dataclass(frozen=True)
 class Run:
-    """The files of one experiment and seed; `history` and `samples` are {} where there are none."""
+    """The files of one experiment and seed; `history` and `samples` are {} if there are none."""
 
     seed: int
     run: Mapping[str, Any]
@@ -44,12 +44,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One experiment: what was planned (`spec`), what came of it (`status`), and its runs by seed."""
+    """One experiment: its plan (`spec`), its outcome (`status`), and its runs by seed."""
 
     key: str
     spec: Mapping[str, Any]
     status: str  # "done", "failed" or "not run"
-    problem: str  # why, for "failed"
+    problem: str  # the reason, for "failed"
     runs: tuple[Run, ...]
     over_seeds: Mapping[str, Any] = field(default_factory=dict)  # accuracies over several seeds, by split and scorer
 
@@ -68,7 +68,7 @@ class Experiment:
 
     @property
     def scorer(self) -> str:
-        """The scorer whose numbers stand for the experiment."""
+        """The scorer whose numbers represent the experiment."""
         return next(iter(self.spec.get("scorers") or ()), FAMILIES[self.family].scorer)
 
     @property
@@ -77,7 +77,7 @@ class Experiment:
         return self.runs[0] if self.runs else None
 
     def scores(self, split: str = "matched", scorer: str | None = None) -> Mapping[str, Any] | None:
-        """The metrics of the first seed, with accuracies and intervals over all seeds; None where there are none."""
+        """The metrics of the first seed, with accuracies and intervals over all seeds; None if there are none."""
         scorer = scorer or self.scorer
         first = find_scores(self.first, split, scorer) if self.first else None
         return first and {**first, **self.over_seeds.get(split, {}).get(scorer, {})}
@@ -105,12 +105,12 @@ class Results:
 
     @property
     def family_titles(self) -> dict[str, str]:
-        """What the report calls each family, in its order: plain text with the models' own names."""
+        """The report's name for each family, in the report's order: plain text with the models' own names."""
         return {family: fill(title, self.model_titles) for family, title in FAMILY_TITLES.items()}
 
     @property
     def model_titles(self) -> dict[str, str]:
-        """What the report calls each model, by role: its title, or the last part of its name."""
+        """The report's name for each model, by role: its title, or the last part of its name."""
         models = self.study["models"]
         return {role: model["title"] or Path(model["name"] or role).name for role, model in models.items()}
 
@@ -125,12 +125,12 @@ class Results:
         return [experiment for experiment in self.experiments.values() if experiment.status == "done"]
 
     def methods(self) -> list[Experiment]:
-        """Every experiment but the chance baselines."""
+        """Every experiment except the chance baselines."""
         return [experiment for experiment in self.experiments.values() if experiment.family != "baseline"]
 
 
 def unmerged(results: Results, experiment: Experiment) -> str:
-    """The experiment that asks a merge's adapter on its base as the merge is asked; else the one that trained it."""
+    """The experiment that asks a merge's adapter on its base like the merge, or else the one that trained it."""
     adapter, asked = experiment.spec["adapter"], ("evaluation_text", "generation")
     users = (other for other in results.family("qlora") if adapter in (other.key, other.spec.get("adapter")))
     alike = (
@@ -142,7 +142,7 @@ def unmerged(results: Results, experiment: Experiment) -> str:
 
 
 def chance_test(results: Results, experiment: Experiment) -> Mapping[str, Any] | None:
-    """The one test of an experiment against chance on the matched split, as its own scorer judges it; None without."""
+    """The test of an experiment against chance on the matched split, by its own scorer; None without one."""
     name = {"experiment": experiment.key, "split": "matched", "scorer": experiment.scorer, "counted": "all"}
     tests = results.ladders.get("standings") or []
     return next((test["chance"] for test in tests if name.items() <= test.items()), None)
@@ -153,7 +153,7 @@ def find_scores(run: Run, split: str, scorer: str) -> Mapping[str, Any] | None:
 
 
 def add_results_arguments(parser: argparse.ArgumentParser) -> None:
-    """What every script that reads a scale's results takes."""
+    """The arguments of every script that reads a scale's results."""
     parser.add_argument("--results", type=Path, required=True, help="the scale's results folder")
     parser.add_argument("--study", type=Path, required=True, help="study.json of the scale")
     parser.add_argument("--data", type=Path, required=True, help="description.json of the data")
@@ -161,19 +161,19 @@ def add_results_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_fragment_arguments(parser: argparse.ArgumentParser) -> None:
-    """What every script that makes parts of the report takes."""
+    """The arguments of every script that makes parts of the report."""
     add_results_arguments(parser)
     parser.add_argument("--ladders", type=Path, required=True, help="the ladders as measured (JSON)")
-    parser.add_argument("--output-dir", type=Path, required=True, help="folder for what is made")
+    parser.add_argument("--output-dir", type=Path, required=True, help="folder for the output")
 
 
 def load_results(folder: Path, study: Path, reported: Path, description: Path, ladders: Path | None = None) -> Results:
     """Read a scale's results folder; only study.json and reported.yaml must exist.
 
     Args:
-        ladders: what make_ladders wrote; None: there are no ladders to show.
+        ladders: the output of make_ladders; None: there are no ladders to show.
 
-    Raises StudyError if one of the named files is missing or broken (but a description may be).
+    Raises StudyError if one of the named files, except the description, is missing or broken.
     """
     plan = _read(study, json.loads)
     measured = _read(ladders, json.loads) if ladders else {}
@@ -192,7 +192,7 @@ def load_results(folder: Path, study: Path, reported: Path, description: Path, l
 
 
 def describe_data(path: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
-    """description.json, with what is known of the sets that have rows of their own; {} if it is missing."""
+    """description.json, with the descriptions of sets that have their own rows; {} if it is missing."""
     try:
         data = _read(path, json.loads)
     except StudyError:
@@ -209,17 +209,17 @@ def describe_data(path: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def seeds_of(plan: Mapping[str, Any], spec: Mapping[str, Any]) -> list[int]:
-    """The seeds that an experiment of study.json runs with: its own, or the study's."""
+    """The seeds of an experiment in study.json: its own, or the study's."""
     return spec.get("seeds") or plan.get("seeds") or []
 
 
 def is_selected(key: str, spec: Mapping[str, Any], only: list[str] | None) -> bool:
-    """Whether `only` leaves an experiment; files of others may be from another configuration."""
+    """Whether `only` selects an experiment; files of others may be from another configuration."""
     return not only or bool({key, spec["family"], spec["origin"]} & set(only))
 
 
 def load_experiment(folder: Path, key: str, spec: Mapping[str, Any], seeds: list[int]) -> Experiment:
-    """Read the runs of one experiment; those that cannot be read make it "failed", with the reason."""
+    """One experiment with its runs; an unreadable run makes it "failed", with the reason."""
     runs, problems = [], []
     for seed in seeds:
         directory = folder / key / f"seed{seed}"
@@ -235,7 +235,7 @@ def load_experiment(folder: Path, key: str, spec: Mapping[str, Any], seeds: list
 
 
 def load_run(directory: Path, seed: int) -> Run | None:
-    """One run directory; None if it holds nothing. Raises StudyError if it is incomplete."""
+    """The run in a directory; None if it is empty. Raises StudyError if it is incomplete."""
     names = ("run", "metrics", "history", "samples")
     present = [name for name in names if (directory / f"{name}.json").exists()]
     if not present:
@@ -248,14 +248,14 @@ def load_run(directory: Path, seed: int) -> Run | None:
 
 
 def _read(path: Path, parse: Any) -> Any:
-    """Parse a file; StudyError names it (by its last parts only) and says what is wrong."""
+    """The parsed content of a file; StudyError gives its file name and what is wrong."""
     try:
         value = parse(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else "not readable"
-        raise StudyError(f"{Path(path).name}: {reason}; make it again") from error
+        raise StudyError(f"{Path(path).name}: {reason}; rerun the job that makes it") from error
     if not isinstance(value, dict):
-        raise StudyError(f"{Path(path).name}: holds no mapping of keys; make it again")
+        raise StudyError(f"{Path(path).name}: not a mapping of keys; rerun the job that makes it")
     return value
 
 
@@ -268,7 +268,7 @@ def measure_results(folder: Path, results: Results) -> dict[str, Any]:
 
 
 def read_answers(folder: Path, experiment: Experiment) -> Answers:
-    """An experiment's predictions by seed; those that cannot be read are left out, and named as the problem."""
+    """An experiment's predictions by seed; unreadable ones are left out and named as the problem."""
     frames, problems = {}, [experiment.problem] if experiment.problem else []
     for run in experiment.runs:
         try:
@@ -280,17 +280,17 @@ def read_answers(folder: Path, experiment: Experiment) -> Answers:
 
 
 def reported_entry(reported: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """What the original printed of an experiment; {} for one that it did not run."""
+    """What the original printed about an experiment; {} for one that it did not run."""
     return reported["experiments"].get(key, {})
 
 
 def reported_accuracy(
     reported: Mapping[str, Any], key: str, split: str = "matched", scorer: str | None = None
 ) -> str | None:
-    """The accuracy that the original printed for an experiment, split and scorer, as printed; None for none.
+    """The accuracy that the original printed for an experiment, split and scorer, as printed; None if there is none.
 
-    Without a scorer the original's own. Where a scorer has no number of the full evaluation, that of the original's
-    small trial ("about 0.30") is taken.
+    Without a scorer, the original's own. If a scorer has no number from the full evaluation, that of the original's
+    small trial ("about 0.30") is used.
     """
     entry = reported_entry(reported, key)
     full, trial = (entry.get(name, {}).get(split, {}) for name in ("accuracy", "trial"))

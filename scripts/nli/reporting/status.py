@@ -1,17 +1,17 @@
-"""Which results were made by code that has changed since, and what remakes them."""
+"""Which results were made by code that has changed since, and the command to remake them."""
 
 from pathlib import Path
 
 from nli.provenance import changed_code
 from nli.reporting.results import Results
 
-MADE = {"training": "history.json", "answering": "run.json"}  # the stage of a run, and a file that it makes
+MADE = {"training": "history.json", "answering": "run.json"}  # a stage of a run -> a file that it makes
 
 
 def stale_stages(results: Results, repository: Path) -> list[tuple[str, str, list[str]]]:
-    """(run directory, stage, changed files of its code) of every stage of a run that other code made.
+    """(run directory, stage, changed code files) of every stage of a run that was made by other code.
 
-    A run that borrows an adapter has the training of the experiment that trained it, and is not named for that.
+    The training of a borrowed adapter counts only for the experiment that trained it.
     """
     stages = [
         (f"{experiment.key}/seed{run.seed}", stage, changed_code(recorded, repository))
@@ -24,17 +24,17 @@ def stale_stages(results: Results, repository: Path) -> list[tuple[str, str, lis
 
 
 def status_lines(results: Results, repository: Path, folder: str, command: str) -> list[str]:
-    """What `snakemake status` prints: a line for each such stage, then the command that remakes them all.
+    """The output of `snakemake status`: a line for each such stage, then the command that remakes them all.
 
     Args:
-        folder: the scale's results, as Snakemake names it.
-        command: Snakemake's, which makes the study.
+        folder: the scale's results folder, as Snakemake names it.
+        command: the Snakemake command that makes the study.
     """
     stale = stale_stages(results, repository)
     runs = sum(len(experiment.runs) for experiment in results.done())
     if not stale:
-        return [f"{runs} runs in {folder}, all made by the code that is here."]
-    lines = [f"{len(stale)} results in {folder} were made by other code. They are kept; this is what changed:"]
+        return [f"{runs} runs in {folder}, all made by the current code."]
+    lines = [f"{len(stale)} results in {folder} were made by other code. They are kept. Changed files:"]
     lines += [f"  {run}, {stage}: {', '.join(changed)}" for run, stage, changed in stale]
     targets = " ".join(f"{folder}/{run}/{MADE[stage]}" for run, stage, _ in stale)
     return [*lines, "To remake them and the report:", f"  {command} --forcerun {targets}"]

@@ -1,1 +1,1 @@
-"""The study as config.yaml states it: its typed definition, how it is resolved, and what each job depends on."""
+"""The study in config.yaml: its typed definition, how it is resolved, and what each job depends on."""

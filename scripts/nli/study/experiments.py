@@ -22,23 +22,25 @@ from nli.study.types import (
 
 
 class Tokenization(Strict):
-    max_length: Positive = Field(description="tokens; what is longer is cut off")
-    padding: Literal["max_length", "longest"] = Field(description="pad to max_length, or to the batch's longest")
+    max_length: Positive = Field(description="in tokens; longer texts are cut off")
+    padding: Literal["max_length", "longest"] = Field(
+        description="pad to max_length, or to the longest text of a batch"
+    )
 
 
 class Training(Strict):
     learning_rate: PositiveFloat
-    batch_size: Positive = Field(description="examples on the device at a time")
+    batch_size: Positive = Field(description="examples per forward pass on the device")
     eval_batch_size: Positive | None = Field(None, description="for the evaluation after each epoch")
     gradient_accumulation: Positive = 1
     epochs: PositiveFloat | None = None
-    max_steps: Positive | None = Field(None, description="optimizer steps; instead of epochs")
+    max_steps: Positive | None = Field(None, description="optimizer steps, instead of epochs")
     weight_decay: NonNegativeFloat
     optimizer: Literal["adamw_torch", "paged_adamw_8bit"]
     schedule: Literal["linear", "cosine", "constant"]
     warmup_steps: NonNegative
     max_grad_norm: PositiveFloat
-    mixed_precision: Literal["none", "fp16", "bf16"] = Field("none", description="autocast of the forward pass")
+    mixed_precision: Literal["none", "fp16", "bf16"] = Field("none", description="autocast type of the forward pass")
     group_by_length: bool = False
     gradient_checkpointing: bool = False
     logging_steps: Positive
@@ -47,23 +49,23 @@ class Training(Strict):
     @model_validator(mode="after")
     def _epochs_or_steps(self) -> "Training":
         if (self.epochs is None) == (self.max_steps is None):
-            raise ValueError("give one of 'epochs' and 'max_steps'")
+            raise ValueError("set either 'epochs' or 'max_steps'")
         return self
 
 
 class HeadTraining(Training):
-    head_learning_rate: PositiveFloat | None = Field(None, description="the head's own; null: learning_rate for all")
+    head_learning_rate: PositiveFloat | None = Field(None, description="learning rate of the head; null: learning_rate")
 
 
 class TextTraining(Training):
     accumulation: Literal["micro_batches", "tokens"] = Field(
-        description="loss of a step of several batches: the mean of the batches' means, or the mean over all its tokens"
+        description="loss of a step with several batches: the mean of the batches' means, or the mean over all tokens"
     )
 
 
 class Rows(Strict):
-    splits: list[SetName] = Field(min_length=1, description="the sets of `data.sets` that are answered")
-    examples: Positive | None = Field(None, description="fixed sample of each split; null: all of it")
+    splits: list[SetName] = Field(min_length=1, description="sets of `data.sets` to evaluate on")
+    examples: Positive | None = Field(None, description="size of a fixed sample of each split; null: all rows")
 
 
 class Evaluation(Rows):
@@ -72,20 +74,20 @@ class Evaluation(Rows):
 
 class Generation(Strict):
     temperature: NonNegativeFloat | None = Field(
-        description="0: greedy; null: whatever the decoder's generation_config.json says, sampling or not"
+        description="0: greedy; null: as in the decoder's generation_config.json, sampling or not"
     )
     top_k: NonNegative | None = Field(
-        None, description="most probable tokens to draw from; 0: all; null: the decoder's"
+        None, description="number of most probable tokens to sample from; 0: all; null: the decoder's setting"
     )
     top_p: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        None, description="share of the probability to draw from; null: the decoder's"
+        None, description="probability mass to sample from; null: the decoder's setting"
     )
     max_new_tokens: Positive
 
 
 class Lora(Strict):
     variant: Literal[*VARIANTS] = Field(
-        "lora", description="LoRA; rsLoRA, which divides alpha by the root of r; DoRA, which learns magnitudes too"
+        "lora", description="LoRA; rsLoRA, which divides alpha by sqrt(r); or DoRA, which also learns magnitudes"
     )
     r: Positive
     alpha: Positive
@@ -119,27 +121,27 @@ class Ia3(Strict):
 class SoftPrompt(Strict):
     num_virtual_tokens: Positive
     init: Literal["random", "vocabulary"] = Field(
-        "random", description="of prompt tuning: PEFT's normal distribution, or embeddings of frequent words"
+        "random", description="for prompt tuning: PEFT's normal distribution, or embeddings of frequent words"
     )
 
 
 class Cloze(Strict):
     first: str = Field(
-        description="first segment; {mask}, {hypothesis} and {premise} are filled in, or {premise_unpunctuated}, "
-        "without the punctuation at its end"
+        description="first segment; fills in {mask}, {hypothesis} and {premise}, or {premise_unpunctuated}, without "
+        "the final punctuation"
     )
     second: str = Field(description="second segment")
-    words: dict[Label, str] = Field(description="what may stand at the mask: one token each, leading space included")
-    trained: bool = Field(True, description="false: zero-shot, the encoder answers as it is")
+    words: dict[Label, str] = Field(description="word of each class at the mask: one token, with its leading space")
+    trained: bool = Field(True, description="false: zero-shot, without training")
 
     @model_validator(mode="after")
     def _complete(self) -> "Cloze":
         both = self.first + self.second
         require_fields(both.replace("{premise_unpunctuated}", "{premise}"), "premise", "hypothesis", "mask")
         if both.count("{mask}") != 1:
-            raise ValueError("one {mask}, in 'first' or in 'second'")
+            raise ValueError("needs exactly one {mask}, in 'first' or in 'second'")
         if set(self.words) != set(LABELS):
-            raise ValueError(f"'words' must name each of {', '.join(LABELS)}")
+            raise ValueError(f"'words' must have a word for each of {', '.join(LABELS)}")
         return self
 
 
@@ -150,24 +152,24 @@ class Example(Strict):
 
 
 class Prompt(Strict):
-    shots: NonNegative = Field(description="worked examples in the prompt")
-    answers: dict[str, Label] = Field(description="what the model may say, and the class it stands for")
-    example: Example | None = Field(None, description="a worked example that the text shows")
+    shots: NonNegative = Field(description="number of worked examples in the prompt")
+    answers: dict[str, Label] = Field(description="possible answers of the model, and the class that each means")
+    example: Example | None = Field(None, description="a fixed worked example in the text")
     drawn: str | None = Field(
         None,
-        description="text of each example drawn from train; {premise}, {hypothesis}, {answer} are filled in",
+        description="text of each example drawn from train; fills in {premise}, {hypothesis} and {answer}",
     )
-    text: str = Field(description="{premise}, {hypothesis} and {example_...} are filled in")
+    text: str = Field(description="fills in {premise}, {hypothesis} and {example_...}")
 
     @model_validator(mode="after")
     def _complete(self) -> "Prompt":
         require_fields(self.text, "premise", "hypothesis")
         if set(self.answers.values()) != set(LABELS):
-            raise ValueError(f"'answers' must stand for each of {', '.join(LABELS)}")
+            raise ValueError(f"'answers' must cover each of {', '.join(LABELS)}")
         if (self.shots > 0) != (self.example is not None or self.drawn is not None) or (self.example and self.drawn):
-            raise ValueError("one of 'example' and 'drawn' goes with shots, and only with them")
+            raise ValueError("shots need either 'example' or 'drawn'; without shots, leave both out")
         if self.example is not None and self.shots != 1:
-            raise ValueError("'example' is one: shots: 1")
+            raise ValueError("'example' is a single example; set shots: 1")
         if self.drawn is not None:
             require_fields(self.drawn, "premise", "hypothesis", "answer", where="drawn")
         return self
@@ -177,27 +179,27 @@ ORIGINS = ("reported", "described", "repaired", "ours")
 
 
 class Experiment(Strict):
-    """What every experiment states. `family` and `name` come from its key, `family/name`."""
+    """The keys that every experiment has. `family` and `name` come from its key, `family/name`."""
 
     family: str
     name: str
     title: str = Field(description="its name in the report")
     origin: Literal["reported", "described", "repaired", "ours"] = Field(
-        description="in the original with figures or without; our repair of a failure there; ours, not there"
+        description="in the original, with or without figures; our repair of a failure there; or ours alone"
     )
-    extra: bool = Field(False, description="an extra step of a ladder, which runs with `rungs: all` only")
+    extra: bool = Field(False, description="an extra step of a ladder, which runs only with `rungs: all`")
     compared_with: str | None = Field(
-        None, description="experiment that the report compares this one with; of a repair, the one that it repairs"
+        None, description="experiment that the report compares this one with; for a repair, the one that it repairs"
     )
     seeds: list[NonNegative] | None = Field(
-        None, min_length=1, description="it runs once per seed; null: the study's `seeds`"
+        None, min_length=1, description="the experiment runs once per seed; null: the study's `seeds`"
     )
     evaluation: Evaluation
 
-    model: ClassVar[str | None] = "decoder"  # the base model's role; None: it uses none
+    model: ClassVar[str | None] = "decoder"  # the base model's role; None without one
     trains: ClassVar[bool] = True
-    scorer: ClassVar[str] = "classifier"  # of a family whose experiments do not choose their scorers
-    epochs_evaluated: ClassVar[bool] = False  # a training answers the matched split after each epoch
+    scorer: ClassVar[str] = "classifier"  # for a family whose experiments do not choose their scorers
+    epochs_evaluated: ClassVar[bool] = False  # whether a training answers the matched split after each epoch
 
     @field_validator("seeds")
     @classmethod
@@ -209,12 +211,12 @@ class Experiment(Strict):
         return f"{self.family}/{self.name}"
 
     def prediction_texts(self, prompts: Mapping[str, Prompt]) -> dict[str, Any]:
-        """What its predictions depend on that the study states elsewhere, among its `prompts`."""
+        """What its predictions depend on outside the experiment itself, among the study's `prompts`."""
         return {}
 
     @property
     def scorer_names(self) -> list[str]:
-        """The ways in which its answers are judged; the first stands for the experiment."""
+        """The ways in which its answers are judged; the first represents the experiment."""
         return list(getattr(self, "scorers", None) or [self.scorer])
 
 
@@ -230,12 +232,12 @@ class RobertaExperiment(Experiment):
     ia3: Ia3 | None = None
     prompt: SoftPrompt | None = None
     cloze: Cloze | None = None
-    layers: Positive | None = Field(None, description="top layers that train, for top_layers")
+    layers: Positive | None = Field(None, description="number of top layers that train, for top_layers")
     trainable: Literal["method", "word_embeddings"] = Field(
-        "method", description="what trains: as the method means it, or the word-embedding table alone"
+        "method", description="what trains: what the method intends, or only the word-embedding table"
     )
     pooling: Literal["first", "sentence_start"] = Field(
-        "first", description="position that the head reads: 0, or <s> behind the virtual tokens"
+        "first", description="position that the head reads: 0, or <s> after the virtual tokens"
     )
 
     @model_validator(mode="after")
@@ -243,14 +245,14 @@ class RobertaExperiment(Experiment):
         for key in dict.fromkeys(method.section for method in METHODS.values() if method.section):
             methods = [name for name, method in METHODS.items() if method.section == key]
             if (self.method in methods) != (getattr(self, key) is not None):
-                raise ValueError(f"'{key}' goes with method '{' or '.join(methods)}', and only with it")
+                raise ValueError(f"'{key}' belongs to method '{' or '.join(methods)}' and to no other")
         if self.training.eval_batch_size is None:
             raise ValueError("'training' needs the key 'eval_batch_size'")
         for key, value in (("pooling", self.pooling), ("prompt.init", self.prompt and self.prompt.init)):
             methods = [name for name, method in METHODS.items() if value in method.allows]
             if methods and self.method not in methods:
                 known = " or ".join(f"'{name}'" for name in methods)
-                raise ValueError(f"{key} '{value}' goes with method {known} only")
+                raise ValueError(f"{key} '{value}' needs method {known}")
         return self
 
 
@@ -267,13 +269,13 @@ class IclExperiment(Experiment):
     family: Literal["icl"]
     prompt: str = Field(description="a key of `prompts:`")
     order: Annotated[int, Field(ge=0, le=2)] = Field(0, description="class that a prompt's drawn examples start with")
-    draws: Positive = Field(1, description="draws of examples, among which the answered pairs are shared out")
+    draws: Positive = Field(1, description="number of draws of examples; the answered pairs are divided among them")
     scorers: list[Literal["parsed"] | LabelScorer] = Field(min_length=1, description="ways to judge the answers")
     prepared: bool = Field(description=PREPARED)
     generation: Generation
 
     def prediction_texts(self, prompts: Mapping[str, Prompt]) -> dict[str, Any]:
-        """The whole of the prompt that it names."""
+        """The whole prompt that it names."""
         return {"prompt": {"name": self.prompt, **prompts[self.prompt].model_dump(mode="json")}}
 
 
@@ -283,32 +285,32 @@ class Sample(Strict):
     label: Label
 
 
-UNQUANTIZED = ("original", "dequantized")  # what a merge into these leaves in 16 bits
+UNQUANTIZED = ("original", "dequantized")  # a merge into these leaves a model in 16 bits
 
 
 class QloraExperiment(Experiment):
     family: Literal["qlora"]
     method: Literal["finetune", "merge", "answer"] = Field(
-        "finetune", description="train an adapter, merge another's, or answer with another's as it is"
+        "finetune", description="train an adapter, merge another experiment's, or answer with another's unmerged"
     )
-    adapter: str | None = Field(None, description="experiment whose adapter `merge` merges or `answer` answers with")
+    adapter: str | None = Field(None, description="experiment whose adapter `merge` or `answer` uses")
     merge_into: Literal["4bit", "original", "dequantized"] | None = Field(
-        None, description="weights that `merge` adds to: the 4-bit ones, the published ones, the 4-bit ones in 16 bits"
+        None, description="weights that `merge` adds to: the 4-bit, the published, or the dequantized ones"
     )
     trainer: Literal["transformers", "trl"]
     text: str = Field(description="training text")
     evaluation_text: str | None = Field(
-        None, description="what the model is asked with; null: the training text up to the label"
+        None, description="the prompt for answering; null: the training text up to the label"
     )
     label_words: dict[Label, str]
     scorers: list[Literal["first_word", "first_label", "most_frequent_label"] | LabelScorer] = Field(min_length=1)
-    sample: Sample | None = Field(None, description="pair whose answer is shown before and after training")
+    sample: Sample | None = Field(None, description="a pair that is answered before and after training")
     loss_on: Literal["all", "label", "padded"] = Field(
-        description="tokens that carry the loss: the text's, the label and what follows it, or the padding's too"
+        description="tokens in the loss: the whole text, the label and what follows it, or the text and its padding"
     )
     append_eos: bool
     mask_end_token: bool = Field(
-        True, description="leave what equals the padding token, an end token too, out of the loss"
+        True, description="mask every token equal to the padding token in the loss, even an end token"
     )
     adapter_dtype: Literal["float32", "bfloat16"]
     tokenization: Tokenization
@@ -321,13 +323,13 @@ class QloraExperiment(Experiment):
     def _complete(self) -> "QloraExperiment":
         require_fields(self.text, "premise", "hypothesis", "label")
         if set(self.label_words) != set(LABELS):
-            raise ValueError(f"'label_words' must name each of {', '.join(LABELS)}")
+            raise ValueError(f"'label_words' must have a word for each of {', '.join(LABELS)}")
         if self.evaluation_text is not None:
             require_fields(self.evaluation_text, "premise", "hypothesis", where="evaluation_text")
         if (self.method == "finetune") != (self.adapter is None):
-            raise ValueError("'adapter' goes with method 'merge' or 'answer', and only with them")
+            raise ValueError("'adapter' belongs to methods 'merge' and 'answer' and to no other")
         if (self.method == "merge") != (self.merge_into is not None):
-            raise ValueError("'merge_into' goes with method 'merge', and only with it")
+            raise ValueError("'merge_into' belongs to method 'merge' and to no other")
         if self.loss_on == "padded" and (self.tokenization.padding != "max_length" or self.mask_end_token):
             raise ValueError("loss_on 'padded' needs tokenization.padding 'max_length' and mask_end_token false")
         return self
@@ -354,9 +356,11 @@ class LinearHeadExperiment(Experiment):
 
 
 class BagOfNgrams(Strict):
-    ngrams: list[Positive] = Field(min_length=2, max_length=2, description="shortest and longest, in words")
-    min_count: Positive = Field(description="training hypotheses that an n-gram must stand in")
-    C: list[PositiveFloat] = Field(min_length=1, description="inverse regularisation; the best on `tune` is taken")
+    ngrams: list[Positive] = Field(min_length=2, max_length=2, description="shortest and longest n-gram, in words")
+    min_count: Positive = Field(description="least number of training hypotheses that contain an n-gram")
+    C: list[PositiveFloat] = Field(
+        min_length=1, description="inverse regularisation strengths; the best on `tune` is chosen"
+    )
 
 
 class BaselineExperiment(Experiment):
@@ -364,7 +368,7 @@ class BaselineExperiment(Experiment):
     trains: ClassVar[bool] = False
 
     family: Literal["baseline"]
-    origin: Literal["baseline"] = Field(description="what chance gives, for comparison")
+    origin: Literal["baseline"] = Field(description="a chance baseline, for comparison")
     evaluation: Rows
     method: Literal["majority", "hypothesis_only"] = Field(
         description="the most frequent class of train, or a linear model that never sees the premise"
@@ -374,7 +378,7 @@ class BaselineExperiment(Experiment):
     @model_validator(mode="after")
     def _method_has_what_it_needs(self) -> "BaselineExperiment":
         if (self.method == "hypothesis_only") != (self.features is not None):
-            raise ValueError("'features' goes with method 'hypothesis_only', and only with it")
+            raise ValueError("'features' belongs to method 'hypothesis_only' and to no other")
         return self
 
 

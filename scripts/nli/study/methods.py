@@ -1,14 +1,14 @@
-"""The encoder's methods of fine-tuning and LoRA's variants: all that the study and its report know of each.
+"""The encoder's fine-tuning methods and LoRA's variants: everything the study and its report know about each.
 
-A new method is an entry here and the function of its name in `nli.models.methods`; a section of its own is a class and
-a key in `experiments`.
+A new method needs an entry here and a function of the same name in `nli.models.methods`; its own config section, if
+any, needs a class and a key in `experiments`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-HEAD = r"(^|\.)(classifier|score|head|coef|intercept)(\.|$)"  # a head's tensors, by their names
+HEAD = r"(^|\.)(classifier|score|head|coef|intercept)(\.|$)"  # the names of a head's tensors
 
 
 @dataclass(frozen=True)

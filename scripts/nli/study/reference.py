@@ -1,4 +1,4 @@
-"""What is generated from the typed definition in `nli.study.schema`: the JSON schema and the reference of the keys."""
+"""Generates the JSON schema and the reference of all keys from the typed definition in `nli.study.schema`."""
 
 import json
 from typing import Any, get_args, get_origin
@@ -14,8 +14,8 @@ from nli.study.sources import Data, Models
 def file_schema() -> dict[str, Any]:
     """JSON schema (2020-12) of config.yaml, for completion and checks in an editor.
 
-    The file states an experiment in parts (family, parent, itself), so no key of a part is required here; the
-    workflow checks the resolved whole.
+    The file states an experiment in parts (family, parent, itself), so the schema requires no key; the workflow
+    checks the resolved experiment.
     """
     whole = _optional(Study.model_json_schema())
     definitions = whole.pop("$defs")
@@ -27,7 +27,7 @@ def file_schema() -> dict[str, Any]:
             part["properties"].pop(key)
         part["properties"]["extends"] = {
             "type": "string",
-            "description": "experiment to take everything from",
+            "description": "experiment to inherit every other key from",
         }
         parts[family] = {"$ref": f"#/$defs/{cls.__name__}"}
     properties["experiments"] = {
@@ -38,7 +38,7 @@ def file_schema() -> dict[str, Any]:
     properties["families"] = {"type": "object", "properties": parts, "additionalProperties": False}
     own_data = {
         "type": "object",
-        "description": "what this scale does differently with data that are not synthetic",
+        "description": "what this scale does differently with data that is not synthetic",
         "properties": dict(properties),
         "additionalProperties": False,
     }
@@ -56,7 +56,7 @@ def file_schema() -> dict[str, Any]:
 
 
 def _optional(schema: Any) -> Any:
-    """The schema with nothing required and no discriminators, at any depth."""
+    """The schema without required keys and discriminators, at any depth."""
     if isinstance(schema, dict):
         return {k: _optional(v) for k, v in schema.items() if k not in ("required", "discriminator")}
     if isinstance(schema, list):
@@ -76,7 +76,7 @@ def reference_table() -> str:
     lines = [
         "# Configuration",
         "",
-        "Generated from `scripts/nli/study/` by `make schema`; a test fails when the two differ.",
+        "Generated from `scripts/nli/study/` by `make schema`; a test fails if the two differ.",
         "An experiment is its family's defaults (`families:`), then what it `extends:`, then its own keys.",
     ]
     described: set[type[BaseModel]] = set()
@@ -98,7 +98,7 @@ def reference_table() -> str:
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    """The pydantic models named anywhere in a type annotation."""
+    """The pydantic models that a type annotation names."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for argument in get_args(annotation) for model in _models_in(argument)]

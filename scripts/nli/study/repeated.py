@@ -1,4 +1,4 @@
-"""Keys that a YAML file states twice. PyYAML keeps the last of them without a word, and with it half of a study."""
+"""Finds keys that a YAML file states twice. PyYAML silently keeps the last one, and so loses half of a study."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ from nli.base.errors import StudyError
 
 
 def refuse_repeated_keys(paths: Iterable[str | Path]) -> None:
-    """StudyError that names every key stated twice in one of the config files, with its two lines."""
+    """Raise StudyError if a config file states a key twice; it names every such key and its two lines."""
     found = [
         f"{path}: {key} is stated twice, in lines {first} and {second}; the second would replace the first"
         for path in paths
@@ -18,16 +18,16 @@ def refuse_repeated_keys(paths: Iterable[str | Path]) -> None:
     if found:
         raise StudyError(
             "\n".join(
-                [*found, "Additions go into a file of your own, which is merged: snakemake --configfile mine.yaml"]
+                [*found, "Put additions in a file of your own, which is merged: snakemake --configfile mine.yaml"]
             )
         )
 
 
 def repeated_keys(text: str) -> list[tuple[str, int, int]]:
-    """(key with the sections that it is in, first line, second line) of every key that a mapping of `text` repeats."""
+    """(key with its sections, first line, second line) of every key that a mapping in `text` repeats."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError:  # Snakemake says what is wrong with it
+    except yaml.YAMLError:  # Snakemake reports the syntax error
         return []
     return list(_repeated(root, ())) if root else []
 

@@ -1,8 +1,8 @@
-"""From config.yaml to the resolved study: the scale's differences, the command line, families and `extends`.
+"""Resolves config.yaml into a study: the scale's differences, the command line, families and `extends`.
 
-Order of precedence, weakest first: the file's body, `scales: <scale>:`, with data that are not synthetic that scale's
-`own_data:`, `--config` on the command line. An experiment is its family's defaults, then what it extends, then what it
-states itself. `seeds` on the command line are those of every experiment, whatever seeds the file states for some.
+Order of precedence, weakest first: the file's body, `scales: <scale>:`, that scale's `own_data:` if the data is not
+synthetic, `--config` on the command line. An experiment is its family's defaults, then what it extends, then what it
+states itself. `seeds` on the command line apply to every experiment, even to those with seeds in the file.
 """
 
 import copy
@@ -22,7 +22,7 @@ OWN_KEYS = ("title", "origin", "extra", "compared_with", "extends")  # never inh
 
 
 def deep_merge(base: Mapping[str, Any], *overlays: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with each overlay's values put over it, section by section. Inputs stay as they are."""
+    """`base` with each overlay merged into it, section by section. The inputs are not changed."""
     merged = copy.deepcopy(dict(base))
     for overlay in overlays:
         for key, value in overlay.items():
@@ -38,11 +38,10 @@ def load_study(config: Mapping[str, Any], overrides: Mapping[str, Any] | None = 
 
     Args:
         config: the content of config.yaml (with or without the overrides merged in).
-        overrides: what the command line gave (`--config`, `--configfile`); it wins over the scale's differences.
+        overrides: values from the command line (`--config`, `--configfile`); they win over the scale's differences.
 
     Raises:
-        StudyError: an unknown key, a wrong type or an impossible combination; one line per problem, each naming
-            its key.
+        StudyError: an unknown key, a wrong type or an impossible combination; one line per problem, with its key.
     """
     overrides = retype(overrides or {})
     body = deep_merge(config, overrides)
@@ -85,7 +84,7 @@ def scale_overlay(scale: str, scales: Mapping[str, Any], seen: tuple[str, ...] =
 
 
 def source_of(resolved: Mapping[str, Any]) -> Any:
-    """Where the data come from; None if that is not stated."""
+    """Where the data comes from; None if not stated."""
     return expect_mapping(resolved.get("data") or {}, "data").get("source")
 
 
@@ -99,7 +98,7 @@ def drop_what_is_another_models(resolved: dict[str, Any], overrides: Mapping[str
 
 
 def drop_stated_seeds(resolved: dict[str, Any]) -> None:
-    """Take the `seeds` of families and experiments out of a file's sections, in place."""
+    """Remove the `seeds` of families and experiments from a file's sections, in place."""
     for section in ("families", "experiments"):
         for stated in expect_mapping(resolved.get(section) or {}, section).values():
             if isinstance(stated, dict):
@@ -107,7 +106,7 @@ def drop_stated_seeds(resolved: dict[str, Any]) -> None:
 
 
 def own_errors(errors: list[Any], stated: Mapping[str, Any]) -> list[Any]:
-    """The errors without those that an experiment took over, with the rest, from the one that it extends."""
+    """The errors without those that an experiment inherits from the one that it extends."""
 
     def identity(error: Mapping[str, Any], key: str | None) -> tuple[Any, ...]:
         return (key, error["loc"][2:], error["msg"])
@@ -123,9 +122,9 @@ def own_errors(errors: list[Any], stated: Mapping[str, Any]) -> list[Any]:
 
 
 def retype(value: Any) -> Any:
-    """Numbers, true, false and null as such, at any depth of what the command line gave.
+    """A value from the command line with its numbers, booleans and nulls parsed, at any depth.
 
-    Snakemake reads the inside of `--config seeds='[1, 2]'` as text only. "No" and "Yes" stay text: they are answers.
+    Snakemake reads the inside of `--config seeds='[1, 2]'` as text. "No" and "Yes" stay text: they are answers.
     """
     if isinstance(value, Mapping):
         return {key: retype(item) for key, item in value.items()}
@@ -144,7 +143,7 @@ def retype(value: Any) -> Any:
 
 
 def expect_mapping(value: Any, where: str) -> Mapping[str, Any]:
-    """`value` if it is a section, else a StudyError that names the key."""
+    """`value` if it is a section; raises StudyError with the key otherwise."""
     if not isinstance(value, Mapping):
         raise StudyError(f"{FILE}: {where}: takes a section (key: value lines), got {value!r}")
     return value
@@ -153,7 +152,7 @@ def expect_mapping(value: Any, where: str) -> Mapping[str, Any]:
 def resolve_experiments(stated: Mapping[str, Any], families: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Every experiment in full: family defaults, then the chain of `extends`, then its own keys.
 
-    One with another's `adapter`, to merge it or to answer with it, takes all but its own keys from that experiment.
+    An experiment that merges or answers with another's `adapter` inherits all but its own keys from that experiment.
     """
     for family in families:
         if family not in FAMILIES:
@@ -164,9 +163,9 @@ def resolve_experiments(stated: Mapping[str, Any], families: Mapping[str, Any]) 
 
 
 def require_origins(resolved: Mapping[str, Mapping[str, Any]]) -> None:
-    """Raise StudyError, a line for each, if an experiment does not say whose it is.
+    """Raise StudyError, with one line each, for experiments that do not state their origin.
 
-    It has no default and is not inherited: a variant of a reported experiment is no reported experiment.
+    `origin` has no default and is not inherited: a variant of a reported experiment is not itself reported.
     """
     lines = []
     for key, experiment in resolved.items():
@@ -183,7 +182,7 @@ def resolve_experiment(
     """One experiment in full, with `family` and `name` from its key `family/name`."""
     where = f"experiments.{key}"
     if key in seen:
-        raise StudyError(f"{FILE}: {where}: 'extends' goes in a circle: {' -> '.join([*seen, key])}")
+        raise StudyError(f"{FILE}: {where}: 'extends' is circular: {' -> '.join([*seen, key])}")
     family, _, name = key.partition("/")
     if family not in FAMILIES or not name.isidentifier():
         raise StudyError(
@@ -197,7 +196,7 @@ def resolve_experiment(
         if parent not in stated:
             raise StudyError(f"{FILE}: {where}: {unknown(str(parent), stated)}")
         if not str(parent).startswith(f"{family}/"):
-            raise StudyError(f"{FILE}: {where}: '{parent}' is of another family")
+            raise StudyError(f"{FILE}: {where}: '{parent}' is in another family; extend one of the same family")
         base = resolve_experiment(parent, stated, families, (*seen, key))
         base = {k: v for k, v in base.items() if k not in OWN_KEYS}
     resolved = deep_merge(base, own, {"family": family, "name": name})
@@ -206,10 +205,10 @@ def resolve_experiment(
 
 
 def describe(error: Mapping[str, Any]) -> str:
-    """One line for one of pydantic's errors: the file, the key, what is wrong and what was given."""
+    """One line for a pydantic error: the file, the key, what is wrong and the value given."""
     parts = [str(part) for part in error["loc"]]
     if parts[:1] == ["experiments"]:
-        del parts[2:3]  # pydantic names the union's member, the family, behind the key
+        del parts[2:3]  # pydantic adds the union's member, here the family, after the key
     location = ".".join(parts)
     message = error["msg"].removeprefix("Value error, ")
     given = error.get("input")

@@ -1,8 +1,8 @@
 """The typed definition of config.yaml: every key of the study, its type, its bounds and what it means.
 
-This is the single source, with `sources` and `experiments`, whose sections it puts together. `resolve` turns a file
-into a `Study`; the JSON schema that editors use and the reference table in docs/ are generated from these classes
-(`make schema`), and a test fails when they drift.
+With `sources` and `experiments`, whose sections it combines, this is the single source. `resolve` turns a file into a
+`Study`; `make schema` generates the editors' JSON schema and the reference table in docs/ from these classes, and a
+test fails if they drift.
 """
 
 from collections.abc import Collection
@@ -38,26 +38,26 @@ from nli.study.types import (
 
 class Rehearsal(Strict):
     measured: Positive = Field(description="optimizer steps that are timed")
-    warmup: NonNegative = Field(description="steps before them that are not")
-    answering_batches: Positive = Field(description="batches of validation rows that are answered and timed")
-    on_cpu: bool = Field(description="without a GPU, rehearse what fits in memory on the CPU")
+    warmup: NonNegative = Field(description="untimed steps before them")
+    answering_batches: Positive = Field(description="batches of validation rows to answer and time")
+    on_cpu: bool = Field(description="rehearse on the CPU if there is no GPU, as far as memory allows")
 
 
 class Containers(Strict):
-    """Where the images of `--use-singularity` come from. Set it in a profile or by `--config`, not in config.yaml."""
+    """Where the images of `--use-singularity` come from. Set it in a profile or with `--config`, not in config.yaml."""
 
     study: str = Field("build", description="image that trains and scores: `build`, a .sif file, docker:// or oras://")
-    report: str = Field("build", description="image that makes the report: the same")
+    report: str = Field("build", description="image that renders the report; the same choices")
     base: str | None = Field(
         None, description="base image of a build: a directory, a SIF file or docker://...; null: the definition's"
     )
     torch: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="torch in a build: what pip's settings prefer, or the CPU or CUDA build"
+        "auto", description="torch in a built image: the one that pip's settings prefer, the CPU or the CUDA build"
     )
 
 
 class JobClass(Strict):
-    """What a job of a class asks for at its first attempt; a retry gets as much memory and time again."""
+    """What a job of a class requests at its first attempt; each retry adds the same memory and time."""
 
     mem_mb: Positive = Field(description="memory, in MB")
     runtime: Positive = Field(description="run time, in minutes")
@@ -65,43 +65,43 @@ class JobClass(Strict):
 
 
 class Machine(Strict):
-    """What a scale takes of a machine: the checks before a run read it, and the requests of the jobs."""
+    """What a scale needs from the machine: the checks before a run compare it, and the jobs request it."""
 
     threads: Positive = Field(description="CPU threads of a job that trains or answers")
     memory: Positive = Field(description="memory of such a job, in GiB")
-    merge_memory: Positive = Field(description="memory of a merge into weights in 16 bits, in GiB")
+    merge_memory: Positive = Field(description="memory of a merge into 16-bit weights, in GiB")
     gpu_memory: dict[Literal["roberta", "icl", "qlora", "linear_head"], Positive] | None = Field(
         description="GPU memory of each family's largest experiment, in GiB; null: no GPU is used"
     )
     run_disk: dict[str, Annotated[list[NonNegativeFloat], Field(min_length=2, max_length=2)]] | None = Field(
-        description="GB that a run of a family (or family/method) leaves, and that its checkpoints take while it "
-        "trains; null: next to nothing"
+        description="disk in GB that a run of a family (or family/method) leaves, and that its checkpoints take during "
+        "training; null: next to nothing"
     )
-    jobs: dict[Literal["cpu", "gpu_small", "gpu_large"], JobClass] = Field(description="the classes of jobs")
+    jobs: dict[Literal["cpu", "gpu_small", "gpu_large"], JobClass] = Field(description="the job classes")
 
     @property
     def has_gpu(self) -> bool:
-        """Whether any job asks for a GPU."""
+        """Whether any job requests a GPU."""
         return any(job.gpu for job in self.jobs.values())
 
     @model_validator(mode="after")
     def _memory_of_the_gpu_is_known(self) -> "Machine":
         if self.has_gpu and (self.gpu_memory is None or len(self.gpu_memory) < 4):
-            raise ValueError("gpu_memory: jobs ask for a GPU: state what each of the four families takes of it")
+            raise ValueError("gpu_memory: jobs request a GPU; set the GPU memory of each of the four families")
         if len(self.jobs) < 3:
-            raise ValueError("jobs: state all of cpu, gpu_small and gpu_large")
+            raise ValueError("jobs: set all of cpu, gpu_small and gpu_large")
         return self
 
 
 class Notice(Strict):
-    """What the report says of its scale: `title` on every page, `detail` below it at the top."""
+    """What the report says about its scale: `title` on every page, `detail` below it at the top of the report."""
 
     title: str = Field(min_length=1)
     detail: str = Field(min_length=1)
 
 
 class RungName(Strict):
-    """An earlier rung of the same ladder, in full."""
+    """The full name of an earlier rung of the same ladder."""
 
     experiment: str
     scorer: str | None = None
@@ -119,30 +119,31 @@ class Rung(Strict):
     experiment: str = Field(description="a key of `experiments:`")
     scorer: str | None = Field(None, description="one of the experiment's scorers; null: its first")
     counted: Literal["all", "parsed"] = Field(
-        "all", description="an unparsed answer is wrong, or is left out as the original did"
+        "all", description="count an unparsed answer as wrong, or leave it out as the original did"
     )
     claim: str = Field(description="one sentence that the data can refute")
     expects: Expectation | None = Field(
-        None, description="what the claim says, of the difference from the rung in `against` or of the rung itself"
+        None,
+        description="what the claim says about the difference from the rung in `against`, or about the rung itself",
     )
     against: str | RungName | None = Field(
         None,
-        description="earlier rung to compare with: its experiment, or {experiment, scorer, counted} where that stands "
-        "in several rungs; needed for a claim of a difference",
+        description="earlier rung to compare with: its experiment, or {experiment, scorer, counted} if several rungs "
+        "have that experiment; required for a claim about a difference",
     )
     together: list[str] = Field(
         default_factory=list,
-        description="keys that change together in this step, which the claim speaks of: with more than one changed key "
-        "that is not named here, the report prints that the changes together raise or lower the accuracy",
+        description="keys that change together in this step and that the claim is about; if several keys change that "
+        "are not named here, the report says instead that the changes together raise or lower the accuracy",
     )
     margin: PositiveFloat = Field(
-        0.02, lt=1, description="difference that `no_difference` and `at_chance` take for none, as a share"
+        0.02, lt=1, description="largest difference, as a share, that `no_difference` and `at_chance` treat as none"
     )
 
 
 # Claims about the difference from another rung.
 COMPARING = ("higher", "lower", "no_difference")
-# What such a claim says once steps between the two rungs are left out.
+# What such a claim says if steps between the two rungs are left out.
 TOGETHER = {
     "higher": "Together, these changes raise the accuracy.",
     "lower": "Together, these changes lower the accuracy.",
@@ -157,7 +158,7 @@ class Ladder(Strict):
     question: str = Field(description="what the ladder answers")
     shows: list[str] = Field(
         default_factory=list,
-        description="experiments whose accuracy the report prints behind the question; none: the first rung's",
+        description="experiments whose accuracy the report prints after the question; none: the first rung's",
     )
     split: SetName = "matched"
     rungs: list[Rung] = Field(min_length=2)
@@ -166,43 +167,43 @@ class Ladder(Strict):
     def _rungs_can_be_compared(self) -> "Ladder":
         if self.rungs[0].expects in COMPARING or self.rungs[0].against:
             raise ValueError(
-                "rungs.0: the first rung has none to be compared with: expects one_class, at_chance, above_chance or "
-                "above_hypothesis_only"
+                "rungs.0: the first rung has no earlier one to compare with; set expects to one_class, at_chance, "
+                "above_chance or above_hypothesis_only"
             )
         for key in self.shows:
             if key not in {rung.experiment for rung in self.rungs}:
                 raise ValueError(f"shows: no rung is '{key}'")
         for i, rung in enumerate(self.rungs[1:], start=1):
             if rung.expects is None:
-                raise ValueError(f"rungs.{i}: needs the key 'expects': what its claim says of the data")
+                raise ValueError(f"rungs.{i}: needs the key 'expects': what its claim says about the data")
             if rung.expects in COMPARING and rung.against is None:
                 raise ValueError(
                     f"rungs.{i}: needs the key 'against': the earlier rung that its claim compares it with"
                 )
             claims = [(_measured(other), other.expects, self.below(j)) for j, other in enumerate(self.rungs[:i])]
             if (_measured(rung), rung.expects, self.below(i)) in claims:
-                raise ValueError(f"rungs.{i}: the same claim of the same answers as an earlier rung")
+                raise ValueError(f"rungs.{i}: repeats an earlier rung's claim about the same answers; remove one")
             if rung.against is not None:
                 self._can_be_refuted(i, self.rungs[self.below(i)])
         return self
 
     def _can_be_refuted(self, i: int, below: Rung) -> None:
-        """Refuse a claim that arithmetic decides: leaving unparsed answers out never lowers an accuracy."""
+        """Refuse a claim that is true by arithmetic: leaving out unparsed answers never lowers an accuracy."""
         rung = self.rungs[i]
         if _measured(rung) == _measured(below):
             raise ValueError(f"rungs.{i}.against: '{rung.experiment}' is compared with itself")
         same = (rung.experiment, rung.scorer) == (below.experiment, below.scorer)
         if same and rung.counted != below.counted and rung.expects in ("higher", "lower"):
             raise ValueError(
-                f"rungs.{i}.expects: '{rung.expects}' says nothing here: counting unparsed answers as wrong "
-                "never raises the accuracy of the same answers; take above_chance, or no_difference with a margin"
+                f"rungs.{i}.expects: '{rung.expects}' cannot be refuted: counting unparsed answers as wrong "
+                "never raises the accuracy of the same answers; use above_chance, or no_difference with a margin"
             )
 
     def below(self, i: int) -> int | None:
-        """Place of the rung that rung i is compared with; None without `against`.
+        """Index of the rung that rung i is compared with; None without `against`.
 
-        An experiment's name alone means its only earlier rung, or of several the one that is judged as rung i is. Two
-        rungs of the same answers are the same to compare with.
+        An experiment's name alone means its only earlier rung or, among several, the one that is judged like rung i.
+        Two rungs with the same answers are interchangeable.
         """
         rung, named = self.rungs[i], self.rungs[i].against
         if named is None:
@@ -215,20 +216,20 @@ class Ladder(Strict):
             alike = [j for j in places if _measured(self.rungs[j])[1:] == _measured(rung)[1:]]
             if not alike:
                 raise ValueError(
-                    f"rungs.{i}.against: '{key}' stands in several earlier rungs; "
+                    f"rungs.{i}.against: '{key}' is in several earlier rungs; "
                     "name one as {experiment: ..., scorer: ..., counted: ...}"
                 )
             places = alike
         if not places:
-            raise ValueError(f"rungs.{i}.against: no earlier rung is '{key}' as it is named")
+            raise ValueError(f"rungs.{i}.against: no earlier rung of '{key}' matches; name one of the rungs before it")
         return places[0]
 
     def without(self, left_out: Collection[str]) -> "Ladder":
-        """The ladder without the steps of some experiments, every `against` resolved to a rung that is left, in full.
+        """The ladder without the steps of some experiments; every `against` is the full name of a remaining rung.
 
-        A step that was compared with one of them is compared with what that one was compared with. Its claim, which
-        spoke of one step, then speaks of all the changes together. One with nothing left to compare with goes too, and
-        so does one that would repeat the comparison of an earlier rung.
+        A step that was compared with a removed one is compared with that one's own `against`, and its claim is then
+        about all the changes together. A step is also removed if nothing is left to compare it with, or if it would
+        repeat an earlier rung's comparison.
         """
         kept: dict[tuple[str, str | None, str], list[int | None]] = {}  # answers -> what they are compared with
         steps = []
@@ -259,19 +260,21 @@ def _measured(rung: Rung | RungName) -> tuple[str, str | None, str]:
 
 
 class Study(Strict):
-    """The whole study as resolved for one scale: what every rule of the workflow is computed from."""
+    """The whole study, resolved for one scale; every rule of the workflow is computed from it."""
 
-    scale: Annotated[str, Field(pattern=r"^\w+$")] = Field(description="which of `scales:` is put over the file's body")
-    results: CommandPath = Field(description="folder that everything is written to, by scale")
-    cache: LocalPath = Field(min_length=1, description="folder for what is fetched from the hub, shared by all scales")
+    scale: Annotated[str, Field(pattern=r"^\w+$")] = Field(
+        description="entry of `scales:` that is merged over the file's body"
+    )
+    results: CommandPath = Field(description="output folder, with one subfolder per scale")
+    cache: LocalPath = Field(min_length=1, description="folder for files fetched from the hub, shared by all scales")
     seeds: list[NonNegative] = Field(
-        min_length=1, description="an experiment without seeds of its own runs once per seed"
+        min_length=1, description="an experiment that sets no seeds runs once for each of these"
     )
     only: list[str] = Field(description="experiments, families or origins to run; empty: all")
     rungs: Literal["core", "all"] = Field(
         description="`core` leaves out the experiments marked `extra: true`, here and in the ladders"
     )
-    finished_only: bool = Field(description="report on the runs that are there, and start no other")
+    finished_only: bool = Field(description="report on the finished runs, and start no others")
     containers: Containers = Field(
         default=Containers(), exclude=True, description="the images of --use-singularity; part of no result"
     )
@@ -279,7 +282,9 @@ class Study(Strict):
     models: Models
     rehearsal: Rehearsal
     machine: Machine
-    notice: Notice | None = Field(None, description="what the report says of this scale on every page; null: nothing")
+    notice: Notice | None = Field(
+        None, description="what the report says about this scale on every page; null: nothing"
+    )
     prompts: dict[str, Prompt]
     experiments: dict[
         str,
@@ -289,7 +294,7 @@ class Study(Strict):
         ],
     ]
     ladders: dict[Annotated[str, Field(pattern=r"^\w+$")], Ladder] = Field(
-        default_factory=dict, description="failures explained step by step, by name"
+        default_factory=dict, description="step-by-step explanations of failures, by name"
     )
 
     @field_validator("seeds")
@@ -327,7 +332,7 @@ class Study(Strict):
         return self
 
     def seeds_of(self, experiment: Experiment) -> list[int]:
-        """The seeds that an experiment runs with: its own, or the study's."""
+        """The seeds of an experiment: its own, or the study's."""
         return experiment.seeds or self.seeds
 
     def _check_seeds_of_adapter(self, experiment: Experiment) -> None:
@@ -339,7 +344,7 @@ class Study(Strict):
         if lacking:
             raise ValueError(
                 f"experiments.{experiment.key}.seeds: {', '.join(map(str, lacking))}: no adapter is trained with it; "
-                f"take seeds of {adapter.key}: {', '.join(map(str, self.seeds_of(adapter)))}"
+                f"use seeds of {adapter.key}: {', '.join(map(str, self.seeds_of(adapter)))}"
             )
 
     def _check_rung(self, where: str, rung: Rung, split: str) -> None:
@@ -352,9 +357,9 @@ class Study(Strict):
             raise ValueError(f"{where}.experiment: '{rung.experiment}' does not answer the ladder's split '{split}'")
 
     def without_rungs(self) -> "Study":
-        """With `rungs: core` the study without the experiments marked as rungs, unless `only` names one of them.
+        """The study without the extra experiments if `rungs: core`, except those that `only` names.
 
-        A ladder loses their steps (`Ladder.without`); one that then compares nothing goes as a whole.
+        The ladders lose their steps (`Ladder.without`); a ladder that then compares nothing is removed.
         """
         core = self.rungs == "core"
         wanted = {key for key, e in self.experiments.items() if not (core and e.extra) or key in self.only}
@@ -369,7 +374,7 @@ class Study(Strict):
         return self.model_copy(update={"experiments": kept, "ladders": ladders})
 
     def selected(self) -> list[Experiment]:
-        """The experiments that `only` leaves, in the file's order."""
+        """The experiments that `only` selects, in the file's order."""
         return [
             experiment
             for key, experiment in self.experiments.items()
@@ -377,7 +382,7 @@ class Study(Strict):
         ]
 
     def answered_sets(self) -> dict[str, SetRows]:
-        """The sets with rows of their own that a selected experiment answers."""
+        """The sets with their own rows that a selected experiment answers."""
         answered = {split for experiment in self.selected() for split in experiment.evaluation.splits}
         return {name: rows for name, rows in self.data.own_sets.items() if name in answered}
 

@@ -1,4 +1,4 @@
-"""The typed definition of `data:` and `models:`: where rows and weights come from."""
+"""The typed definition of `data:` and `models:`, where rows and weights come from."""
 
 import os
 from collections import Counter
@@ -23,11 +23,11 @@ Column = Literal["premise", "hypothesis", "label", "pair_id", "genre"]
 
 
 class SyntheticSizes(Strict):
-    train: Positive = Field(description="training pairs that the generator makes")
+    train: Positive = Field(description="number of training pairs")
     tune: Positive = Field(description="tuning pairs")
-    matched: Positive = Field(description="validation pairs from the training templates")
-    mismatched: Positive = Field(description="validation pairs from other templates and words")
-    corpus: Positive = Field(description="further pairs whose texts the tiny models are pretrained on")
+    matched: Positive = Field(description="number of validation pairs from the training templates")
+    mismatched: Positive = Field(description="number of validation pairs from other templates and words")
+    corpus: Positive = Field(description="number of further pairs, whose texts the tiny models are pretrained on")
 
 
 class Rows(Strict):
@@ -42,12 +42,12 @@ class SetRows(Strict):
     path: LocalPath | None = Field(None, description="the file: JSONL, TSV (or .txt), CSV or Parquet, plain or .gz")
     name: str | None = Field(None, description="or the data set on the hub")
     revision: str | None = Field(None, description="its pinned commit")
-    file: str | None = Field(None, description="the file in it")
-    rows: Positive | None = Field(None, description="labelled rows that the file has; the fetch checks them")
-    columns: dict[Column, str] = Field(default_factory=dict, description="the file's own names of its columns")
+    file: str | None = Field(None, description="the file in that data set")
+    rows: Positive | None = Field(None, description="number of labelled rows in the file; the fetch checks it")
+    columns: dict[Column, str] = Field(default_factory=dict, description="the file's names for our columns")
     labels: dict[str, Label | Annotated[list[Label], Field(min_length=1, max_length=2)]] = Field(
         default_factory=dict,
-        description="the file's own labels; one that stands for two of ours makes a set of two classes",
+        description="the file's labels for our classes; one label for two of ours makes a set with two classes",
     )
 
     @field_validator("labels", mode="before")
@@ -68,30 +68,30 @@ class SetRows(Strict):
         counts = Counter(label for each in classes for label in each)
         for label, count in counts.items():
             if count > 1:
-                raise ValueError(f"labels: '{label}' stands in two classes; give each of our labels to one")
+                raise ValueError(f"labels: '{label}' is in two classes; give each of our labels to one")
         return self
 
     @property
     def merged(self) -> dict[str, str]:
-        """What an answer counts as in a set of two classes: the second of two labels as the first. Else {}."""
+        """How answers are merged in a set with two classes: the second of two labels counts as the first. Else {}."""
         return {value[1]: value[0] for value in self.labels.values() if not isinstance(value, str) and len(value) > 1}
 
 
 class EvaluationSet(Strict):
-    """Pairs to be answered: a split of the study's data, or rows of their own."""
+    """Pairs to evaluate on: a split of the study's data, or their own rows."""
 
-    title: str = Field(min_length=1, description="what the report calls it")
+    title: str = Field(min_length=1, description="its name in the report")
     role: Literal["validation", "tuning"] = Field(
         "validation",
-        description="validation: the report has its scores; tuning: for choices, and in no table of scores",
+        description="validation: its scores are in the report; tuning: for choices, and in no table of scores",
     )
     source: Literal["train", "validation_matched", "validation_mismatched"] | SetRows = Field(
-        description="the split of the data that it is drawn from, or rows of its own"
+        description="the split of the data that it is drawn from, or its own rows"
     )
 
     @property
     def own(self) -> bool:
-        """Whether its rows are not the data's."""
+        """Whether it has its own rows, from outside `data`."""
         return isinstance(self.source, SetRows)
 
 
@@ -107,9 +107,9 @@ class Data(Strict):
     rows: Rows | None = Field(None, description="labelled rows that the hub's splits have; the fetch checks them")
     path: LocalPath | None = Field(None, description="folder with train, validation_matched, validation_mismatched")
     train_fraction: Real = Field(
-        gt=0, le=1, description="share of the training set to train on; all that `tune` leaves, where that is less"
+        gt=0, le=1, description="share of the training set to train on, or all that `tune` leaves if that is less"
     )
-    tune_examples: NonNegative = Field(description="rows for selection: whole premises, of which train has none")
+    tune_examples: NonNegative = Field(description="number of rows for selection, which share no premise with train")
     train_examples: Positive | None = Field(None, description="cap on training examples; null: none")
     evaluation_examples: Positive | None = Field(None, description="cap on each validation split; null: none")
     seed: NonNegative = Field(description="seed of the sampling")
@@ -121,17 +121,17 @@ class Data(Strict):
     def _has_the_sets_that_are_drawn(cls, sets: dict[str, EvaluationSet]) -> dict[str, EvaluationSet]:
         for name, source in DRAWN.items():
             if name not in sets or sets[name].source != source:
-                raise ValueError(f"'{name}' has to be there, with source: {source}")
+                raise ValueError(f"needs the set '{name}' with source: {source}")
         for name, each in sets.items():
             if name in ("train", "corpus"):
                 raise ValueError(f"'{name}' is the name of another split; give the set another name")
             if not each.own and name not in DRAWN:
-                raise ValueError(f"'{name}': needs rows of its own: source: {{path: FILE}}, or a file on the hub")
+                raise ValueError(f"'{name}' needs its own rows: source: {{path: FILE}}, or a file on the hub")
         return sets
 
     @property
     def own_sets(self) -> dict[str, SetRows]:
-        """The sets with rows of their own."""
+        """The sets with their own rows."""
         return {name: each.source for name, each in self.sets.items() if each.own}
 
     @model_validator(mode="after")
@@ -144,25 +144,27 @@ class Data(Strict):
 
 
 class Recipe(Strict):
-    """How the workflow pretrains a tiny model from the data's own texts."""
+    """How the workflow pretrains a tiny model on the data's texts."""
 
     layers: Positive
     hidden_size: Positive
     heads: Positive
     vocab_size: Positive = Field(description="size of the byte-level BPE vocabulary")
     max_length: Positive = Field(description="longest pretraining text, in tokens")
-    max_positions: Positive = Field(description="positions that the model has")
+    max_positions: Positive = Field(description="number of positions of the model")
     initializer_range: PositiveFloat
     steps: Positive
     batch_size: Positive
     learning_rate: PositiveFloat
     weight_decay: NonNegativeFloat
     warmup_fraction: Probability
-    cooldown_fraction: PositiveFloat = Field(le=1, description="share of the steps in which the rate falls to zero")
+    cooldown_fraction: PositiveFloat = Field(
+        le=1, description="share of the steps in which the learning rate falls to zero"
+    )
 
 
 class Connective(Strict):
-    """What happens to the word between premise and hypothesis, in shares of the texts."""
+    """What happens to the word between premise and hypothesis, as shares of the texts."""
 
     shown: Probability
     masked: Probability
@@ -171,23 +173,25 @@ class Connective(Strict):
 
 class EncoderRecipe(Recipe):
     mlm_probability: Probability = Field(description="share of masked tokens")
-    hypothesis_mlm_probability: Probability = Field(description="in the hypothesis, where the connective is shown")
+    hypothesis_mlm_probability: Probability = Field(
+        description="the same in the hypothesis, if the connective is shown"
+    )
     connective: Connective
     connective_weight: NonNegativeFloat = Field(description="further weight of the connective in the loss")
-    position_shift: NonNegative = Field(description="a text starts up to so many positions late, as behind a prompt")
+    position_shift: NonNegative = Field(description="largest offset of a text's first position, as after a prompt")
 
 
 class DecoderRecipe(Recipe):
     kv_heads: Positive = Field(description="key-value heads of grouped-query attention")
-    plain_steps: NonNegative = Field(description="first steps, from texts in one layout under the same names")
-    plain_share: Probability = Field(description="share of them in the steps that follow")
-    agreed_steps: NonNegative = Field(description="first steps, in which all annotators give the pair's label")
-    divided_steps: NonNegative = Field(description="first steps, before texts have every layout and cue")
+    plain_steps: NonNegative = Field(description="number of first steps with texts in one layout under the same names")
+    plain_share: Probability = Field(description="share of such texts in the later steps")
+    agreed_steps: NonNegative = Field(description="number of first steps in which all annotators give the pair's label")
+    divided_steps: NonNegative = Field(description="number of first steps before texts have every layout and cue")
     answer_weight: PositiveFloat = Field(description="weight of the first label's token in the loss")
-    vote_weight: PositiveFloat = Field(description="weight of the further annotators' labels")
+    vote_weight: PositiveFloat = Field(description="weight of the other annotators' labels in the loss")
     agreement: Probability = Field(description="probability that an annotator gives the pair's label")
     examples: Probability = Field(description="share of the texts that begin with another pair and its label")
-    token_fraction: PositiveFloat = Field(le=1, description="share of the other tokens that carry the loss")
+    token_fraction: PositiveFloat = Field(le=1, description="share of the other tokens in the loss")
 
 
 class Quantization(Strict):

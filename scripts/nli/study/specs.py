@@ -1,4 +1,4 @@
-"""What each job depends on: the part of the study that decides a training, a prediction, a model's folder, the data."""
+"""What each job depends on: the part of the study that decides a training, a prediction, a model folder or the data."""
 
 import hashlib
 import json
@@ -8,11 +8,11 @@ from typing import Any
 from nli.study.experiments import Experiment
 from nli.study.schema import Study
 
-NAMES = ("title", "origin", "extra", "compared_with")  # what an experiment is called decides no number
+NAMES = ("title", "origin", "extra", "compared_with")  # an experiment's name does not affect its numbers
 
 
 def training_spec(study: Study, key: str) -> dict[str, Any]:
-    """What decides the training of an experiment, and nothing else, so that no other change re-runs it."""
+    """What decides the training of an experiment, and nothing else, so that no other change reruns it."""
     spec = study.experiments[key].model_dump(mode="json")
     for field in (*NAMES, "seeds", "evaluation", "scorers"):
         spec.pop(field, None)
@@ -30,7 +30,7 @@ def validation_spec(study: Study, key: str) -> dict[str, Any]:
 
 
 def prediction_spec(study: Study, key: str) -> dict[str, Any]:
-    """What decides the predictions of an experiment: the whole of it, and the prompt that it names."""
+    """What decides the predictions of an experiment: all of it, and the prompt that it names."""
     experiment = study.experiments[key]
     spec = experiment.model_dump(mode="json")
     for field in (*NAMES, "seeds"):
@@ -45,7 +45,7 @@ def prediction_spec(study: Study, key: str) -> dict[str, Any]:
 
 
 def rehearsal_spec(study: Study, key: str) -> dict[str, Any]:
-    """What decides the rehearsal of an experiment: its training (None without one), its answering, how many steps."""
+    """What decides the rehearsal of an experiment: its training (or None), its answering, and the number of steps."""
     return {
         "train": training_spec(study, key) if trains(study.experiments[key]) else None,
         "predict": prediction_spec(study, key),
@@ -54,20 +54,20 @@ def rehearsal_spec(study: Study, key: str) -> dict[str, Any]:
 
 
 def trains(experiment: Experiment) -> bool:
-    """Whether the experiment has a training of its own: prompting has none, nor has what takes another's adapter."""
+    """Whether the experiment trains; prompting does not, nor does an experiment with another's adapter."""
     cloze = getattr(experiment, "cloze", None)
     borrows = getattr(experiment, "adapter", None) is not None
     return experiment.trains and not borrows and (cloze is None or cloze.trained)
 
 
 def loading_spec(study: Study, key: str) -> dict[str, Any]:
-    """How the experiment's base model is loaded: an encoder's type, a decoder's quantization; {} without a model."""
+    """How the experiment's base model is loaded: an encoder's dtype or a decoder's quantization; {} without a model."""
     role = study.experiments[key].model
     return getattr(study.models, role).model_dump(mode="json", include={"dtype", "quantization"}) if role else {}
 
 
 def model_spec(study: Study, role: str) -> dict[str, Any]:
-    """What decides the folder of a base model: its source, and what that source takes."""
+    """What decides a base model's folder: its source and that source's keys."""
     kept = {
         "hub": {"name", "revision"},
         "path": {"name"},
@@ -79,7 +79,7 @@ def model_spec(study: Study, role: str) -> dict[str, Any]:
 
 
 def fetch_spec(study: Study) -> dict[str, Any]:
-    """What decides the rows that the splits are drawn from: the data's source, and what that source takes."""
+    """What decides the rows that the splits are drawn from: the data's source and that source's keys."""
     kept = {"hub": {"name", "revision", "rows"}, "files": {"path"}, "synthetic": {"synthetic"}}
     include = {"source", "seed"} | kept[study.data.source]
     return study.data.model_dump(mode="json", include=include)
@@ -92,12 +92,12 @@ def sampling_spec(study: Study) -> dict[str, Any]:
 
 
 def set_spec(study: Study, name: str) -> dict[str, Any]:
-    """What decides the rows of an evaluation set of its own."""
+    """What decides the rows of an evaluation set with its own rows."""
     source = study.data.own_sets[name]
     examples, seed = study.data.evaluation_examples, study.data.seed
     return {"source": source.model_dump(mode="json"), "merged": source.merged, "examples": examples, "seed": seed}
 
 
 def spec_hash(spec: Mapping[str, Any]) -> str:
-    """Twelve hexadecimal digits that change when anything in `spec` does."""
+    """A hash of `spec`: twelve hexadecimal digits."""
     return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""What the typed definition is made of: numbers with their bounds, and sections that take no key but their own."""
+"""Building blocks of the typed definition: bounded numbers, and sections that refuse unknown keys."""
 
 import difflib
 import os
@@ -14,7 +14,7 @@ NonNegative = Annotated[int, Field(ge=0)]
 
 
 def _number(value: Any) -> Any:
-    """YAML 1.1 reads 1e-3 (no dot) as text: take it as the number that was meant."""
+    """`value` as a number, because YAML 1.1 reads 1e-3 (no dot) as text."""
     if isinstance(value, str):
         try:
             return float(value)
@@ -29,17 +29,19 @@ NonNegativeFloat = Annotated[Real, Field(ge=0)]
 Probability = Annotated[Real, Field(ge=0, lt=1)]
 
 
-# Jobs, Snakemake and containers get the whole path: a shell would expand ~, Snakemake does not, and in a container the
-# home folder is another.
+# Jobs, Snakemake and containers get the expanded path: a shell would expand ~, Snakemake does not, and a container has
+# another home folder.
 LocalPath = Annotated[str, AfterValidator(os.path.expanduser)]
 
 
 def _bare_word(path: str) -> str:
-    """A path that the rules' commands can hold without quotes, and that Snakemake takes literally."""
+    """`path` if the rules' commands can use it without quotes and Snakemake takes it literally; else ValueError."""
     if not path:
         raise ValueError("takes a folder, got an empty name")
     if found := re.search(r"""[\s"'`$\\;&|<>()*?\[\]{}]""", path):
-        raise ValueError(f"takes a folder without spaces, quotes or a shell's signs, got {found.group()!r} in {path!r}")
+        raise ValueError(
+            f"takes a folder without spaces, quotes or shell characters, got {found.group()!r} in {path!r}"
+        )
     return path
 
 
@@ -47,7 +49,7 @@ CommandPath = Annotated[LocalPath, AfterValidator(_bare_word)]
 
 
 class Strict(BaseModel):
-    """A section that takes its own keys only; an unknown key is an error that names the nearest known one."""
+    """A section that refuses unknown keys; the error names the nearest known one."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -62,7 +64,7 @@ class Strict(BaseModel):
 
 
 def unknown(key: str, known: Any) -> str:
-    """The message for a name that is not among `known`, with the nearest one where there is one."""
+    """The message for a name that is not in `known`, with the nearest known one if there is one."""
     near = difflib.get_close_matches(key, list(known), n=1, cutoff=0.6)
     hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
     return f"unknown name '{key}'; {hint}"
@@ -79,4 +81,4 @@ def require_fields(text: str, *fields: str, where: str = "text") -> None:
     """Raise ValueError if a template lacks one of the `{fields}` that it must have."""
     for field in fields:
         if "{" + field + "}" not in text:
-            raise ValueError(f"'{where}' must hold {{{field}}}")
+            raise ValueError(f"'{where}' must contain {{{field}}}")

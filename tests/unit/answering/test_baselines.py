@@ -1,4 +1,4 @@
-"""What chance gives: worked out by hand on a few pairs, and never from what it must not see."""
+"""Chance baselines: values worked out by hand on a few pairs, and never computed from what they must not see."""
 
 import subprocess
 import sys

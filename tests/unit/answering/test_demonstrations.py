@@ -1,4 +1,4 @@
-"""Worked examples: drawn from train, one of each class, in an order that is all that changes."""
+"""Worked examples: drawn from train, one of each class, with the order as the only difference."""
 
 import pandas as pd
 import pytest
@@ -34,7 +34,7 @@ def test_draws_share_no_pair_and_keep_theirs_in_every_order():
     }
     assert all(drawn[draw, order] == drawn[draw, 0] for draw, order in drawn)
     assert len(drawn[0, 0] | drawn[1, 0] | drawn[2, 0]) == 9
-    four = [e["premise"] for draw in range(3) for e in draw_examples(rows, 4, 0, 7, draw)]  # two of one class
+    four = [e["premise"] for draw in range(3) for e in draw_examples(rows, 4, 0, 7, draw)]  # two pairs of one class
     assert len(set(four)) == 12
     with pytest.raises(StudyError, match="too few pairs of the class entailment for 3 shots in draw 13"):
         draw_examples(rows, 3, 0, 7, draw=12)

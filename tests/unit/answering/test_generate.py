@@ -1,4 +1,4 @@
-"""How answers are drawn: by whose settings, from the right distribution, and by row and seed alone."""
+"""Generation: whose settings apply, the right distribution, and dependence on row and seed only."""
 
 import math
 
@@ -14,12 +14,12 @@ from nli.models.training_texts import evaluation_prompts
 from nli.pretraining.decoder import tiny_llama
 
 OPEN = {"temperature": None, "top_k": None, "top_p": None, "max_new_tokens": 20}
-LLAMA = {"do_sample": True, "temperature": 0.6, "top_p": 0.9}  # of generation_config.json
+LLAMA = {"do_sample": True, "temperature": 0.6, "top_p": 0.9}  # from generation_config.json
 SAMPLED = {"temperature": 1.5, "top_k": 0, "top_p": 1.0, "max_new_tokens": 6}
 
 
 class Model:
-    """Stands for a model with nothing but a generation_config."""
+    """A fake model with only a generation_config."""
 
     def __init__(self, **values):
         self.generation_config = GenerationConfig(**values)
@@ -67,7 +67,7 @@ def test_temperature_of_the_study_leaves_top_k_and_top_p_to_the_model():
 
 @pytest.mark.parametrize("values", [LLAMA, {**LLAMA, "top_k": 7}, {}, {"do_sample": True}])
 def test_values_are_those_that_the_library_prepares_for_generate(loaded, values):
-    """`generate` itself merges the arguments, the model's configuration and the defaults: ours must be its result."""
+    """Our values must equal those of `generate`, which merges arguments, model configuration and defaults."""
     model, _ = loaded
     kept, model.generation_config = model.generation_config, GenerationConfig(**values)
     try:
@@ -92,7 +92,7 @@ def test_demos_decoder_samples_as_llama_does(loaded, tmp_path):
 
 
 def draws(values, logits, n):
-    """How often each token is drawn, over n rows of the same logits, in shares."""
+    """The share of each token among the samples of n rows with the same logits."""
     processors = sampler({"do_sample": True, **values}, 5, [f"row {i}" for i in range(n)])
     scores = torch.tensor([logits] * n)
     chosen = processors(torch.zeros((n, 1), dtype=torch.long), scores).argmax(dim=1)
@@ -106,7 +106,7 @@ def draws(values, logits, n):
         ({"temperature": 1.0, "top_k": 0, "top_p": 1.0}, [8 / 15, 4 / 15, 2 / 15, 1 / 15]),
         ({"temperature": 0.5, "top_k": 0, "top_p": 1.0}, [64 / 85, 16 / 85, 4 / 85, 1 / 85]),
         ({"temperature": 1.0, "top_k": 2, "top_p": 1.0}, [8 / 12, 4 / 12, 0, 0]),
-        # the first two hold 12/15 = 0.8, the third lifts them to 14/15
+        # the first two sum to 12/15 = 0.8, with the third to 14/15
         ({"temperature": 1.0, "top_k": 50, "top_p": 0.9}, [8 / 14, 4 / 14, 2 / 14, 0]),
     ],
 )
@@ -118,7 +118,7 @@ def test_draws_have_the_distribution_that_sampling_has(values, expected):
 
 
 def test_steps_of_a_row_are_drawn_apart():
-    """The same noise at every step would draw the same token again and again."""
+    """With the same noise at every step, the same token would be sampled again and again."""
     processors = sampler({"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}, 0, ["row"])
     flat = torch.zeros((1, 1000))
     chosen = {int(processors(torch.zeros((1, 1), dtype=torch.long), flat.clone()).argmax()) for _ in range(20)}
@@ -140,7 +140,7 @@ def test_sampled_answers_depend_neither_on_the_batch_nor_on_the_order(loaded, ro
     asked = rows.head(12)
     prompts, names = evaluation_prompts(asked, QLORA_SPEC), list(asked["pair_id"])
     alone = generate_answers(model, tokenizer, prompts, SAMPLED, 1, 3, names)
-    assert len(set(alone)) > 6  # rows 6 to 11 repeat the texts of rows 0 to 5, and draw for themselves
+    assert len(set(alone)) > 6  # rows 6 to 11 repeat the texts of rows 0 to 5, but are sampled independently
     for batch_size in (3, 8):
         assert generate_answers(model, tokenizer, prompts, SAMPLED, batch_size, 3, names) == alone
     backwards = generate_answers(model, tokenizer, prompts[::-1], SAMPLED, 8, 3, names[::-1])

@@ -1,4 +1,4 @@
-"""Scores of label words: equal to a plain computation, one text at a time, and calibrated as the paper says."""
+"""Scores of label words: equal to a plain computation, one text at a time, and calibrated as in the paper."""
 
 import numpy as np
 import pytest
@@ -70,7 +70,7 @@ def test_words_that_share_a_pass_score_as_each_does_alone(decoder_folder, rows, 
     )
     scores = label_log_probabilities(model, tokenizer, prompts, " ", words, 3)
     hook.remove()
-    assert sum(read) == len(prompts)  # once each: no more for several words than for one
+    assert sum(read) == len(prompts)  # once each, even for several words
     each = np.array([[np.exp(plain(model, tokenizer, prompt, word)) for word in words] for prompt in prompts])
     expected = [[each[i, [words[w] == label for w in words]].sum() for label in LABELS] for i in range(len(prompts))]
     np.testing.assert_allclose(np.exp(scores), expected, rtol=1e-4)
@@ -116,7 +116,7 @@ def test_spelling_that_begins_as_another_class_or_is_unknown_is_left_out():
     backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="[UNK]")
     words = {"Yes": "entailment", "MAYBE": "neutral", "yes sir": "contradiction"}
-    assert with_spellings(tokenizer, "Answer:", " ", words) == words  # yes: as contradiction begins; maybe: unknown
+    assert with_spellings(tokenizer, "Answer:", " ", words) == words  # yes begins like contradiction; maybe is unknown
     words["yes sir"] = "entailment"
     assert "yes" in with_spellings(tokenizer, "Answer:", " ", words)
 
@@ -182,7 +182,7 @@ def test_every_scorer_judges_the_same_pairs(decoder_folder, rows, tmp_path):
     assert [frame["scorer"].iloc[0] for frame in frames] == spec["scorers"]
     assert all(list(frame["pair_id"]) == list(rows.head(6)["pair_id"]) for frame in frames)
     for frame in frames:
-        write_predictions(frame, tmp_path / "predictions.parquet")  # each keeps the contract
+        write_predictions(frame, tmp_path / "predictions.parquet")  # each fulfils the contract
 
 
 def test_question_of_a_training_text_ends_before_the_labels_space():

@@ -16,7 +16,7 @@ YES_NO = {"Yes": "entailment", "Maybe": "neutral", "No": "contradiction"}
         (" contrad", "contradiction"),
         ("\nNEUTRAL.", "neutral"),
         ("neutral contradiction", "neutral"),
-        ("n", None),  # one letter is no answer
+        ("n", None),  # one letter is not an answer
         ("entailments", None),  # another word
         ("the label", None),
         ("", None),

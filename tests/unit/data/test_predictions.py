@@ -1,4 +1,4 @@
-"""The predictions contract: what it keeps, and what it refuses with a clear message."""
+"""The predictions contract: what it accepts, and what it refuses with a clear message."""
 
 import pandas as pd
 import pytest
@@ -8,7 +8,7 @@ from nli.data.predictions import COLUMNS, read_predictions, write_predictions
 
 
 def a_frame(**changes) -> pd.DataFrame:
-    """Two good rows, the second unparsed; `changes` replace whole columns."""
+    """Two valid rows, the second unparsed; `changes` replace whole columns."""
     columns = {
         "split": ["matched", "matched"],
         "scorer": ["classifier", "classifier"],

@@ -1,4 +1,4 @@
-"""Reading MultiNLI: every format gives the same rows, and every bad file one clear message."""
+"""Reading MultiNLI: every format gives the same rows, and every bad file gives one clear message."""
 
 import csv
 import gzip
@@ -139,7 +139,7 @@ def test_source_files_are_listed_and_hashed(tmp_path):
 
 
 def spoil(tmp_path, text, name="train.jsonl"):
-    """A good folder whose train split is `text` (or bytes)."""
+    """A valid folder whose train split is `text` (or bytes)."""
     write_folder(tmp_path)
     (tmp_path / "train.jsonl").unlink()
     (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -278,14 +278,14 @@ def test_premise_is_named_by_its_text_without_the_white_space_around_it(tmp_path
     assert frames["validation_mismatched"]["premise_id"].tolist() == [hashlib.sha256(b"Zo\xc3\xab").hexdigest()[:16]]
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="no real MultiNLI rows beside the repository")
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no real MultiNLI rows next to the repository")
 def test_real_matched_set_has_its_published_size_and_labels():
     frame = load_files(SHARED).frames["validation_matched"]
     assert len(frame) == 9815
     assert frame["label"].value_counts().to_dict() == {0: 3479, 1: 3123, 2: 3213}
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="no real MultiNLI rows beside the repository")
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no real MultiNLI rows next to the repository")
 def test_nearly_every_real_matched_row_shares_its_premise_with_another():
     sizes = load_files(SHARED).frames["validation_matched"]["premise_id"].value_counts()
     assert len(sizes) == 3334

@@ -1,4 +1,4 @@
-"""The data set, fetched by the real script from a stand-in hub."""
+"""The data set, fetched by the real script from a fake hub."""
 
 import hashlib
 import io
@@ -72,11 +72,11 @@ def test_shards_of_a_split_are_read_in_order_and_other_folders_left_alone(fetch,
 
 
 def test_data_set_errors_name_the_data_keys(fetch, hub, data_set):
-    assert "mend config.yaml: data.revision" in error_of(fetch_data(fetch, revision="f" * 40))
+    assert "correct config.yaml: data.revision" in error_of(fetch_data(fetch, revision="f" * 40))
     del data_set.files["data/validation_matched-00000-of-00001.parquet"]
     assert "no folder with the splits train, validation_matched" in error_of(fetch_data(fetch))
     del hub.repositories["datasets/owner/data"]
-    assert "mend config.yaml: data.name" in error_of(fetch_data(fetch))
+    assert "correct config.yaml: data.name" in error_of(fetch_data(fetch))
 
 
 def test_data_set_with_other_counts_than_configured_is_refused(fetch, data_set, tmp_path):

@@ -1,4 +1,4 @@
-"""Drawing the splits: the report's sizes, disjoint, the same on every run; and describing them."""
+"""Drawing and describing the splits: the original's sizes, disjoint, the same in every run."""
 
 import json
 import os
@@ -20,7 +20,7 @@ REAL = Path(os.environ.get("NLI_SHARED_DATA", ROOT / "../shared/data")) / "multi
 
 
 def pairs(n, name, hypotheses=1):
-    """n pairs, with so many hypotheses in a row for each premise."""
+    """n pairs, with the given number of consecutive hypotheses for each premise."""
     premises = [f"{name} premise {i // hypotheses}" for i in range(n)]
     return pd.DataFrame(
         {
@@ -73,7 +73,7 @@ def test_fraction_is_exact_where_floating_point_is_not():
 
 
 def test_permutation_is_pinned():
-    """NumPy promises PCG64's raw stream for ever; were it to change, every study would change."""
+    """NumPy guarantees PCG64's raw stream; if it changed, every study would change."""
     assert sampling.shuffled(8, 42, "train").tolist() == [4, 1, 3, 6, 0, 7, 2, 5]
     assert sorted(sampling.shuffled(1000, 0, "tune")) == list(range(1000))
 
@@ -123,7 +123,7 @@ def test_rows_of_a_premise_are_drawn_together_wherever_they_stand():
 
 
 def test_drawn_premises_are_pinned():
-    """By the raw stream of PCG64, which NumPy keeps: were it to change, every sample would change."""
+    """Samples depend on PCG64's raw stream, which NumPy guarantees; if it changed, every sample would change."""
     drawn = sampling.draw_premises(pairs(24, "matched", hypotheses=3), 7, 42, "train")
     # shuffled(8, 42, "train") begins with the premises 4, 1 and 3: rows 12 to 14, 3 to 5 and the first of 9 to 11.
     assert positions(drawn) == [3, 4, 5, 9, 12, 13, 14]
@@ -139,10 +139,10 @@ def test_evaluation_examples_caps_each_validation_set():
 def test_tune_is_drawn_before_train_takes_the_rest():
     splits, warnings = draw(raw_data(n_train=100), train_fraction=1.0, tune_examples=15)
     assert (len(splits["train"]), len(splits["tune"])) == (85, 15)
-    assert warnings == ["train has 85 of the 100 rows asked for: the premises of the others stand in tune"]
+    assert warnings == ["train has 85 of the 100 rows requested: the others share a premise with tune"]
     splits, warnings = draw(raw_data(n_train=10), train_fraction=0.8, tune_examples=5)
     assert (len(splits["train"]), len(splits["tune"])) == (8, 2)
-    assert warnings == ["tune has 2 of the 5 rows asked for: it takes at most a fifth of the training rows"]
+    assert warnings == ["tune has 2 of the 5 rows requested: it takes at most a fifth of the training rows"]
     assert [len(draw(raw_data(n_train=n), tune_examples=5)[0]["tune"]) for n in (2, 4, 5, 10)] == [1, 1, 1, 2]
     assert draw(raw_data(), train_fraction=1.0, tune_examples=0)[1] == []
 
@@ -151,9 +151,9 @@ def test_no_premise_of_tune_stands_in_train():
     raw = raw_data(train=pairs(90, "train", hypotheses=3))
     splits, warnings = draw(raw, train_fraction=1.0, tune_examples=10)
     assert len(splits["tune"]) == 10
-    assert len(splits["train"]) == 90 - 12  # three premises of tune, and the two other rows of the fourth
+    assert len(splits["train"]) == 90 - 12  # three premises of tune and the other two rows of the fourth
     assert not set(splits["tune"]["premise_id"]) & set(splits["train"]["premise_id"])
-    assert warnings == ["train has 78 of the 90 rows asked for: the premises of the others stand in tune"]
+    assert warnings == ["train has 78 of the 90 rows requested: the others share a premise with tune"]
 
 
 def test_tune_of_every_premise_is_an_error():
@@ -162,7 +162,7 @@ def test_tune_of_every_premise_is_an_error():
         draw(raw, train_fraction=1.0)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="no real MultiNLI rows beside the repository")
+@pytest.mark.skipif(not REAL.is_dir(), reason="no real MultiNLI rows next to the repository")
 def test_real_rows_keep_the_premises_of_tune_out_of_train():
     raw = load_files(REAL)
     splits, warnings = draw(raw, train_fraction=1.0, tune_examples=1000)
@@ -170,7 +170,7 @@ def test_real_rows_keep_the_premises_of_tune_out_of_train():
     assert (len(splits["tune"]), len(shared)) == (1000, 0)
     left_out = 39_270 - 1000 - len(splits["train"])
     assert 0 <= left_out < 5  # the other rows of tune's last premise; no premise has more than five
-    assert warnings[0].startswith(f"train has {len(splits['train'])} of the 39270 rows asked for")
+    assert warnings[0].startswith(f"train has {len(splits['train'])} of the 39270 rows requested")
     again, _ = draw(raw, train_fraction=1.0, tune_examples=1000)
     assert all(splits[name].equals(again[name]) for name in splits)
     tenth, warnings = draw(raw, train_fraction=0.1, tune_examples=1000)
@@ -194,8 +194,7 @@ def test_validation_pair_in_train_is_kept_and_counted_but_never_in_the_corpus():
     raw.frames["train"] = pd.concat([raw.frames["train"], leaked], ignore_index=True)
     splits, warnings = draw(raw, train_fraction=1.0, tune_examples=0)
     assert warnings == [
-        "matched: 3 of 12 pairs also stand in the training data, 3 of them in the rows drawn for "
-        "train; all rows are kept"
+        "matched: 3 of 12 pairs are also in the training data, 3 of them in the rows drawn for train; all rows are kept"
     ]
     assert len(splits["train"]) == 103
     assert len(splits["matched"]) == 12
@@ -207,7 +206,7 @@ def test_validation_pair_in_train_is_kept_and_counted_but_never_in_the_corpus():
     [
         ({"train_fraction": 0}, "train_fraction is 0; it takes"),
         ({"train_fraction": 1.5}, "train_fraction is 1.5; it takes"),
-        ({"train_fraction": 0.001}, "of 100 training rows is no row"),
+        ({"train_fraction": 0.001}, "of 100 training rows is less than one row"),
         ({"tune_examples": -1}, "tune_examples is -1; it takes a whole number from 0"),
         ({"train_examples": 0}, "train_examples is 0; it takes a whole number from 1"),
         ({"evaluation_examples": 0}, "evaluation_examples is 0"),
@@ -276,7 +275,7 @@ def test_scripts_make_the_same_bytes_twice(tmp_path):
         sizes = ("--train-fraction", 0.5, "--tune-examples", 8, "--evaluation-examples", 41)
         drawn = run("sample_data.py", "--raw-dir", raw, *sizes, "--seed", 1, "--output-dir", output)
         assert drawn.returncode == 0, drawn.stderr
-        assert "warning: matched: 1 of 41 pairs also stand in the training data" in drawn.stderr
+        assert "warning: matched: 1 of 41 pairs are also in the training data" in drawn.stderr
     files = sorted(path.relative_to(output) for path in output.rglob("*") if path.is_file())
     names = "corpus description matched mismatched raw/source raw/train raw/validation_matched "
     names += "raw/validation_mismatched train tune"

@@ -1,4 +1,4 @@
-"""Evaluation sets with rows of their own: other column names, two classes, and what is refused."""
+"""Evaluation sets with their own rows: other column names, two classes, and what is refused."""
 
 import json
 
@@ -57,7 +57,7 @@ def test_set_of_two_classes_counts_both_other_labels_as_one(tmp_path):
     assert rows["genre"].tolist() == ["subsequence", "lexical_overlap", "lexical_overlap"]
     assert rows["pair_id"].tolist() == ["ex0", "ex1", "ex2"]
     assert description["warnings"] == [
-        "mine: 1 of 3 pairs also stand in the training data, 1 of them in the rows drawn for train; all rows are kept"
+        "mine: 1 of 3 pairs are also in the training data, 1 of them in the rows drawn for train; all rows are kept"
     ]
 
     merged = merged_labels(tmp_path / "mine.parquet")
@@ -101,7 +101,7 @@ def test_label_numbers_of_another_order_are_read_as_the_config_says(tmp_path):
         ({}, "takes either 'path', or 'name', 'revision' and 'file'"),
         ({"path": "a.jsonl", "name": "owner/set"}, "takes either 'path'"),
         ({"name": "owner/set", "revision": "0" * 40}, "takes either 'path'"),
-        ({"path": "a.jsonl", "labels": {"x": ["neutral", "contradiction"], "y": "neutral"}}, "'neutral' stands in two"),
+        ({"path": "a.jsonl", "labels": {"x": ["neutral", "contradiction"], "y": "neutral"}}, "'neutral' is in two"),
         ({"path": "a.jsonl", "labels": {"x": "maybe"}}, "labels"),
         ({"path": "a.jsonl", "columns": {"text": "context"}}, "columns"),
     ],
@@ -115,11 +115,11 @@ def test_source_of_a_set_that_makes_no_sense_is_refused_by_its_key(source, said)
 def test_sets_that_are_drawn_from_the_data_have_to_be_there_and_no_other_may_be():
     config = load_config()
     config["data"]["sets"]["second"] = {"title": "Second", "source": "validation_matched"}
-    with pytest.raises(StudyError, match="'second': needs rows of its own"):
+    with pytest.raises(StudyError, match="'second' needs its own rows"):
         load_study(config)
     del config["data"]["sets"]["second"]
     config["data"]["sets"]["matched"]["source"] = "validation_mismatched"
-    with pytest.raises(StudyError, match="'matched' has to be there, with source: validation_matched"):
+    with pytest.raises(StudyError, match="needs the set 'matched' with source: validation_matched"):
         load_study(config)
 
 
@@ -132,7 +132,7 @@ def test_experiment_that_answers_an_unknown_set_is_refused_with_the_nearest_name
 
 def test_file_and_rows_that_are_not_as_the_config_says_are_refused(tmp_path):
     path = tmp_path / "hans.txt"
-    with pytest.raises(StudyError, match=r"hans\.txt: no such file; mend config.yaml: data.sets.mine.source.path"):
+    with pytest.raises(StudyError, match=r"hans\.txt: no such file; correct config.yaml: data.sets.mine.source.path"):
         load(tmp_path, path=str(path))
     path.write_text(HANS)
     with pytest.raises(StudyError, match="line 2: unknown label 'non-entailment'"):
@@ -142,5 +142,5 @@ def test_file_and_rows_that_are_not_as_the_config_says_are_refused(tmp_path):
     with pytest.raises(StudyError, match="no column heuristics"):
         load(tmp_path, path=str(path), labels=LABELS_OF_HANS, columns={"premise": "heuristics"})
     (tmp_path / "hans.xlsx").write_text(HANS)
-    with pytest.raises(StudyError, match=r"hans\.xlsx: of no known format"):
+    with pytest.raises(StudyError, match=r"hans\.xlsx: unknown format"):
         load(tmp_path, path=str(tmp_path / "hans.xlsx"))

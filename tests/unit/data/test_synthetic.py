@@ -1,4 +1,4 @@
-"""The synthetic data: labels checked against a reader of the sentences, balance, and no giveaway."""
+"""The synthetic data: labels checked by parsing the sentences, balance, and no clue in a single sentence."""
 
 import re
 
@@ -21,7 +21,7 @@ def data() -> dict[str, pd.DataFrame]:
 
 
 def read_event(text, lexicon):
-    """Detail -> value, as a reader finds it in a sentence about an event; None for another kind of sentence."""
+    """Detail -> value, parsed from a sentence about an event; None for another kind of sentence."""
     details = {}
     for detail, phrase in lexicon.details.items():
         words = {
@@ -45,7 +45,7 @@ def read_event(text, lexicon):
 
 
 def implies(value, other, lexicon):
-    """Whether a value is another's, or belongs to its class or country."""
+    """Whether a value equals another, or belongs to its class or country."""
     groups = {**lexicon.classes, **lexicon.countries}
     return value == other or value in groups.get(other, ())
 
@@ -60,7 +60,7 @@ def judge_event(premise, hypothesis, lexicon):
 
 
 def judge_group(premise, hypothesis, lexicon):
-    """Quantified sentences, by the sets they allow: who of a group of three does it."""
+    """Quantified sentences checked by the sets they allow: which members of a group of three do it."""
     counts = {"all": {3}, "some": {1, 2, 3}, "none": {0}}
 
     def read(text):
@@ -139,7 +139,7 @@ def test_splits_are_balanced_and_disjoint(data):
 
 
 def test_tune_has_no_premise_of_another_split_and_stays_balanced():
-    """At the demo's sizes one premise of 333 would be in train too, were it not replaced."""
+    """At the demo's sizes one premise in 333 would also be in train if it were not replaced."""
     frames = synthetic.generate(3000, 1000, 1500, 1500, 300, seed=42)
     tune = set(frames["tune"]["premise"])
     assert [len(tune & set(frames[name]["premise"])) for name in ("train", "matched", "mismatched")] == [0, 0, 0]
@@ -177,7 +177,7 @@ def test_one_sentence_alone_does_not_give_the_label_away(data, column):
 
 
 def test_both_sentences_together_do_give_it_away_to_a_model_that_compares(data):
-    """The control of the test above: the same model sees the label when told which words the sentences share."""
+    """The control for the test above: the same model finds the label if told which words the sentences share."""
 
     def shared(frame):
         words = [

@@ -1,6 +1,6 @@
 """Every experiment of the paper scale trains and answers with its own settings, on tiny models of its architectures.
 
-What a CPU cannot do (16-bit floats of a GPU) is replaced, and the batches are small; all else is config.yaml's: the
+What a CPU cannot do (a GPU's 16-bit floats) is replaced, and the batches are small; all else is as in config.yaml: the
 recomputed activations, the 8-bit optimizer, the methods, losses and texts.
 """
 
@@ -36,7 +36,7 @@ def on_a_cpu(spec):
 
 
 def architecture(role):
-    """The demo model's, with RoBERTa-large's 24 layers for the encoder: an experiment names some of them."""
+    """The demo model's architecture, with RoBERTa-large's 24 layers for the encoder, since an experiment names some."""
     config = read_architecture(ROOT / "models" / role / "config.json")
     if role == "encoder":
         config.num_hidden_layers = 24

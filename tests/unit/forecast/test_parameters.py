@@ -1,4 +1,4 @@
-"""Every size that the earlier report printed follows from the configuration, without weights."""
+"""Every size that the original printed follows from the configuration, without weights."""
 
 import copy
 
@@ -62,7 +62,7 @@ def test_prompt_tuning_has_the_reported_parameters_as_tabled_and_the_true_ones_b
     printed = reported["experiments"]["roberta/prompt_tuning"]["parameters"]
     assert {key: printed[key] for key in tabled} == tabled
     assert tabled == {"total": 407_917_574, "trainable": 102_942_720, "frozen": 304_974_854}
-    # the word embeddings, 50,265 x 1,024, stand in the table twice
+    # the word embeddings, 50,265 x 1,024, are in the table twice
     assert totals(counts, "roberta/prompt_tuning")["total"] == 407_917_574 - 50_265 * 1_024
     assert totals(counts, "roberta/prompt_tuning")["trainable"] == 50_265 * 1_024
 

@@ -1,4 +1,4 @@
-"""The rehearsal measures every family at its configuration's size, and its predictions are plain arithmetic."""
+"""The rehearsal measures every family at its configured size, and its predictions are simple arithmetic."""
 
 import os
 import runpy
@@ -86,7 +86,7 @@ def test_every_family_is_measured(encoder_folder, decoder_folder, family):
 
 @pytest.mark.parametrize(("family", "spellings"), [("icl", 2), ("qlora", 1)])
 def test_every_spelling_of_a_rehearsed_label_word_takes_a_pass(decoder_folder, monkeypatch, family, spellings):
-    """As on Llama, where *Entailment* and *entailment* are several tokens each and begin with different ones."""
+    """As for Llama, *Entailment* and *entailment* have several tokens each and begin with different ones."""
     passes = []
 
     def counted(model, texts, *arguments):
@@ -205,7 +205,7 @@ def test_answering_is_rehearsed_on_the_prepared_model(decoder_folder):
 
 @pytest.mark.parametrize(("into", "status"), [("4bit", "does not fit"), ("original", "not measured")])
 def test_merge_that_is_spread_over_the_memory_is_not_said_to_fail(decoder_folder, monkeypatch, into, status):
-    """As on a 16 GB card: `load_unquantized` leaves in the machine's memory what the GPU cannot hold."""
+    """As on a 16 GB card, `load_unquantized` leaves in main memory what the GPU cannot hold."""
 
     def too_large(*arguments):
         raise torch.OutOfMemoryError
@@ -333,7 +333,7 @@ def test_every_rung_is_scheduled_from_its_rehearsal(config):
         if spec["predict"].get("merge_into"):
             rehearsals[key] = measured_merge()
     jobs = jobs_of_rehearsal(predict_costs(study, rehearsals))
-    assert jobs["answer roberta/cloze_zero_shot seed 1"].needs == ()  # it answers as it was pretrained
+    assert jobs["answer roberta/cloze_zero_shot seed 1"].needs == ()  # it is not fine-tuned
     assert "train roberta/cloze_zero_shot seed 1" not in jobs
     merges = [e for e in study.using_models() if getattr(e, "merge_into", None)]
     for experiment in merges:

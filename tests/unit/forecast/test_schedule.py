@@ -10,7 +10,7 @@ from nli.forecast.schedule import Job, gpu_seconds, jobs_of_rehearsal, jobs_of_r
 def test_independent_jobs_fill_the_gpus_longest_first():
     jobs = {"a": Job(2), "b": Job(3), "c": Job(4), "d": Job(5)}
     assert makespan(jobs, 1) == 14
-    assert makespan(jobs, 2) == 7  # 5 + 2 beside 4 + 3
+    assert makespan(jobs, 2) == 7  # 5 + 2 in parallel with 4 + 3
     assert makespan(jobs, 4) == 5
 
 
@@ -20,7 +20,7 @@ def test_job_waits_for_all_that_it_needs():
 
 
 def test_longest_chain_starts_first():
-    # By its own length `train` would come last on one GPU; its chain of 1 + 6 is the longest.
+    # By its own length `train` would be last on one GPU, but its chain of 1 + 6 is the longest.
     jobs = {"train": Job(1), "predict": Job(6, needs=("train",)), "x": Job(3), "y": Job(2)}
     assert tails(jobs) == {"train": 7, "predict": 6, "x": 3, "y": 2}
     assert makespan(jobs, 2) == 7
@@ -51,7 +51,7 @@ def test_plan_without_jobs_takes_no_time():
     ("jobs", "message"),
     [
         ({"a": Job(1, needs=("b",))}, "job a: needs b, which is not in the plan"),
-        ({"a": Job(1, needs=("b",)), "b": Job(1, needs=("a",))}, "circle: a, b"),
+        ({"a": Job(1, needs=("b",)), "b": Job(1, needs=("a",))}, "circular dependencies between jobs: a, b"),
     ],
 )
 def test_impossible_plan_is_refused(jobs, message):
@@ -92,7 +92,7 @@ def test_report_times_every_training_and_variants_as_what_they_extend(root, conf
     assert seconds["qlora/attempt1_label_loss"] == seconds["qlora/attempt1"] == 14542
     assert seconds["qlora/attempt3"] == 5476
     assert seconds["linear_head/last_token"] == 12133
-    # another's adapter, merged or answering, at first or second hand: nothing trains
+    # another's adapter, merged or answering, directly or indirectly: nothing trains
     assert not {"qlora/attempt2_merged", "qlora/attempt2_as_trained", "qlora/attempt2_greedy"} & seconds.keys()
     assert not any(name.startswith("icl/") for name in seconds)
     assert "roberta/cloze_zero_shot" not in seconds

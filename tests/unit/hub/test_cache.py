@@ -1,4 +1,4 @@
-"""Fetching, through the real scripts and the real huggingface_hub, from a server that stands in for the hub."""
+"""Fetching with the real scripts and the real huggingface_hub from a fake hub."""
 
 import errno
 import hashlib
@@ -74,7 +74,7 @@ def test_sharded_weights_are_fetched_and_a_missing_shard_is_named(fetch, hub, tm
     assert source["sha256"] == hashlib.sha256(lines.encode()).hexdigest()
     shutil.rmtree(tmp_path / "cache")
     del hub.repositories["models/owner/model"].files["model-00002-of-00002.safetensors"]
-    assert "names model-00002-of-00002.safetensors, which is not there" in error_of(fetch())
+    assert "names model-00002-of-00002.safetensors, which is missing" in error_of(fetch())
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_connection_cut_once_goes_on_where_it_broke(fetch, hub, tmp_path):
 def test_killed_fetch_leaves_no_output_and_the_next_fetches_only_what_is_missing(fetch, hub, tmp_path):
     stored = hub.repositories["models/owner/model"]
     big = stored.files["model.safetensors"] = os.urandom(1_000_000)
-    hub.cut_after["model.safetensors"] = 10  # it waits a second before it asks again: time to be killed
+    hub.cut_after["model.safetensors"] = 10  # it waits a second before it retries, which is time to be killed
     process = fetch(wait=False)
     until = time.monotonic() + 30
     while "model.safetensors" not in hub.downloads() and time.monotonic() < until:
@@ -135,7 +135,7 @@ def test_damaged_file_without_a_network_is_an_error_and_not_used(fetch, tmp_path
     fetch()
     blob(tmp_path, "model.safetensors").write_bytes(b"short")
     message = error_of(fetch(HF_HUB_OFFLINE="1"))
-    assert f"owner/model at {COMMIT} is not whole in {tmp_path / 'cache'} and HF_HUB_OFFLINE is set" in message
+    assert f"owner/model at {COMMIT} is not complete in {tmp_path / 'cache'} and HF_HUB_OFFLINE is set" in message
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
@@ -143,7 +143,7 @@ def test_file_that_arrives_changed_is_fetched_once_more_and_then_refused(fetch, 
     hub.corrupt[name] = 1
     done = fetch()
     assert done.returncode == 0
-    assert "not as the hub has it" in done.stdout
+    assert "differs from the hub's" in done.stdout
     assert (tmp_path / "output" / name).read_bytes() == MODEL[name]
     shutil.rmtree(tmp_path / "cache")
     shutil.rmtree(tmp_path / "output")
@@ -160,7 +160,7 @@ def test_broken_record_counts_for_nothing(fetch, hub, tmp_path):
     record.write_text("{")
     hub.requests.clear()
     assert fetch().returncode == 0
-    assert hub.downloads() == []  # the listing was asked, the files' hashes agree with it
+    assert hub.downloads() == []  # the listing was requested, and the files' hashes agree with it
     assert set(json.loads(record.read_text())["files"]) == TAKEN
 
 
@@ -171,10 +171,10 @@ def test_gated_model_says_whether_a_token_or_the_licence_is_missing(fetch, hub):
     repository = hub.repositories["models/owner/model"]
     repository.gated = True
     message = error_of(fetch())
-    assert "owner/model is gated and no token was found: accept its licence at" in message
+    assert "owner/model is gated and no token was found; accept its licence at" in message
     assert "set HF_TOKEN" in message
     message = error_of(fetch(HF_TOKEN=TOKEN))
-    assert "owner/model is gated and your token has no access to it: accept its licence at" in message
+    assert "owner/model is gated and your token has no access to it; accept its licence at" in message
     repository.readers = (TOKEN,)
     assert fetch(HF_TOKEN=TOKEN).returncode == 0
 
@@ -192,15 +192,15 @@ def test_token_file_of_the_home_folder_is_read_and_left_alone(fetch, hub, tmp_pa
 
 def test_wrong_names_revisions_and_tokens_say_which_key_to_mend(fetch, hub):
     assert "owner/none is not on" in (message := error_of(fetch(name="owner/none")))
-    assert "mend config.yaml: models.encoder.name" in message
+    assert "correct config.yaml: models.encoder.name" in message
     wrong = "f" * 40
     assert f"has no revision {wrong}" in (message := error_of(fetch(revision=wrong)))
-    assert "mend config.yaml: models.encoder.revision" in message
+    assert "correct config.yaml: models.encoder.revision" in message
     message = error_of(fetch(revision="main"))
     assert "models.encoder.revision: 'main' is a branch or a tag" in message
     assert COMMIT in message
     assert "'a/b/c' cannot be the name of a repository" in error_of(fetch(name="a/b/c"))
-    assert "does not accept your token (401)" in error_of(fetch(HF_TOKEN="hf_expired"))
+    assert "rejects your token (401)" in error_of(fetch(HF_TOKEN="hf_expired"))
     assert hub.downloads() == []
 
 
@@ -208,13 +208,13 @@ def test_wrong_names_revisions_and_tokens_say_which_key_to_mend(fetch, hub):
     ("endpoint", "reason"),
     [
         ("http://127.0.0.1:1", "connection refused"),
-        ("http://hub.invalid", "its name is not resolved"),
+        ("http://hub.invalid", "its name cannot be resolved"),
     ],
 )
 def test_no_network_is_said_with_its_reason(fetch, tmp_path, endpoint, reason):
     message = error_of(fetch(HF_ENDPOINT=endpoint))
-    assert f"was not fetched whole from {endpoint} ({reason}" in message
-    assert "run again where there is a network" in message
+    assert f"was not completely fetched from {endpoint} ({reason}" in message
+    assert "rerun with a network" in message
     assert not (tmp_path / "output").exists()
 
 
@@ -228,7 +228,7 @@ def test_silence_is_no_answer_in_time(fetch):
 
 def test_page_of_a_captive_portal_is_not_taken_for_the_hub(fetch, hub):
     hub.page = b"<html>log in</html>"
-    assert "something other than a hub answers" in error_of(fetch())
+    assert "the answer is not from a hub" in error_of(fetch())
 
 
 def test_overloaded_hub_is_asked_again_and_then_reported(fetch, hub):
@@ -244,7 +244,7 @@ def test_full_disk_is_found_before_the_first_byte(fetch, hub, tmp_path):
     hub.repositories["models/owner/model"].sizes["model.safetensors"] = free + 10**12
     message = error_of(fetch())
     needed, there = (float(word) for word in message.replace(" GB", "").split() if word.replace(".", "").isdigit())
-    assert needed == pytest.approx((free + 10**12 + 2**30) / 1e9, abs=0.5)  # what is free may change a little
+    assert needed == pytest.approx((free + 10**12 + 2**30) / 1e9, abs=0.5)  # the free space may change a little
     assert there == pytest.approx(free / 1e9, abs=0.5)
     assert "set the key cache" in message
     assert hub.downloads() == []
@@ -252,7 +252,11 @@ def test_full_disk_is_found_before_the_first_byte(fetch, hub, tmp_path):
 
 @pytest.mark.parametrize(
     ("number", "words"),
-    [(errno.ENOSPC, "is full: make room"), (errno.EDQUOT, "raise your quota"), (errno.EROFS, "can be written")],
+    [
+        (errno.ENOSPC, "is full; free some space"),
+        (errno.EDQUOT, "raise your quota"),
+        (errno.EROFS, "a writable folder"),
+    ],
 )
 def test_disk_that_fails_during_the_download_is_said(number, words):
     from nli.hub.errors import Repository, explain
@@ -265,11 +269,11 @@ def test_disk_that_fails_during_the_download_is_said(number, words):
 
 def test_cache_that_cannot_be_written_is_said(fetch, tmp_path):
     (tmp_path / "cache").write_text("a file")
-    assert "set the key cache to a folder that can be written" in error_of(fetch())
+    assert "set the key cache to a writable folder" in error_of(fetch())
 
 
 def whole_cache(cache: Path) -> Repository:
-    """A cache as a fetch of config.json leaves it: the file and its record."""
+    """The cache after a fetch of config.json: the file and its record."""
     repository = Repository("model", "owner/model", COMMIT, "models.encoder")
     folder = snapshot_folder(repository, cache)
     folder.mkdir(parents=True)
@@ -292,7 +296,7 @@ def test_whole_cache_of_another_user_is_read_and_not_written(tmp_path, monkeypat
     assert files["config.json"]["size"] == len(MODEL["config.json"])
     changed = snapshot_folder(repository, tmp_path) / "config.json"
     changed.write_bytes(b"x" * 25)
-    with pytest.raises(StudyError, match="Permission denied; set the key cache to a folder that can be written"):
+    with pytest.raises(StudyError, match="Permission denied; set the key cache to a writable folder"):
         nli.hub.cache.fetch(repository, tmp_path, list)
     assert changed.exists()
 
@@ -300,7 +304,7 @@ def test_whole_cache_of_another_user_is_read_and_not_written(tmp_path, monkeypat
 def test_record_that_may_not_be_read_is_one_line(tmp_path, monkeypatch):
     repository = whole_cache(tmp_path)
     monkeypatch.setattr(Path, "read_text", refuse)
-    with pytest.raises(StudyError, match=r"source\.json: Permission denied; mend its permissions"):
+    with pytest.raises(StudyError, match=r"source\.json: Permission denied; fix its permissions"):
         read_json(tmp_path / "source.json")
     assert nli.hub.cache.whole_record(repository, tmp_path) is None
 
@@ -308,7 +312,7 @@ def test_record_that_may_not_be_read_is_one_line(tmp_path, monkeypatch):
 def test_file_that_may_not_be_read_is_one_line(tmp_path, monkeypatch):
     repository = whole_cache(tmp_path)
     monkeypatch.setattr(nli.hub.cache, "sha256", refuse)
-    with pytest.raises(StudyError, match=r"config\.json: Permission denied; mend its permissions"):
+    with pytest.raises(StudyError, match=r"config\.json: Permission denied; fix its permissions"):
         nli.hub.cache.fetch(repository, tmp_path, list)
 
 
@@ -318,16 +322,16 @@ def test_file_that_may_not_be_read_is_one_line(tmp_path, monkeypatch):
 def test_token_goes_to_the_hub_alone_and_into_no_file(fetch, hub, tmp_path):
     hub.repositories["models/owner/model"].gated = True
     loud = {"HF_TOKEN": TOKEN, "HF_DEBUG": "1", "HF_HUB_VERBOSITY": "debug", "NLI_TRACEBACK": "1"}
-    fetch(**loud)  # refused, in a body that repeats the token
+    fetch(**loud)  # refused, with a body that repeats the token
     hub.tokens.clear()
-    fetch(**loud)  # refused as invalid, the same
+    fetch(**loud)  # refused as invalid, likewise
     hub.tokens.add(TOKEN)
     hub.repositories["models/owner/model"].readers = (TOKEN,)
     hub.failures = [500]
     hub.cut_after["model.safetensors"] = 5
     assert fetch(**loud).returncode == 0
     sent = {path.split("/")[1] for _, path, headers in hub.requests if TOKEN in headers.get("authorization", "")}
-    assert sent == {"api", "owner"}  # the storage's host, to which the hub redirects, gets none
+    assert sent == {"api", "owner"}  # the storage host, to which the hub redirects, gets no token
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert tmp_path / "job.log" in written
     assert [path for path in written if TOKEN.encode() in path.read_bytes()] == []
@@ -335,6 +339,6 @@ def test_token_goes_to_the_hub_alone_and_into_no_file(fetch, hub, tmp_path):
 
 def test_token_that_cannot_be_one_is_refused_without_being_repeated(fetch, hub):
     message = error_of(fetch(HF_TOKEN="hf_one\nhf_two"))
-    assert "HF_TOKEN holds no token" in message
+    assert "HF_TOKEN: not a token" in message
     assert "hf_one" not in message
     assert hub.requests == []

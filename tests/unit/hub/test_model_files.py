@@ -1,4 +1,4 @@
-"""Which files make a model, and a model in a folder of the user's own."""
+"""Which files belong to a model, and a model in a user's folder."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from nli.hub.model_files import broken_links, choose_files, link_user_model, use
 
 @pytest.fixture
 def folder(encoder_folder, tmp_path):
-    """A user's own model, as save_pretrained leaves it, with things beside it that no job needs."""
+    """A user's model, as saved by save_pretrained, next to files that no job needs."""
     own = tmp_path / "own"
     shutil.copytree(encoder_folder, own)
     (own / "source.json").unlink()
@@ -40,7 +40,7 @@ def test_users_model_is_linked_hashed_and_loads(folder, tmp_path):
     assert links == {"config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"}
     source = json.loads((tmp_path / "linked/source.json").read_text())
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-    assert source["id"] == "own"  # no path
+    assert source["id"] == "own"  # not a path
     assert source["files"]["model.safetensors"]["sha256"] == digest
     assert source["sha256"] == model_source(folder, "own", None)["sha256"]
     AutoModelForMaskedLM.from_pretrained(tmp_path / "linked")
@@ -77,7 +77,7 @@ def test_folder_that_lacks_a_part_is_refused_by_what_it_lacks(folder, removed, m
 def test_index_that_names_an_absent_shard_is_refused(folder):
     index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(StudyError, match=r"names model-00001-of-00002\.safetensors, which is not there"):
+    with pytest.raises(StudyError, match=r"names model-00001-of-00002\.safetensors, which is missing"):
         user_files(str(folder))
 
 

@@ -1,4 +1,4 @@
-"""The families' objects: one for each that uses a model, and the same model whoever builds it."""
+"""The families' objects: one for each that uses a model, and the same model from every builder."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Accounts and partitions are checked against a cluster whose commands are stand-ins."""
+"""Checks of accounts and partitions, against a cluster with fake commands."""
 
 import re
 import subprocess
@@ -14,7 +14,7 @@ from nli.launch.cluster import asks_for_gpu, check_cluster
 
 @pytest.fixture
 def cluster(tmp_path, monkeypatch):
-    """`cluster(name="shell code")` puts stand-ins for SLURM's commands on an otherwise empty PATH."""
+    """`cluster(name="shell code")` puts fake SLURM commands on an otherwise empty PATH."""
     monkeypatch.setenv("PATH", str(tmp_path))
 
     def install(**commands: str) -> None:
@@ -58,7 +58,7 @@ def test_cluster_without_accounting_has_no_account_to_check(cluster, sacctmgr):
 
 def test_silent_controller_is_said(cluster):
     cluster(sinfo="exit 1")
-    with pytest.raises(StudyError, match="controller is away"):
+    with pytest.raises(StudyError, match="check the cluster's controller"):
         check_cluster(set(), {"gpu"})
 
 
@@ -92,7 +92,7 @@ def test_gpu_is_asked_for_in_either_of_slurms_ways(resources, asks):
 
 
 def runs_by_script(root: Path, pid: int) -> bool:
-    """What `runs` in cluster.sh says of a process, under the script's own options."""
+    """What `runs` in cluster.sh says about a process, with the script's own options."""
     script = (root / "profiles/slurm/cluster.sh").read_text()
     function = re.search(r"^runs\(\) \{.*?^\}", script, flags=re.MULTILINE | re.DOTALL)[0]
     code = f"set -euo pipefail\n{function}\nif runs {pid}; then echo yes; else echo no; fi"
@@ -100,7 +100,7 @@ def runs_by_script(root: Path, pid: int) -> bool:
 
 
 def test_process_that_only_waits_for_its_parent_has_ended(root, tmp_path):
-    program = tmp_path / "a ) Z ("  # the name stands in the same line as the state
+    program = tmp_path / "a ) Z ("  # the name is on the same line as the state
     program.write_text("#!/bin/sh\nread line\n")
     program.chmod(0o755)
     process = subprocess.Popen([program], stdin=subprocess.PIPE)
@@ -110,7 +110,7 @@ def test_process_that_only_waits_for_its_parent_has_ended(root, tmp_path):
         deadline = time.monotonic() + 20
         while runs(process.pid) and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert Path(f"/proc/{process.pid}").exists()  # a zombie: nobody has asked for its status
+        assert Path(f"/proc/{process.pid}").exists()  # a zombie: nobody has read its status
         assert (runs(process.pid), runs_by_script(root, process.pid)) == (False, False)
     finally:
         process.wait()

@@ -1,6 +1,6 @@
 """Which image a job runs in, what a container sees, and every way in which building one can fail.
 
-No test here needs Apptainer: a stand-in on PATH plays it, and writes down how it was called.
+No test here needs Apptainer: a fake one on PATH records how it was called.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ WRITES = 'echo whole > "$image"; echo "INFO: Build complete"'
 
 @pytest.fixture
 def stand_in(tmp_path, monkeypatch):
-    """Put a stand-in `apptainer` on PATH: `stand_in(version, shell commands of its build)`."""
+    """Put a fake `apptainer` on PATH: `stand_in(version, shell commands of its build)`."""
     programs = tmp_path / "bin"
     programs.mkdir()
     for tool in ("sh", "sleep", "git", "python", "cat"):
@@ -66,7 +66,7 @@ def build(tmp_path, **given):
 
 
 def left(tmp_path):
-    """What a build left behind, but for the log and the test's own files."""
+    """The files that a build left behind, except the log and the test's own."""
     return sorted(path.name for path in tmp_path.iterdir() if path.name not in ("bin", "calls", "ranges", "build.log"))
 
 
@@ -83,7 +83,7 @@ def test_missing_program_is_said_with_what_to_do(stand_in):
 )
 def test_too_old_a_program_is_refused_before_the_build(stand_in, tmp_path, version):
     stand_in(version)
-    with pytest.raises(StudyError, match=r"cannot build the images, which takes apptainer 1\.2 or singularity-ce 4\.0"):
+    with pytest.raises(StudyError, match=r"cannot build the images, which needs apptainer 1\.2 or singularity-ce 4\.0"):
         build(tmp_path)
     assert left(tmp_path) == []
 
@@ -129,7 +129,7 @@ def test_missing_temporary_folder_is_named(stand_in, tmp_path, monkeypatch):
 
 def test_failed_build_tells_the_cause_and_the_log_and_leaves_nothing(stand_in, tmp_path):
     stand_in(build='echo half > "$image"; echo "INFO: fine so far"; echo "FATAL: no such package"; exit 255')
-    with pytest.raises(StudyError, match=r"the build failed \(FATAL: no such package\); all it said is in .*build.log"):
+    with pytest.raises(StudyError, match=r"the build failed \(FATAL: no such package\); see .*build.log"):
         build(tmp_path)
     assert left(tmp_path) == []
     assert "INFO: fine so far" in (tmp_path / "build.log").read_text()
@@ -167,7 +167,7 @@ def test_killed_build_leaves_no_image_that_a_later_run_would_trust(stand_in, tmp
     assert process.wait(20) != 0
     assert not (tmp_path / "study.sif").exists()
     (tmp_path / "l").unlink()
-    if number == signal.SIGKILL:  # nobody could clean up: the next build does
+    if number == signal.SIGKILL:  # nothing could clean up, so the next build does
         stand_in()
         build(tmp_path)
         assert not partial.exists()
@@ -304,11 +304,11 @@ def test_pip_settings_reach_the_build_and_the_folders_they_name_are_bound(tmp_pa
         "/mnt/cert.pem",
     ]
     assert (work / "mnt/cert.pem").read_text() == certificate.read_text()
-    assert (work / "mnt/1").is_dir()  # the target of a bind has to be there
+    assert (work / "mnt/1").is_dir()  # the target of a bind must exist
 
 
 def test_what_jobs_see_of_the_host_does_not_reach_the_build(stand_in, tmp_path, monkeypatch):
-    monkeypatch.setenv("APPTAINERENV_REQUESTS_CA_BUNDLE", "/of/the/host.pem")  # would win over pip's certificate
+    monkeypatch.setenv("APPTAINERENV_REQUESTS_CA_BUNDLE", "/of/the/host.pem")  # would override pip's certificate
     stand_in(build='echo "${APPTAINERENV_REQUESTS_CA_BUNDLE-unset} $APPTAINER_TMPDIR"; ' + WRITES)
     build(tmp_path)
     assert re.search(rf"^unset {tmp_path}/nli-build-\w+$", (tmp_path / "build.log").read_text(), re.MULTILINE)
@@ -405,7 +405,7 @@ def test_token_stays_where_it_is_if_nothing_comes_from_the_hub(config, tmp_path)
 
 @pytest.mark.parametrize(("commit", "given"), [("1f2e+", {"NLI_GIT_COMMIT": "1f2e+"}), (None, {})])
 def test_commit_is_told_only_where_it_is_known(study, monkeypatch, commit, given):
-    """Where git is missing, an empty value would take the place of the one that the main process gave."""
+    """If git is missing, an empty value would replace the one from the main process."""
     monkeypatch.setattr(containers, "git_commit", lambda: commit)
     environment = containers.container_environment(study(), ROOT, {})
     assert {name: value for name, value in environment.items() if name == "NLI_GIT_COMMIT"} == given
@@ -415,7 +415,7 @@ def test_arguments_of_the_user_come_first_and_ours_once():
     once = containers.container_arguments('--env "A=$A"', [Path("/far away")], {})
     assert once.startswith('--env "A=$A" --cleanenv')
     assert once.endswith("--bind '/far away'")
-    # A job's own Snakemake gets the arguments of the one that started it.
+    # A job's own Snakemake gets the arguments of the Snakemake that started it.
     assert containers.container_arguments(once, [Path("/far away")], {}) == once
 
 
@@ -489,7 +489,7 @@ def test_connection_cut_in_the_middle_leaves_the_report_without_quarto(quarto, t
     monkeypatch.setattr(quarto.urllib.request, "urlopen", lambda *arguments, **options: Cut())
     assert not quarto.install(str(tmp_path), "https://example.org", "")
     said = capsys.readouterr().out
-    assert "cannot be had here (IncompleteRead(4 bytes read, 4 more expected))" in said
+    assert "is not available here (IncompleteRead(4 bytes read, 4 more expected))" in said
     assert said.count("\n") == 1
 
 
@@ -497,4 +497,4 @@ def test_machine_without_a_release_leaves_the_report_without_quarto(quarto, tmp_
     monkeypatch.setattr(quarto.platform, "machine", lambda: "riscv64")
     monkeypatch.setattr(sys, "argv", ["install_quarto.py", str(tmp_path)])
     quarto.main()
-    assert "cannot be had here (no release for riscv64)" in capsys.readouterr().out
+    assert "is not available here (no release for riscv64)" in capsys.readouterr().out

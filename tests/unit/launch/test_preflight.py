@@ -1,4 +1,4 @@
-"""Preflight's verdicts, on machines that stand-in programs and tiny files make up."""
+"""Preflight's verdicts on machines simulated by fake programs and tiny files."""
 
 import io
 import json
@@ -39,7 +39,7 @@ def paper(config, tmp_path):
 
 @pytest.fixture
 def program(tmp_path, monkeypatch):
-    """Put a stand-in program first on PATH: `program(name, script)`."""
+    """Put a fake program first on PATH: `program(name, script)`."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
@@ -53,7 +53,7 @@ def program(tmp_path, monkeypatch):
 
 @pytest.fixture
 def hub():
-    """A hub that answers every question with 404, and behind /gateway with 504: its address."""
+    """The address of a hub that answers every request with 404, and below /gateway with 504."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_HEAD(self):
@@ -74,7 +74,7 @@ def gpu_check(study, lines, launch=HERE):
 
 
 def complete(study, item, size, written):
-    """A repository in the cache whose record says `size` bytes and whose file has `written`."""
+    """A repository in the cache whose record says `size` bytes and whose file has `written` bytes."""
     folder = storage_folder(item, needs.cache_folder(study))
     (folder / "snapshots" / item.revision).mkdir(parents=True)
     (folder / "snapshots" / item.revision / "model.safetensors").write_bytes(b"x" * written)
@@ -96,7 +96,7 @@ def test_a_16_gb_t4_is_enough_for_the_whole_study(paper):
 @pytest.mark.parametrize(
     ("mib", "only", "status"),
     [
-        (15109, [], "ok"),  # a T4 under an older driver: 14.75 GiB
+        (15109, [], "ok"),  # a T4 with an older driver: 14.75 GiB
         (12288, [], "fail"),  # 12 GiB: too little for QLoRA
         (12288, ["roberta"], "ok"),  # which needs 12
         (8192, ["roberta"], "fail"),
@@ -133,7 +133,7 @@ def test_demo_and_a_fetch_alone_need_no_gpu(paper, demo_study):
         "gpu",
         "fail",
         "none: no driver",
-        "start the study where there is an NVIDIA GPU with 15 GiB, or submit it to one (--executor slurm)",
+        "start the study on a machine with an NVIDIA GPU of 15 GiB, or on a cluster (--executor slurm)",
     )
 
 
@@ -156,7 +156,7 @@ def test_nvidia_smi_is_asked_and_its_failures_are_told(program, monkeypatch):
 
 def test_nvidia_smi_that_hangs_is_left_alone(program, monkeypatch):
     monkeypatch.setattr(gpus, "TIMEOUT", 0.2)
-    program("nvidia-smi", "sleep 30")  # a child that holds the pipe open, and outlives its parent
+    program("nvidia-smi", "sleep 30")  # a child that keeps the pipe open and outlives its parent
     started = time.monotonic()
     assert "did not answer" in gpus.visible_gpus(os.environ)[1]
     assert time.monotonic() - started < 5
@@ -169,7 +169,7 @@ def test_nvidia_smi_that_hangs_is_left_alone(program, monkeypatch):
         ("1", ["1"]),
         ("1,0", ["1", "0"]),
         ("GPU-22", ["1"]),
-        ("0,7,1", ["0"]),  # CUDA stops at the first that is not there
+        ("0,7,1", ["0"]),  # CUDA stops at the first missing one
         ("", []),
         ("-1", []),
     ],
@@ -252,7 +252,7 @@ def test_machine_needs_memory_and_wants_cores(paper, monkeypatch, memory, cores,
 @pytest.mark.parametrize(
     ("experiment", "scale", "memory", "status"),
     [
-        ("qlora/attempt2_merged_original", "paper", 19.6, "ok"),  # 20 GiB but for what the firmware keeps
+        ("qlora/attempt2_merged_original", "paper", 19.6, "ok"),  # 20 GiB minus what the firmware reserves
         ("qlora/attempt2_merged_original", "paper", 16.0, "fail"),
         ("qlora/attempt2_merged_dequantized", "paper", 16.0, "fail"),
         ("qlora/attempt2_merged", "paper", 16.0, "ok"),
@@ -318,7 +318,7 @@ def test_a_folder_that_cannot_be_written_is_red(paper, tmp_path):
     assert "is a file, not a folder" in preflight.check_results(study).found
     assert preflight.check_results(study).status == "fail"
     assert preflight.check_cache(study, needs.hub_items(study)).status == "fail"
-    assert preflight.check_cache(study, []).status == "ok"  # all there: nothing will be written
+    assert preflight.check_cache(study, []).status == "ok"  # all is there, so nothing will be written
 
 
 @pytest.mark.parametrize(("size", "whole"), [(7, True), (8, False)])

@@ -1,4 +1,4 @@
-"""Memory that can still be had, on a made-up machine and in a made-up control group."""
+"""Available memory on a simulated machine and in a simulated control group."""
 
 from types import SimpleNamespace
 
@@ -26,7 +26,7 @@ def group(tmp_path, monkeypatch):
 
 
 def test_cached_files_count_as_available(group):
-    assert memory.available_memory() == 40.0  # not the one GiB that holds nothing at all
+    assert memory.available_memory() == 40.0  # not the one GiB that is entirely unused
     assert memory.machine_memory() == 64.0
 
 

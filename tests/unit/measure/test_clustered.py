@@ -1,4 +1,4 @@
-"""What shared premises and several seeds do to intervals and tests, against variances known beforehand."""
+"""The effect of shared premises and several seeds on intervals and tests, checked against known variances."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_independent_rows_have_a_design_effect_near_one():
 
 @pytest.mark.parametrize("premises", [2, 6, 10, 500])
 def test_premises_with_a_row_of_each_label_make_no_claim_certain(premises):
-    """A constant answer is right for one row of every premise: its mean does not vary, which is no evidence."""
+    """A constant answer is right for one row of every premise; that its mean does not vary is no evidence."""
     codes = np.repeat(np.arange(premises), 3)
     constant, other = np.tile([True, False, False], premises)[None], np.tile([False, True, True], premises)[None]
     assert bootstrap_variances(constant, all_kept(constant), codes)[0] == pytest.approx(0, abs=1e-12)
@@ -38,7 +38,7 @@ def test_premises_with_a_row_of_each_label_make_no_claim_certain(premises):
     better = compare(constant, other, codes)
     assert better["clustered_p"] == pytest.approx(better["p"])
     one_row = other.copy()
-    one_row[0, 0] = True  # a single row of many varies: still no more evidence than independent rows give
+    one_row[0, 0] = True  # a single row varies: still no more evidence than from independent rows
     assert compare(constant, one_row, codes)["clustered_p"] >= compare(constant, one_row, codes)["p"]
 
 
@@ -51,7 +51,7 @@ def test_bootstrap_variance_is_that_of_the_mean_of_premises():
     means = np.random.default_rng(2).random(200)
     values = np.repeat(means, 2)[None]
     premises = np.repeat(np.arange(200), 2)
-    # One less of them is drawn, so that the variance is the unbiased one: s^2 / n.
+    # One fewer of them is drawn, so that the variance is unbiased: s^2 / n.
     of_premises, of_seeds, count = bootstrap_variances(values, all_kept(values), premises)
     assert of_premises == pytest.approx(means.var(ddof=1) / 200, rel=0.1)
     assert (of_seeds, count) == (0.0, 200)
@@ -63,9 +63,9 @@ def test_seeds_that_disagree_widen_the_interval():
     alike = estimate(uniform < 0.6, PREMISES)
     assert apart["value"] == pytest.approx(0.6, abs=0.02)
     assert apart["design_effect"] > 20
-    assert 1 / 3 <= alike["design_effect"] < 2  # drawing seeds and premises counts the noise of a row more than once
+    assert 1 / 3 <= alike["design_effect"] < 2  # resampling seeds and premises counts a row's noise more than once
     # Means 0.5, 0.6 and 0.7 have the variance 0.01 / 3 of their mean and two degrees of freedom: t = 4.30. Wilson's
-    # interval of the few rows that are left lies within that of the normal distribution.
+    # interval of the few remaining rows is within that of the normal distribution.
     half = 4.303 * (0.01 / 3) ** 0.5
     low, high = apart["clustered_interval"]
     assert 0.6 * 2 * half < high - low < 2 * half

@@ -1,4 +1,4 @@
-"""Several draws of worked examples: pairs are shared out evenly, and each draw's accuracy is counted."""
+"""Several draws of worked examples: pairs are divided evenly, and each draw's accuracy is counted."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ from nli.measure.draws import score_draws
 
 
 def predictions(right: list[bool], split: str = "matched", scorer: str = "parsed") -> pd.DataFrame:
-    """Answers to as many pairs, right as told; a wrong one is unparsed or another class."""
+    """Answers to a list of pairs, right as specified; a wrong one is unparsed or another class."""
     frame = pd.DataFrame({"split": split, "scorer": scorer, "pair_id": [str(i) for i in range(len(right))]})
     frame["genre"], frame["gold"], frame["answer"] = "", "neutral", None
     frame["premise_id"] = [f"p{i // 3}" for i in range(len(right))]
@@ -29,7 +29,7 @@ def predictions(right: list[bool], split: str = "matched", scorer: str = "parsed
 def test_pairs_are_shared_out_evenly_and_not_by_their_place():
     drawn = assign_draws(3000, 3, seed=1)
     assert np.bincount(drawn).tolist() == [1000, 1000, 1000]
-    by_place = [np.bincount(drawn[place::3], minlength=3) for place in range(3)]  # as three hypotheses to a premise
+    by_place = [np.bincount(drawn[place::3], minlength=3) for place in range(3)]  # as with three hypotheses per premise
     assert np.max(np.abs(np.array(by_place) - 1000 / 3)) < 60
     assert assign_draws(3000, 3, seed=1).tolist() == drawn.tolist()
     assert assign_draws(5, 1, seed=0).tolist() == [0] * 5

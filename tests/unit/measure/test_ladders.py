@@ -1,4 +1,4 @@
-"""Ladders: what is compared with what, on which pairs, and every verdict from answers made by hand."""
+"""Ladders: what is compared with what, on which pairs, and every verdict on hand-made answers."""
 
 import pandas as pd
 import pytest
@@ -17,7 +17,7 @@ SPEC = {"family": "icl", "title": "T", "origin": "reported", "evaluation": {"spl
 
 
 def answers_of(pred, *, seed=1, ids=None, scorer="parsed", record=None, alike=1):
-    """An experiment that answered `pred`; ids default to 0, 1, 2..., and `alike` of them in a row share a premise."""
+    """An experiment that answered `pred`; ids default to 0, 1, 2..., and `alike` consecutive ones share a premise."""
     ids = range(len(pred)) if ids is None else ids
     frame = pd.DataFrame(
         {
@@ -33,7 +33,7 @@ def answers_of(pred, *, seed=1, ids=None, scorer="parsed", record=None, alike=1)
 
 
 def right(n, wrong=E):
-    """The right answer to the first n of 300 pairs, and one that is never right to the others."""
+    """The right answer to the first n of 300 pairs, and always a wrong one to the others."""
     other = {E: N, N: C, C: E}
     return [gold if i < n else other[gold] for i, gold in enumerate(GOLD)]
 
@@ -42,12 +42,12 @@ BASELINE = {"baseline/hypothesis_only": {**SPEC, "family": "baseline", "method":
 
 
 def measure(rungs, experiments, answers, baseline=None):
-    """One ladder over `experiments` ({key: spec}), with `answers` by key; a rung is compared with the one before."""
+    """One ladder over `experiments` ({key: spec}), with `answers` by key; rungs are compared with the previous one."""
     return measure_all(rungs, experiments, answers, baseline)["ladders"]["one"]
 
 
 def measure_all(rungs, experiments, answers, baseline=None):
-    """All of ladders.json, of a study with that one ladder."""
+    """The whole ladders.json of a study with that one ladder."""
     specs = {**(BASELINE if baseline else {}), **experiments}
     defaults = {"claim": "A claim.", "expects": "higher", "margin": 0.02}
     steps = [{**defaults, **rung} for rung in rungs]
@@ -78,8 +78,8 @@ A, B = {"experiment": "icl/a", "expects": None}, {"experiment": "icl/b"}
         ("lower", 103, 100, "no evidence"),
         ("no_difference", 100, 100, "supported"),
         ("no_difference", 100, 200, "refuted"),
-        ("no_difference", 100, 105, "no evidence"),  # not significant, yet not within two points either
-        ("no_difference", 100, 112, "no evidence"),  # a difference, of which the interval holds 2 points and less
+        ("no_difference", 100, 105, "no evidence"),  # not significant, but not within two points either
+        ("no_difference", 100, 112, "no evidence"),  # a difference whose interval includes 2 points and less
     ],
 )
 def test_verdict_on_a_difference(expects, before, after, expected):
@@ -103,12 +103,12 @@ def test_verdict_on_one_class(most, expected):
 
 @pytest.mark.parametrize(
     ("correct", "margin", "expected"),
-    # Of 300 pairs each label is right for 100, so that chance is a third. Of 100 right answers a constant one shares a
+    # Each label is right for 100 of 300 pairs, so chance is a third. Of 100 right answers a constant one shares a
     # third: 67 pairs either way are discordant, and the interval reaches some 7.5 points to either side of zero.
     [
         (100, 0.09, "supported"),
         (100, 0.02, "no evidence"),
-        (120, 0.02, "no evidence"),  # 7 points above, and the interval begins below 2
+        (120, 0.02, "no evidence"),  # 7 points above, but the interval begins below 2
         (180, 0.02, "refuted"),
         (20, 0.02, "refuted"),
     ],
@@ -184,12 +184,12 @@ def test_pairs_of_one_premise_carry_less_evidence():
     )
     assert apart["rungs"][1]["step"]["p"] == alike["rungs"][1]["step"]["p"] == mcnemar(0, 12)
     assert apart["rungs"][1]["verdict"] == "supported"
-    assert alike["rungs"][1]["verdict"] == "no evidence"  # all twelve stand under one premise or two
+    assert alike["rungs"][1]["verdict"] == "no evidence"  # all twelve have one or two premises
     assert alike["rungs"][1]["step"]["design_effect"] > 5
 
 
 def test_a_verdict_on_no_difference_does_not_turn_with_the_number_of_pairs():
-    """For one true difference of 3 points and a margin of 2: open with few pairs, refuted with many."""
+    """For a true difference of 3 points and a margin of 2: open with few pairs, refuted with many."""
     wide, narrow = ({"clustered_interval": [0.03 - w, 0.03 + w], "difference": 0.03} for w in (0.025, 0.005))
     assert verdict_near(wide, 0.02) == "no evidence"
     assert verdict_near(narrow, 0.02) == "refuted"
@@ -242,7 +242,7 @@ def test_pairs_are_matched_by_their_id_not_by_their_place():
 def test_experiments_on_different_data_are_not_compared():
     other = answers_of(right(300))
     other.frames[1].loc[7, "gold"] = E  # pair 7 is neutral in the other
-    with pytest.raises(StudyError, match=r"icl/a and icl/b: pair 7 has another right label"):
+    with pytest.raises(StudyError, match=r"icl/a and icl/b: pair 7 has a different gold label"):
         measure([A, B], TWO, {"icl/a": answers_of(right(300)), "icl/b": other})
 
 
@@ -269,7 +269,7 @@ def test_the_same_answers_counted_otherwise_are_arithmetic_and_not_a_test():
 @pytest.mark.parametrize("expects", ["lower", "higher"])
 def test_a_claim_that_arithmetic_decides_is_refused(expects):
     rungs = [{**A, "counted": "parsed"}, {**A, "against": "icl/a", "expects": expects}]
-    with pytest.raises(ValueError, match="says nothing here"):
+    with pytest.raises(ValueError, match="cannot be refuted"):
         measure(rungs, TWO, {})
 
 
@@ -297,7 +297,7 @@ def test_a_rung_can_be_compared_with_an_earlier_one():
 
 
 def seeds(**correct):
-    """An experiment that answered so many of 300 right under each seed: seeds(s1=100, s2=200)."""
+    """An experiment with the given number of right answers of 300 per seed: seeds(s1=100, s2=200)."""
     return Answers("done", "", {int(s[1:]): answers_of(right(n)).frames[1] for s, n in correct.items()})
 
 
@@ -319,7 +319,7 @@ def test_seeds_that_contradict_each_other_are_no_evidence():
 
 
 def test_one_seed_of_three_with_the_other_sign_does_not_hide_a_large_effect():
-    """Agreement of signs would call this no evidence, however many seeds agree."""
+    """A sign test would find no evidence here, however many seeds agree."""
     first = seeds(s1=100, s2=100, s3=100, s4=100, s5=100, s6=100)
     second = seeds(s1=160, s2=165, s3=170, s4=160, s5=99, s6=170)
     rung = measure([A, B], TWO, {"icl/a": first, "icl/b": second})["rungs"][1]

@@ -1,4 +1,4 @@
-"""Metrics against values worked out by hand, outside the code that computes them."""
+"""Metrics compared with values worked out by hand."""
 
 import json
 import math
@@ -99,7 +99,7 @@ def test_rows_of_one_premise_widen_the_interval():
 
 
 def test_calibration_error_by_hand():
-    # Confidences 0.8 (right), 0.8 (wrong), 0.5 (right). The bin of 0.8 is right half of the time:
+    # Confidences 0.8 (right), 0.8 (wrong), 0.5 (right). The bin of 0.8 is right half the time:
     # gap 0.3, twice; the bin of 0.5 is always right: gap 0.5. So (2 x 0.3 + 0.5) / 3.
     sure, unsure = [math.log(p) for p in (0.8, 0.1, 0.1)], [math.log(p) for p in (0.5, 0.3, 0.2)]
     rows = make_rows([E, N, E], [E, E, E], logp=[sure, sure, unsure])
@@ -107,7 +107,7 @@ def test_calibration_error_by_hand():
 
 
 def test_calibration_normalises_label_log_probabilities_over_the_three_labels():
-    # Label words with 0.08, 0.01 and 0.01 of the mass of all words have 0.8, 0.1, 0.1 of the three.
+    # Label words with 0.08, 0.01 and 0.01 of the mass of all words have 0.8, 0.1, 0.1 among the three.
     rows = make_rows([E], [E], logp=[[math.log(p) for p in (0.08, 0.01, 0.01)]])
     assert calibration_error(rows) == pytest.approx(0.2)
 

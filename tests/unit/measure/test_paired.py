@@ -1,4 +1,4 @@
-"""Intervals and tests of paired proportions against published values and values worked out by hand."""
+"""Intervals and tests of paired proportions, compared with published values and values worked out by hand."""
 
 from math import comb
 
@@ -79,7 +79,7 @@ def test_interval_of_a_difference_holds_the_middle_of_the_melded_distribution(ga
 
 
 def test_interval_of_a_difference_has_a_width_where_no_pair_is_discordant():
-    # Half of the mass lies at zero and a quarter to either side, spread like Beta(1, n): 1 - (1 - x)^n = 0.9.
+    # Half the mass is at zero and a quarter on either side, distributed like Beta(1, n): 1 - (1 - x)^n = 0.9.
     assert difference_interval(0, 0, 100)[1] == pytest.approx(1 - 0.1 ** (1 / 100), abs=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""The as-reported experiments are the earlier report's, key by key, and behave as its library versions did."""
+"""The as-reported experiments equal the original's, key by key, and behave like its library versions."""
 
 import pandas as pd
 import pytest
@@ -138,7 +138,7 @@ def test_attempts_2_and_3_change_what_the_report_changed(experiments, reported):
     assert third["training"]["max_steps"] == changes["max_steps"]["derived"]
     effective = third["training"]["batch_size"] * third["training"]["gradient_accumulation"]
     assert effective == changes["effective_batch"]["derived"]
-    # SFTTrainer tokenized without padding, so that grouping by length had lengths to group by
+    # SFTTrainer tokenized without padding, so that grouping by length had an effect
     assert second["tokenization"]["padding"] == third["tokenization"]["padding"] == "longest"
     assert third["training"]["learning_rate"] > second["training"]["learning_rate"]  # "slightly higher", not printed
 
@@ -195,9 +195,9 @@ def test_precision_is_float32_without_autocast_whatever_the_library_prefers(argu
 
 
 def test_trl_would_turn_bf16_on_by_itself(tmp_path):
-    """The default that `mixed_precision: none` is there against; if it goes, so may the key."""
+    """The default that `mixed_precision: none` overrides; if it disappears, the key can too."""
     fields = SFTConfig.__dataclass_fields__
-    assert fields["bf16"].default is None  # resolved to "on" where the device can
+    assert fields["bf16"].default is None  # resolved to "on" if the device supports it
     assert SFTConfig(output_dir=str(tmp_path), fp16=False, use_cpu=True).bf16 is True
 
 
@@ -246,7 +246,7 @@ def test_end_token_that_pads_carries_no_loss(decoder_folder, rows, tmp_path):
     assert tokenizer.pad_token_id == tokenizer.eos_token_id
     batch = next(iter(trainer.get_train_dataloader()))
     ends = batch["input_ids"] == tokenizer.eos_token_id
-    assert (ends.sum(dim=1) >= 1).all()  # the end token stands in every text
+    assert (ends.sum(dim=1) >= 1).all()  # the end token is in every text
     assert (batch["labels"][ends] == -100).all()  # and none of them is learned
 
 

@@ -1,4 +1,4 @@
-"""A model whose files lack its weights is refused before it is loaded; one that has them by other names is not."""
+"""A model whose files lack its weights is refused before loading; one whose weights have other names is not."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ FILE = "model.safetensors"
 
 @pytest.fixture
 def changed(tmp_path):
-    """`changed(folder, change)`: a copy of a model's folder whose tensors, name -> tensor, are those of `change`."""
+    """`changed(folder, change)`: a copy of a model's folder with its tensors (name -> tensor) changed by `change`."""
 
     def copy(folder, change, **settings):
         shutil.copytree(folder, tmp_path / "model", dirs_exist_ok=True)
@@ -58,7 +58,7 @@ def renamed(*pairs):
 
 def test_encoder_without_its_weights_names_the_key_the_count_and_the_first_tensors(encoder_folder, changed):
     folder = changed(encoder_folder, unrelated)
-    # 5 tensors of the embeddings and 16 in each of 2 layers; the head's 4 are to be new
+    # 5 tensors of the embeddings and 16 in each of 2 layers; the head's 4 should be new
     message = (
         rf"^models\.encoder\.name: {folder}: the weights lack 37 tensors of RobertaForSequenceClassification: "
         r"roberta\.embeddings\.LayerNorm\.bias, roberta\.embeddings\.LayerNorm\.weight, "
@@ -94,7 +94,7 @@ def test_fewer_layers_than_the_configuration_has_are_named(encoder_folder, decod
 
 
 def test_embedding_that_only_the_language_model_head_holds_does_not_reach_a_classifier(encoder_folder, changed):
-    """Tied weights may lie in the files under the head's name; a classifier has no such head to take them from."""
+    """Tied weights may be in the files under the head's name, but a classifier has no such head to take them from."""
     folder = changed(encoder_folder, renamed(("roberta.embeddings.word_embeddings.", "lm_head.decoder.")))
     check_weights(folder, AutoModelForMaskedLM, "encoder")
     with pytest.raises(StudyError, match=r"lack 1 tensor of .*: roberta\.embeddings\.word_embeddings\.weight; they"):
@@ -150,7 +150,7 @@ def test_classifier_of_another_task_is_refused_and_one_of_three_classes_is_not(e
         }
 
     check_weights(changed(encoder_folder, classifier(3)), AutoModelForSequenceClassification, "encoder")
-    with pytest.raises(StudyError, match=r"out_proj\.weight \(2x32 .*classifier, if it has one, tells 3 classes apart"):
+    with pytest.raises(StudyError, match=r"out_proj\.weight \(2x32 .*classifier, if it has one, has 3 classes"):
         check_weights(changed(encoder_folder, classifier(2)), AutoModelForSequenceClassification, "encoder")
 
 
@@ -170,7 +170,7 @@ def test_shards_are_read_through_their_index(decoder_folder, tmp_path):
     assert len(shards) > 2
     check_weights(tmp_path, AutoModelForCausalLM, "decoder")
     shards[-1].rename(tmp_path / "away")
-    with pytest.raises(StudyError, match=rf"index\.json names {shards[-1].name}, which is not there"):
+    with pytest.raises(StudyError, match=rf"index\.json names {shards[-1].name}, which is missing"):
         check_weights(tmp_path, AutoModelForCausalLM, "decoder")
 
 
@@ -178,7 +178,7 @@ def test_half_a_file_is_named(decoder_folder, tmp_path):
     shutil.copytree(decoder_folder, tmp_path / "model")
     whole = (tmp_path / "model" / FILE).read_bytes()
     (tmp_path / "model" / FILE).write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(StudyError, match=rf"^models\.decoder\.name: .*: {FILE} is not a whole safetensors file"):
+    with pytest.raises(StudyError, match=rf"^models\.decoder\.name: .*: {FILE} is not a complete safetensors file"):
         check_weights(tmp_path / "model", AutoModelForCausalLM, "decoder")
 
 

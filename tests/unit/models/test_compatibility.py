@@ -1,4 +1,4 @@
-"""Every script with a model refuses one that does not suit, before it reads a weight or a row."""
+"""Every script with a model refuses an unsuitable one before it reads a weight or a row."""
 
 import json
 import runpy
@@ -16,7 +16,7 @@ TARGETS = "lora.target_modules): 'up' is not a layer of {model}; it has "
 LENGTH = "tokenization.max_length): 9999 tokens are more than the "
 BEGINNING = "begin with the same token"
 NO_WEIGHTS = "no safetensors files"
-SCRIPTS = [  # script, experiment, further arguments, what does not suit, the error's words
+SCRIPTS = [  # script, experiment, further arguments, what is unsuitable, the error's words
     ("finetune_roberta", "roberta/lora", [*TRAINING, "--validation", "none"], "targets", TARGETS),
     ("predict_roberta", "roberta/full", [*PREDICTION, "--trained", "none", "--record", "none"], "length", LENGTH),
     ("finetune_qlora", "qlora/attempt1", [*TRAINING, "--samples", "none"], "targets", TARGETS),
@@ -37,7 +37,7 @@ SCRIPTS = [  # script, experiment, further arguments, what does not suit, the er
 
 
 def unsuited(spec, what):
-    """The spec with one value that no tiny model of the tests can serve."""
+    """The spec with one value that suits no tiny model of the tests."""
     if what == "weights":
         return spec  # the folder has none
     if what == "targets":

@@ -1,4 +1,4 @@
-"""The 4-bit decoder on a random Llama: gradients, answers, the merge, and what its training texts hold."""
+"""The 4-bit decoder on a random Llama: gradients, answers, the merge, and its training texts."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ from nli.models.training_texts import (
 
 
 def labels_of(rows, tokenizer, spec):
-    """The texts that carry the loss in a collated batch."""
+    """The texts in the loss of a collated batch."""
     dataset = dataset_of(rows, tokenizer, spec)
     labels = PadTexts(tokenizer, spec)([dataset[i] for i in range(len(dataset))])["labels"]
     return [tokenizer.decode(row[row != IGNORED]) for row in labels]
@@ -35,22 +35,22 @@ def labels_of(rows, tokenizer, spec):
 @pytest.mark.parametrize(
     ("asked", "gpu", "native", "dtype"),
     [
-        ("bfloat16", True, False, torch.float16),  # a T4: falls back, as the report computed
+        ("bfloat16", True, False, torch.float16),  # a T4: falls back, as in the original
         ("bfloat16", True, True, torch.bfloat16),
-        ("bfloat16", False, False, torch.bfloat16),  # a CPU computes it
+        ("bfloat16", False, False, torch.bfloat16),  # a CPU supports it
         ("float16", True, False, torch.float16),
         ("float32", True, False, torch.float32),
     ],
 )
 def test_bfloat16_falls_back_to_float16_only_where_a_gpu_lacks_it(monkeypatch, asked, gpu, native, dtype):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
-    # the emulation counts as support unless it is asked away
+    # emulation counts as support unless excluded
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or native)
     assert compute_dtype(asked) is dtype
 
 
 def test_every_adapter_tensor_gets_a_gradient_even_after_answering(decoder_folder, rows):
-    """An eval-mode forward must not cut the gradients of the training that follows (AVX512-BF16 kernels)."""
+    """A forward pass in eval mode must not cut off the gradients of later training (AVX512-BF16 kernels)."""
     runtime.start(0, threads=1)
     tokenizer = load_tokenizer(decoder_folder)
     model = load_decoder(decoder_folder, QUANTIZATION)
@@ -167,7 +167,7 @@ def test_evaluation_prompt_is_the_training_text_without_its_label(rows):
 
 
 def test_nothing_is_compiled_while_a_job_runs():
-    """A run would depend on whether its machine has a C++ compiler, and a short one would be slower for it."""
+    """Otherwise a run would depend on the machine's C++ compiler, and a short run would be slower."""
     code = "import nli.runtime, bitsandbytes, sys; assert 'torch._inductor.compile_fx' not in sys.modules"
     environment = {name: value for name, value in os.environ.items() if name != "TORCHDYNAMO_DISABLE"}
     environment["PYTHONPATH"] = str(ROOT / "scripts")

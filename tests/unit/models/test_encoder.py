@@ -43,7 +43,7 @@ def test_top_layers_trains_the_last_layer_and_the_head(encoder_folder):
 
 
 def test_more_top_layers_than_there_are_is_refused(encoder_folder):
-    with pytest.raises(StudyError, match=r"layers: 9 asked for, the encoder has 2"):
+    with pytest.raises(StudyError, match=r"layers: 9 layers, but the encoder has 2"):
         build(encoder_folder, "top_layers", layers=9)
 
 
@@ -53,7 +53,7 @@ def test_lora_trains_query_value_and_head(encoder_folder):
     lora = 2 * 2 * 2 * (2 * 32)  # layers x (query, value) x (A, B) x r*d
     head = 32 * 32 + 32 + 32 * 3 + 3
     assert counts["trainable"] == lora + head
-    assert counts["as_reported"]["total"] == counts["total"]  # as the report's LoRA table: head and its copy
+    assert counts["as_reported"]["total"] == counts["total"]  # as in the original's LoRA table: head and its copy
 
 
 def test_reported_freezing_leaves_prompt_and_head_without_gradient(encoder_folder, rows):

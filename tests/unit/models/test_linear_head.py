@@ -1,4 +1,4 @@
-"""The linear head on a random Llama: position 0 sees nothing, the last token sees the text."""
+"""The linear head on a random Llama: position 0 sees nothing of the text, the last token all of it."""
 
 import pytest
 import torch
@@ -104,7 +104,7 @@ def test_librarys_head_reads_the_last_real_token_and_trains_beside_the_adapter(d
     dataset = tokenize_texts(rows.head(6), tokenizer, HEAD)
     scores = classify(model, dataset, DataCollatorWithPadding(tokenizer), 6)
     alone = classify(model, dataset, DataCollatorWithPadding(tokenizer), 1)
-    assert abs(scores - alone).max() < 1e-4  # padding is not read
+    assert abs(scores - alone).max() < 1e-4  # padding has no effect
     trainable = {name for name, p in model.named_parameters() if p.requires_grad}
     head = "base_model.model.score.modules_to_save.default.weight"
     assert {name for name in trainable if "lora_" not in name} == {head}

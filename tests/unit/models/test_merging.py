@@ -1,4 +1,4 @@
-"""The three merges on a random Llama: what each does to the adapter's effect, and what is saved."""
+"""The three merges on a random Llama: their effect on the adapter, and what is saved."""
 
 import math
 import runpy
@@ -22,7 +22,7 @@ from nli.models.training_texts import evaluation_prompts
 
 @pytest.fixture(scope="module")
 def adapter(decoder_folder, tmp_path_factory):
-    """An adapter that does something: its B is not zero."""
+    """An adapter with an effect: its B is not zero."""
     folder = tmp_path_factory.mktemp("adapter")
     runtime.start(0, threads=1)
     model = add_adapter(load_decoder(decoder_folder, QUANTIZATION), QLORA_SPEC)
@@ -72,7 +72,7 @@ def test_divergence_ignores_what_a_softmax_ignores():
 
 
 class Fixed(torch.nn.Module):
-    """A model that answers each prompt, known by its last token, with given logits; its base answers with others."""
+    """A model that answers each prompt, identified by its last token, with given logits; its base has other logits."""
 
     def __init__(self, logits, base=None):
         super().__init__()
@@ -155,7 +155,7 @@ def types(model):
 def test_merge_error_is_that_of_the_models_that_answer(
     decoder_folder, adapter, rows, tmp_path, monkeypatch, into, half, prepared, kept
 ):
-    """Norms, embeddings and head that `prepared` casts to float32 are so cast where the error is measured, too."""
+    """Norms, embeddings and head that `prepared` casts to float32 are also cast when the error is measured."""
     measured, answering = {}, []
     for part in ("adapter", "merged"):
         method = getattr(MergeError, f"measure_{part}")

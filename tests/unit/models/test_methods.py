@@ -122,7 +122,7 @@ def test_variant_trains_every_tensor_of_its_adapter_on_4_bit_weights_and_answers
     tokenizer = load_tokenizer(decoder_folder)
     model = load_decoder(decoder_folder, QUANTIZATION)
     prompts, greedy = evaluation_prompts(rows.head(4), spec), {"temperature": 0.0, "max_new_tokens": 6}
-    generate_answers(model, tokenizer, prompts, greedy, 4, seed=0)  # the sample before training, in eval mode
+    generate_answers(model, tokenizer, prompts, greedy, 4, seed=0)  # the sample's answer before training, in eval mode
     model = add_adapter(model, spec)
     trainer = make_trainer(model, tokenizer, dataset_of(rows, tokenizer, spec), spec, tmp_path, seed=0)
     history, audit = run_training(trainer, tmp_path)

@@ -1,4 +1,4 @@
-"""Other decoders than Llama: tiny random ones of each family, through every experiment."""
+"""Decoders other than Llama: tiny random ones of each family, in every experiment."""
 
 import re
 
@@ -38,7 +38,7 @@ GROUPED = {
     "initializer_range": 0.1,
 }
 LLAMA_TARGETS = QLORA_SPEC["lora"]["target_modules"]
-DECODERS = {  # name -> (class of the config, its values, the LoRA targets, as its linear layers are called)
+DECODERS = {  # name -> (class of the config, its values, the LoRA targets by the names of its linear layers)
     "qwen2": ("Qwen2Config", GROUPED, LLAMA_TARGETS),
     "qwen3": ("Qwen3Config", {**GROUPED, "head_dim": 16}, LLAMA_TARGETS),
     "mistral": ("MistralConfig", GROUPED, LLAMA_TARGETS),
@@ -84,7 +84,7 @@ def head_spec(name, position):
     own = {"text": "{premise}\n{hypothesis}", "head": "linear", "position": position, "head_dropout": 0.0}
     own |= {"tokenization": tokenization, "training": {**QLORA_SPEC["training"], "head_learning_rate": None}}
     spec = {**decoder_spec(name), "family": "linear_head", "name": "last_token", **own}
-    return {key: value for key, value in spec.items() if key != "label_words"}  # a head writes no words
+    return {key: value for key, value in spec.items() if key != "label_words"}  # a head answers without words
 
 
 @pytest.mark.parametrize("name", DECODERS)

@@ -1,4 +1,4 @@
-"""Other encoders than RoBERTa: tiny random ones of each family, through every method."""
+"""Encoders other than RoBERTa: tiny random ones of each family, with every method."""
 
 import re
 
@@ -100,7 +100,7 @@ METHODS = [
     ("prompt_tuning", {"trainable": "word_embeddings"}),
 ]
 CASES = [(name, *case) for name in ENCODERS for case in METHODS if (name, case[0]) != ("modernbert", "bitfit")]
-NO_GRADIENT = r"(key|key_proj|k_lin)\.bias$"  # softmax does not see it: rounding alone decides
+NO_GRADIENT = r"(key|key_proj|k_lin)\.bias$"  # softmax ignores it, so only rounding gives a gradient
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ def belongs_to_head(tensor, name):
 
 @pytest.mark.parametrize(("name", "method", "changes"), CASES)
 def test_encoder_trains_by_every_method(encoders, rows, tmp_path, name, method, changes):
-    """What should train does, gets a gradient, and is found again by the job that predicts."""
+    """What should train is trainable, gets a gradient, and is loaded by the prediction job."""
     spec = spec_for(name, method, **changes)
     check_encoder(encoders[name], spec)
     runtime.start(0, threads=1)
@@ -271,7 +271,7 @@ def test_text_longer_than_the_model_is_refused_with_the_key_and_the_limit(encode
 
 
 def test_limit_is_the_length_that_still_runs(encoders, rows):
-    """XLM-R's table of 66 holds 59 tokens behind 5 virtual ones, and not 60."""
+    """XLM-R's table of 66 positions has room for 59 tokens after 5 virtual ones, and not 60."""
     model = build_encoder(encoders["xlm_roberta"], spec_for("xlm_roberta", "prompt_tuning")).eval()
     model(input_ids=torch.full((1, 59), 7), attention_mask=torch.ones(1, 59))
     with pytest.raises((IndexError, RuntimeError)):

@@ -1,4 +1,4 @@
-"""A training that is killed and resumed leaves the weights and the records of one that nobody stopped."""
+"""A killed and resumed training gives the same weights and records as an uninterrupted one."""
 
 import json
 
@@ -20,7 +20,7 @@ LOADING = 7.0  # seconds before training, by the clock below
 
 
 class Clock(TrainerCallback):
-    """A clock that stands still but for one second a training step."""
+    """A clock that advances only at training steps, by one second each."""
 
     def __init__(self):
         self.now = 0.0
@@ -33,7 +33,7 @@ class Clock(TrainerCallback):
 
 
 class Meter:
-    """A GPU that takes one kWh a second."""
+    """A GPU that uses one kWh per second."""
 
     watts = 3.6e6
 
@@ -72,7 +72,7 @@ def session(make, checkpoints, clock, kill_at=None):
 
 
 def killed_and_resumed(make, checkpoints, clock, *kills):
-    """Sessions killed at each step of `kills`, and what the last one leaves."""
+    """Sessions killed at each step of `kills`, and the results of the last one."""
     for step in kills:
         with pytest.raises(Killed):
             session(make, checkpoints, clock, step)
@@ -80,7 +80,7 @@ def killed_and_resumed(make, checkpoints, clock, *kills):
 
 
 def assert_same_training(found, expected):
-    """Weights and records are equal, save what an account of several sessions must differ in."""
+    """Weights and records are equal, except for what must differ after several sessions."""
     (weights, history, record), (whole_weights, whole_history, whole_record) = found, expected
     assert weights.keys() == whole_weights.keys()
     assert [name for name in weights if not torch.equal(weights[name], whole_weights[name])] == []
@@ -98,7 +98,7 @@ def assert_same_training(found, expected):
         (5, [6], 2),  # resumed in the middle of an epoch of 6 steps, between two logs
         (4, [10], 2),  # in the second epoch
         (6, [7], 2),  # at an epoch's end
-        (3, [7, 8, 10], 3),  # the session killed at 8 made no checkpoint, so that nothing of it counts
+        (3, [7, 8, 10], 3),  # the session killed at 8 made no checkpoint, so none of it counts
         (2, [3], 2),  # while the gradients are audited
     ],
 )
@@ -120,7 +120,7 @@ def test_encoder_killed_and_resumed_is_as_if_undisturbed(
 
 
 def qlora_run(decoder_folder, rows, trainer):
-    """Eight steps of QLoRA, three an epoch, with micro-batches and batches of like length."""
+    """Eight steps of QLoRA, three per epoch, with micro-batches and batches of similar length."""
     experiment = {**QLORA_SPEC, "trainer": trainer, "lora": {**QLORA_SPEC["lora"], "dropout": 0.1}}
     changes = {"max_steps": 8, "gradient_accumulation": 2, "checkpoint_steps": 2, "logging_steps": 3}
     experiment["training"] = {**QLORA_SPEC["training"], **changes}
@@ -136,7 +136,7 @@ def qlora_run(decoder_folder, rows, trainer):
 
 
 def linear_head_run(decoder_folder, rows):
-    """Eight steps of the linear head, three an epoch."""
+    """Eight steps of the linear head, three per epoch."""
     experiment = {**HEAD, "lora": {**QLORA_SPEC["lora"], "dropout": 0.1}}
     changes = {"max_steps": 8, "gradient_accumulation": 2, "checkpoint_steps": 2, "logging_steps": 3}
     experiment["training"] = {**HEAD["training"], **changes}
@@ -162,7 +162,7 @@ def test_decoder_killed_and_resumed_is_as_if_undisturbed(decoder_folder, rows, t
 
 
 def test_mean_loss_and_audit_are_those_of_every_step(encoder_folder, rows, tmp_path):
-    """The loss of an undisturbed run is Trainer's own; that of its logged windows alone would be another."""
+    """The loss of an uninterrupted run is Trainer's own; that of its logged windows would differ."""
     trainer = encoder_trainer(encoder_folder, rows, tmp_path, logging_steps=5)
     own = []
 
@@ -181,7 +181,7 @@ def test_mean_loss_and_audit_are_those_of_every_step(encoder_folder, rows, tmp_p
 
 
 def test_no_checkpoint_is_made_at_the_last_step(encoder_folder, rows, tmp_path):
-    """Trainer would resume from it by training one step more."""
+    """Trainer would resume from it by training one more step."""
     run_training(encoder_trainer(encoder_folder, rows, tmp_path, epochs=None, max_steps=8), tmp_path)
     assert last_checkpoint(tmp_path).endswith("checkpoint-4")
 
@@ -229,7 +229,7 @@ def test_checkpoint_of_an_earlier_version_is_refused_in_one_line(encoder_folder,
 
 @pytest.fixture
 def quiet():
-    """transformers as TRANSFORMERS_VERBOSITY=error sets it."""
+    """transformers as with TRANSFORMERS_VERBOSITY=error."""
     before = logging.get_verbosity()
     logging.set_verbosity_error()
     yield
@@ -237,7 +237,7 @@ def quiet():
 
 
 def test_quiet_training_counts_its_operations(encoder_folder, rows, tmp_path, quiet):
-    """Without a progress bar Trainer prints its metrics, and its printer takes `total_flos` out of them."""
+    """Without a progress bar Trainer prints its metrics, and its printer removes `total_flos` from them."""
     trainer = encoder_trainer(encoder_folder, rows, tmp_path)
     assert any(isinstance(callback, PrinterCallback) for callback in trainer.callback_handler.callbacks)
     history, _ = run_training(trainer, tmp_path)

@@ -1,4 +1,4 @@
-"""What the decoder trains on and is asked with: tokens, loss, padding, grouping and accumulation."""
+"""The decoder's training texts and prompts: tokens, loss, padding, grouping and accumulation."""
 
 import pandas as pd
 import pytest
@@ -17,7 +17,7 @@ from nli.models.training import run_training
 from nli.models.training_texts import IGNORED, PadTexts, count_lost_labels, encode_texts, evaluation_prompts
 from nli.study.specs import prediction_spec
 
-# What follows the prompt in the training text, and where a label word is expected when the model is asked.
+# What follows the prompt in the training text, and where a label word is expected in the answer.
 AS_REPORTED, AS_TRAINED = ["attempt2", "attempt3", "attempt2_merged"], ["attempt2_as_trained", "attempt3_greedy"]
 PAIR = pd.DataFrame([{"pair_id": "1", "premise": "Three cats play.", "hypothesis": "Animals play.", "label": 1}])
 
@@ -34,7 +34,7 @@ def tokenizer(decoder_folder):
 
 
 def following(text, prompt, tokenizer):
-    """The tokens of `text` behind those that it shares with `prompt`, and those of `prompt` that it does not share."""
+    """The tokens of `text` after those shared with `prompt`, and the tokens of `prompt` that are not shared."""
     whole, asked = (tokenizer(part)["input_ids"] for part in (text, prompt))
     shared = next(
         (i for i, (a, b) in enumerate(zip(whole, asked, strict=False)) if a != b), min(len(whole), len(asked))
@@ -51,7 +51,7 @@ def test_as_reported_the_label_is_trained_behind_the_colon_and_asked_for_on_the_
     assert prompt == "\n### Premise: P.\n\n### Hypothesis: H.\n\n### Label:\n"
     trained, asked = following(text, prompt, tokenizer)
     assert trained == [" Neutral", "\n"]  # what training taught after the colon
-    assert asked == ["\n"]  # what stands there instead, so that the next token is a label without its space
+    assert asked == ["\n"]  # what is there instead, so that the next token is a label without its space
 
 
 @pytest.mark.parametrize("name", [*AS_TRAINED, "attempt2_rate"])
@@ -63,7 +63,7 @@ def test_asked_as_trained_the_next_token_is_the_one_that_was_trained(spec_of, to
     assert following(text, prompt, tokenizer) == [[" Neutral", "\n"], []]
 
 
-LLAMA_3_SPLIT = (  # of its tokenizer.json: punctuation takes the line breaks behind it along
+LLAMA_3_SPLIT = (  # from its tokenizer.json: punctuation includes the line breaks after it
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
@@ -111,7 +111,7 @@ def test_label_is_lost_when_a_token_of_it_is_and_not_when_its_line_break_is(spec
 
 
 def grouped(dataset):
-    """Whether Trainer's sampler puts like lengths together: its order is not the plain permutation's."""
+    """Whether Trainer's sampler groups similar lengths, so that its order is not the plain permutation."""
     sampler = LengthGroupedSampler(4, dataset=dataset, generator=torch.Generator().manual_seed(0))
     plain = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0)).tolist()
     return list(sampler) != plain
@@ -154,7 +154,7 @@ PADDED = {"loss_on": "padded", "mask_end_token": False, "tokenization": {"max_le
 
 
 def token_losses(model, ids, pad, limit):
-    """Cross-entropy at each position of one text padded to `limit`, in plain torch: the text's, the padding's."""
+    """Cross-entropy at each position of one text padded to `limit`, in plain torch: of the text and of the padding."""
     padded = torch.tensor([ids + [pad] * (limit - len(ids))])
     mask = (torch.arange(limit) < len(ids)).long()[None]
     with torch.no_grad():

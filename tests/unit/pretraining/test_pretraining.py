@@ -116,7 +116,7 @@ def test_plain_texts_come_first_alone_and_keep_their_share_afterwards(corpus, de
     made = recipe(demo_study, "decoder", plain_steps=20, agreed_steps=220, divided_steps=420, plain_share=0.25)
     batches = staged_batches(corpus, np.full(4 * len(corpus), 9), made, np.random.default_rng(0))
     lists = np.array([np.unique(rows // len(corpus)).tolist() for rows, _ in zip(batches, range(620), strict=False)])
-    assert lists.shape == (620, 1)  # no batch takes from two lists
+    assert lists.shape == (620, 1)  # no batch is from two lists
     assert set(lists[:20, 0]) == {0}
     assert set(lists[20:220, 0]) == {0, 1}
     assert set(lists[220:420, 0]) == {0, 2}
@@ -188,7 +188,7 @@ def test_batches_keep_the_pairs_of_a_premise_together():
 
 def test_a_corpus_smaller_than_a_batch_says_so():
     batches = grouped_batches(pd.Series(["a"]), np.array([3]), 2, np.random.default_rng(0))
-    with pytest.raises(StudyError, match="the corpus has 1 pairs, a batch takes 2"):
+    with pytest.raises(StudyError, match="the corpus has 1 pairs, fewer than a batch of 2"):
         next(batches)
 
 
@@ -246,7 +246,7 @@ def test_card_holds_recipe_hashes_and_scores(corpus, tmp_path, demo_study, role,
 
 
 def test_card_scores_what_the_model_says(tmp_path, corpus, demo_study):
-    """An encoder whose output bias decides scores the share of the label that the bias names."""
+    """An encoder with a dominant output bias scores the share of the label that the bias favours."""
     make_encoder(corpus, tmp_path, recipe(demo_study, "encoder"), 1)
     model = AutoModelForMaskedLM.from_pretrained(tmp_path)
     word = AutoTokenizer.from_pretrained(tmp_path).convert_tokens_to_ids("Ġ" + CONNECTIVES[2])
@@ -258,7 +258,7 @@ def test_card_scores_what_the_model_says(tmp_path, corpus, demo_study):
 
 
 def test_card_of_a_decoder_scores_every_layout(tmp_path, corpus, demo_study):
-    """Where no word is more probable than another the first is taken, entailment's, in every layout."""
+    """If all words are equally probable, the first is chosen, entailment's, in every layout."""
     make_decoder(corpus, tmp_path, recipe(demo_study, "decoder"), 1)
     model = AutoModelForCausalLM.from_pretrained(tmp_path)
     with torch.no_grad():

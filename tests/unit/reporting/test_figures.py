@@ -1,4 +1,4 @@
-"""Figures: all drawn, for complete and for missing results, the same bytes each time, with words for them."""
+"""Figures: drawn for complete and missing results, with the same bytes each time and alternative texts."""
 
 import re
 from itertools import combinations, pairwise
@@ -39,7 +39,7 @@ def test_every_figure_of_the_whole_study_fits_on_a_page(tmp_path):
         width, height = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', path.read_text()).groups()
         assert float(height) / float(width) < 9.2 / 6.3, (
             path.stem
-        )  # inches of an A4 page beside a caption, at full width
+        )  # inches left on an A4 page with a caption, at full width
 
 
 def test_titles_and_labels_of_confusion_matrices_do_not_touch_each_other(tmp_path):
@@ -65,7 +65,7 @@ def test_names_of_prompts_do_not_touch_each_other(tmp_path, rungs):
 
 
 def assert_labels_apart(panel):
-    """Level labels do not touch; slanted ones start under their own ticks, and cannot."""
+    """Horizontal labels do not touch; slanted ones start below their own ticks and cannot."""
     for left, right in pairwise(panel.get_xticklabels()):
         if not left.get_rotation():
             assert left.get_window_extent().x1 < right.get_window_extent().x0, left.get_text()

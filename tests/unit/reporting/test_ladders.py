@@ -1,4 +1,4 @@
-"""Ladders from the configuration to the report: what is refused, and sentences that change with the numbers."""
+"""Ladders from the configuration to the report: what is refused, and sentences that depend on the numbers."""
 
 import copy
 import json
@@ -70,11 +70,11 @@ def test_the_ladder_of_the_docs_is_taken_as_it_stands_there(config):
         ([FIRST, {**SECOND, "scorer": "first_label"}], {}, "unknown name 'first_label'"),
         ([FIRST, {**SECOND, "expects": "better"}], {}, "expects"),
         ([FIRST, {"experiment": "roberta/full", "claim": "No expectation."}], {}, "needs the key 'expects'"),
-        ([SECOND, FIRST], {}, "the first rung has none"),
+        ([SECOND, FIRST], {}, "the first rung has no earlier one"),
         ([FIRST], {}, "at least 2"),
         ([FIRST, {**FIRST, "expects": "higher", "against": "roberta/lora"}], {}, "is compared with itself"),
-        ([FIRST, FIRST], {}, "the same claim of the same answers as an earlier rung"),
-        ([FIRST, {**SECOND, "against": "roberta/head_only"}], {}, "no earlier rung is 'roberta/head_only'"),
+        ([FIRST, FIRST], {}, "repeats an earlier rung's claim about the same answers"),
+        ([FIRST, {**SECOND, "against": "roberta/head_only"}], {}, "no earlier rung of 'roberta/head_only' matches"),
         ([FIRST, {**SECOND, "against": None}], {}, "needs the key 'against'"),
         ([FIRST, {**SECOND, "against": 1}], {}, "against"),
         ([FIRST, {**SECOND, "experiment": "icl/prompt1"}], {"split": "mismatched"}, "does not answer"),
@@ -89,7 +89,7 @@ def test_a_ladder_that_cannot_be_is_refused_by_name(config, rungs, keys, message
 
 
 def rung(**changes):
-    """A rung as ladders.json holds it: 60 of 100 right, 10 points above rung 1, beyond chance."""
+    """A rung as in ladders.json: 60 of 100 right, 10 points above rung 1, significant."""
     scores = {"n": 100, "accuracy": 0.6, "interval": [0.5, 0.69], "clustered_interval": [0.48, 0.71]}
     scores |= {"top_share": 0.4, "parsed": 100, "classes": 3, "answers": {"entailment": 40, "neutral": 30}}
     seeds = {"values": {"1": 0.1}, "mean": 0.1, "sd": None}

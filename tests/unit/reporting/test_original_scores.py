@@ -1,4 +1,4 @@
-"""What the earlier report's accuracies can carry, against fractions and intervals worked out by hand."""
+"""What the original's accuracies can show, checked with fractions and intervals worked out by hand."""
 
 import pytest
 import yaml
@@ -45,7 +45,7 @@ def test_chance_is_the_best_constant_answer(reported):
         (50, 106, "differs"),  # 0.014
         (91, 229, "same as chance"),  # 0.18
         (116, 243, "differs"),
-        (2, 200, "differs"),  # below chance is not chance either
+        (2, 200, "differs"),  # below chance also differs from chance
     ],
 )
 def test_the_mid_p_decides_and_its_interval_agrees(reported, right, n, expected):
@@ -60,7 +60,7 @@ def test_the_mid_p_decides_and_its_interval_agrees(reported, right, n, expected)
     [
         ("roberta/full", None, (8613, 9815), 1, "differs"),
         ("roberta/prompt_tuning", None, (3479, 9815), 1, "same as chance"),
-        ("icl/prompt1", None, (25, 53), 4, "open"),  # 25/53 is chance, 100/212 is not
+        ("icl/prompt1", None, (25, 53), 4, "open"),  # 25/53 may be chance, 100/212 is not
         ("icl/prompt2", None, (116, 243), 1, "differs"),
         ("icl/prompt3", None, (91, 229), 1, "same as chance"),
         ("qlora/attempt1", "most_frequent_label", (111, 206), 4, "differs"),

@@ -1,4 +1,4 @@
-"""The report as a whole: its sources, its includes, both outputs, and the choice of an engine."""
+"""The whole report: its sources, its includes, both outputs, and the choice of an engine."""
 
 import json
 import re
@@ -142,7 +142,7 @@ def test_every_fragment_is_in_the_report_and_every_include_is_made():
 
 
 def test_no_result_is_typed_into_the_sources():
-    """Decimal numbers belong to fragments; the sources hold none but those that explain a method."""
+    """Decimal numbers belong in fragments; the sources have only those that explain a method."""
     for path in (SOURCE / "sections").glob("*.qmd"):
         prose = re.sub(r"\{\{<.*?>\}\}|@[\w-]+|`[^`]*`", "", path.read_text())
         assert not re.findall(r"\d+\.\d+", prose), path.name

@@ -1,4 +1,4 @@
-"""What was made by code that has changed since."""
+"""Results made by code that has changed since."""
 
 import json
 
@@ -37,4 +37,4 @@ def test_results_of_this_code_are_said_to_be_so(tmp_path):
     measure(folder)
     lines = status_lines(load(folder), ROOT, "results/demo", "snakemake --cores 2 --config seeds=[42]")
     assert len(lines) == 1
-    assert lines[0].endswith("all made by the code that is here.")
+    assert lines[0].endswith("all made by the current code.")

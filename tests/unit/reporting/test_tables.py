@@ -1,4 +1,4 @@
-"""Tables and computed sentences: values beside the report's, and experiments that have none."""
+"""Tables and computed sentences: values next to the original's, and experiments without values."""
 
 import dataclasses
 import json
@@ -146,7 +146,7 @@ def test_reported_values_are_those_of_the_earlier_report(results):
     assert reported_training(reported, "qlora/attempt1")["total_flops"] == 9.2619946328064e16
 
 
-# What the original says of each prompt: its strength, its weakness, and a note ("" where there is none).
+# What the original says about each prompt: its strength, its weakness, and a note ("" if there is none).
 VERDICTS = {
     "prompt1": (
         "higher accuracy than some others",
@@ -182,7 +182,7 @@ def test_every_text_on_a_prompt_is_read_whole_and_shown(results, name):
 
 
 def leaves(value, path=""):
-    """(path, value) of everything in nested mappings and lists that is neither."""
+    """(path, value) of every leaf of nested mappings and lists."""
     if isinstance(value, dict | list):
         for key, child in value.items() if isinstance(value, dict) else enumerate(value):
             yield from leaves(child, f"{path}/{key}")
@@ -191,7 +191,7 @@ def leaves(value, path=""):
 
 
 def test_no_value_of_the_original_is_lost_to_yaml(results):
-    """A comma in braces leaves a key without a value, and an exponent without a sign leaves a number as text."""
+    """In YAML, a comma in braces leaves a key without a value, and an exponent without a sign makes a number text."""
     found = dict(leaves(results.reported))
     assert [path for path, value in found.items() if value is None] == []
     texts = [path for path, value in found.items() if isinstance(value, str) and FIGURE.fullmatch(value)]
@@ -369,7 +369,7 @@ def test_samples_show_the_raw_answers(results):
 
 
 def section(text: str, title: str) -> str:
-    """What stands under a heading of level 4."""
+    """The text below a heading of level 4."""
     return next(part for part in text.split("\n#### ") if part.removeprefix("#### ").startswith(f"{title} {{"))
 
 

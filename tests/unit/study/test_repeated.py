@@ -32,4 +32,4 @@ def test_additions_pasted_below_config_yaml_are_refused(tmp_path):
     pasted.write_text((ROOT / "config.yaml").read_text() + "\nexperiments:\n  icl/mine: {extends: icl/prompt1}\n")
     with pytest.raises(StudyError, match=r"experiments is stated twice, in lines \d+ and \d+.*\n.*--configfile mine"):
         refuse_repeated_keys([pasted])
-    assert list(yaml.safe_load(pasted.read_text())["experiments"]) == ["icl/mine"]  # what would have been left
+    assert list(yaml.safe_load(pasted.read_text())["experiments"]) == ["icl/mine"]  # all that would have been left

@@ -1,4 +1,4 @@
-"""The study's configuration: what it resolves to, and what it refuses."""
+"""The study's configuration: how it is resolved, and what is refused."""
 
 import copy
 import json
@@ -94,7 +94,7 @@ def test_extends_takes_everything_but_title_and_origin(config):
     ],
 )
 def test_experiment_that_does_not_say_whose_it_is_is_refused(config, key, values, choices):
-    """Not even a child takes it over: a variant of a reported experiment is no reported one."""
+    """It is not inherited: a variant of a reported experiment is not itself reported."""
     with pytest.raises(StudyError) as error:
         resolve(config, {"experiments": {key: values}})
     message = f"config.yaml: experiments.{key}: needs the key 'origin', whose experiment it is: {choices}"
@@ -116,7 +116,7 @@ def test_every_experiment_without_an_origin_is_named(config):
 
 
 def test_whose_the_experiments_are(config):
-    """What reported.yaml has figures of is reported; worked examples and label words at a mask are not there."""
+    """Experiments with figures in reported.yaml are reported; worked examples and the cloze are not in it."""
     study = resolve(config, {"rungs": "all"})
     origins = {key: experiment.origin for key, experiment in study.experiments.items()}
     assert {key for key, origin in origins.items() if origin == "reported"} == {
@@ -184,7 +184,7 @@ def test_seeds_of_the_command_line_are_those_of_every_experiment(config):
     both = resolve(config, {"scale": "paper", "seeds": [1], "families": {"roberta": {"seeds": [2, 3]}}})
     assert seeds_by_family(both)["roberta"] == [2, 3]
     assert seeds_by_family(both)["qlora"] == [1]
-    merged_already = {**copy.deepcopy(config), "scale": "paper", "seeds": [1]}  # as Snakemake hands it over
+    merged_already = {**copy.deepcopy(config), "scale": "paper", "seeds": [1]}  # as Snakemake passes it
     assert seeds_by_family(resolve(merged_already, {"scale": "paper", "seeds": [1]}))["roberta"] == [1]
 
 
@@ -212,9 +212,9 @@ def test_number_without_a_dot_is_a_number(config):
             {"data": {"train_fraction": 1.5}},
             "data.train_fraction: input should be less than or equal to 1, got 1.5",
         ),
-        ({"results": "my results"}, "results: takes a folder without spaces, quotes or a shell's signs, got ' ' in"),
+        ({"results": "my results"}, "results: takes a folder without spaces, quotes or shell characters, got ' ' in"),
         ({"results": "a\tb"}, "results: takes a folder without spaces"),
-        ({"results": "$HOME/a"}, "results: takes a folder without spaces, quotes or a shell's signs, got '$' in"),
+        ({"results": "$HOME/a"}, "results: takes a folder without spaces, quotes or shell characters, got '$' in"),
         ({"results": "{name}"}, "results: takes a folder without spaces"),
         ({"results": ""}, "results: takes a folder, got an empty name"),
         ({"cache": ""}, "cache: string should have at least 1 character, got ''"),
@@ -228,7 +228,7 @@ def test_number_without_a_dot_is_a_number(config):
         (
             {"experiments": {"qlora/attempt2_merged": {"seeds": [42, 5, 6]}}},
             "experiments.qlora/attempt2_merged.seeds: 5, 6: no adapter is trained with it; "
-            "take seeds of qlora/attempt2: 42",
+            "use seeds of qlora/attempt2: 42",
         ),
         ({"only": ["robert"]}, "only: unknown name 'robert'; did you mean 'roberta'?"),
         (
@@ -241,11 +241,11 @@ def test_number_without_a_dot_is_a_number(config):
         ),
         (
             {"experiments": {"roberta/lora": {"training": {"max_steps": 3}}}},
-            "experiments.roberta/lora.training: give one of 'epochs' and 'max_steps'",
+            "experiments.roberta/lora.training: set either 'epochs' or 'max_steps'",
         ),
         (
             {"experiments": {"roberta/new": {"title": "New", "origin": "ours", "method": "lora"}}},
-            "experiments.roberta/new: 'lora' goes with method 'lora', and only with it",
+            "experiments.roberta/new: 'lora' belongs to method 'lora' and to no other",
         ),
         (
             {"experiments": {"bert/new": {"title": "New"}}},
@@ -257,16 +257,16 @@ def test_number_without_a_dot_is_a_number(config):
         ),
         (
             {"experiments": {"qlora/attempt1": {"extends": "qlora/attempt1_label_loss"}}},
-            "'extends' goes in a circle",
+            "'extends' is circular",
         ),
         (
             {"experiments": {"qlora/new": {"title": "New", "extends": "roberta/full"}}},
-            "experiments.qlora/new: 'roberta/full' is of another family",
+            "experiments.qlora/new: 'roberta/full' is in another family",
         ),
         ({"experiments": {"roberta/lora": 3}}, "experiments.roberta/lora: takes a section"),
         (
             {"prompts": {"prompt1": {"text": "premise only: {premise}"}}},
-            "prompts.prompt1: 'text' must hold {hypothesis}",
+            "prompts.prompt1: 'text' must contain {hypothesis}",
         ),
     ],
 )
@@ -285,7 +285,7 @@ def test_home_folder_is_meant_alike_by_every_path_of_the_study(config, monkeypat
         config,
         {
             "results": "~/results",
-            "cache": "~/my cache",  # reaches commands in quotes only
+            "cache": "~/my cache",  # is always quoted in commands
             "data": {"source": "files", "path": "~/data"},
             "models": {"encoder": model, "decoder": {"source": "hub", "name": "~/model", "revision": "abc"}},
         },
@@ -411,7 +411,7 @@ def test_a_name_means_the_rung_that_is_judged_alike():
 
 
 def test_a_name_that_could_mean_two_rungs_is_refused():
-    with pytest.raises(ValueError, match=r"rungs\.2\.against: 'a' stands in several earlier rungs"):
+    with pytest.raises(ValueError, match=r"rungs\.2\.against: 'a' is in several earlier rungs"):
         rungs_of(
             {"experiment": "a", "scorer": "label_logp"},
             {"experiment": "a", "scorer": "parsed", "expects": "at_chance"},
@@ -433,7 +433,7 @@ def test_the_same_answers_can_carry_two_claims_and_a_repeated_comparison_goes():
         {"experiment": "d", "against": "c", "expects": "higher"},
     )
     assert [ladder.below(i) for i in range(5)] == [None, 0, 0, 2, 1]
-    shorter = ladder.without({"b"}).rungs  # c against b would become c against a once more
+    shorter = ladder.without({"b"}).rungs  # c against b would repeat c against a
     assert [(rung.experiment, rung.against and rung.against.experiment) for rung in shorter] == [
         ("a", None),
         ("c", "a"),
@@ -530,7 +530,7 @@ def test_attempts_2_and_3_are_taken_apart_one_change_at_a_time(config, scale, ke
     experiments = study.model_dump(mode="json")["experiments"]
     rungs = [{"experiment": f"qlora/{name}", "scorer": "first_word"} for name in (before, key)]
     found = {step["key"] for step in changes(*rungs, experiments, {})}
-    # whose adapter it is, and the pair that is shown, decide no answer
+    # whose adapter it is, and the sample pair, do not affect the answers
     assert {name for name in found if name != "method" and not name.startswith("sample")} == {changed}
 
 
@@ -567,13 +567,13 @@ def test_adapter_that_a_kept_experiment_needs_is_kept_with_it(config):
             {"method": "answer", "adapter": "qlora/attempt2_merged", "merge_into": None},
             "trains no adapter; name one that does",
         ),
-        ({"method": "answer"}, "'adapter' goes with method 'merge' or 'answer'"),
-        ({"adapter": "qlora/attempt1"}, "'adapter' goes with method 'merge' or 'answer'"),
+        ({"method": "answer"}, "'adapter' belongs to methods 'merge' and 'answer'"),
+        ({"adapter": "qlora/attempt1"}, "'adapter' belongs to methods 'merge' and 'answer'"),
         (
             {"extends": "qlora/attempt1", "loss_on": "padded"},
             "loss_on 'padded' needs tokenization.padding 'max_length'",
         ),
-        ({"extends": "qlora/attempt2", "evaluation_text": "{premise}"}, "'evaluation_text' must hold {hypothesis}"),
+        ({"extends": "qlora/attempt2", "evaluation_text": "{premise}"}, "'evaluation_text' must contain {hypothesis}"),
         (
             {"extends": "qlora/attempt2", "generation": {"top_p": 0.0}},
             "generation.top_p: input should be greater than 0",
@@ -640,7 +640,7 @@ def test_a_training_knows_the_sample_that_its_epochs_are_evaluated_on(config):
 
 
 def test_a_scale_with_a_gpu_states_the_memory_that_it_takes(config):
-    with pytest.raises(StudyError, match="machine: gpu_memory: jobs ask for a GPU"):
+    with pytest.raises(StudyError, match="machine: gpu_memory: jobs request a GPU"):
         resolve(config, {"scale": "paper", "machine": {"gpu_memory": None}})
 
 

@@ -1,4 +1,4 @@
-"""Pictures of the ladders, one each, and of every pair of methods."""
+"""Figures of the ladders, one each, and of every pair of methods."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -29,13 +29,13 @@ PAIRS = (
     "difference and a dot above the diagonal marks an adjusted p below 0.05. Columns have the numbers of the rows."
 )
 CHANCE_STYLES = ("--", ":", "-.")
-ROW = 0.62  # inches a rung
-TITLE_WIDTH, CHANGE_WIDTH = 24, 62  # characters in a line
-MOST_TEXT = 26  # experiments up to which the matrix has room for figures in its cells
+ROW = 0.62  # inches per rung
+TITLE_WIDTH, CHANGE_WIDTH = 24, 62  # characters per line
+MOST_TEXT = 26  # the largest number of experiments for which numbers fit in the cells of the matrix
 
 
 def draw_ladder(ladder: Mapping[str, Any]) -> tuple[Figure, str]:
-    """The rungs from top to bottom: accuracy with interval, what changed, the difference and the claim's verdict."""
+    """Draw the rungs from top to bottom: accuracy with interval, what changed, difference and verdict."""
     rungs = ladder["rungs"]
     figure, axes = plt.subplots(figsize=(WIDTH, ROW * len(rungs) + 0.95))
     low, high = limits(ladder)
@@ -57,7 +57,7 @@ def draw_ladder(ladder: Mapping[str, Any]) -> tuple[Figure, str]:
 
 
 def limits(ladder: Mapping[str, Any]) -> tuple[float, float]:
-    """Ends of the accuracy axis in percent: all intervals and chance lines, and never less than 30 points."""
+    """Limits of the accuracy axis in percent: all intervals and chance lines, and at least 30 points."""
     every = [rung["scores"] for rung in (*ladder["baselines"], *ladder["rungs"]) if rung["scores"]]
     ends = [100 * end for scores in every if scores["clustered_interval"] for end in scores["clustered_interval"]]
     ends = [*ends, *([100 * ladder["chance"]["accuracy"]] if ladder["chance"] else [])] or [0, 100]
@@ -67,7 +67,7 @@ def limits(ladder: Mapping[str, Any]) -> tuple[float, float]:
 
 
 def draw_chance(axes: Axes, ladder: Mapping[str, Any]) -> list[Line2D]:
-    """A vertical line for chance and for each baseline that ran; the legend's handles."""
+    """Draw a vertical line for chance and for each baseline that ran; returns the legend's handles."""
     handles = [Line2D([], [], marker="o", color=INK, ms=5, lw=1.6, label="rung, with 95% interval")]
     lines = [(f"chance, always {level['label']}", level) for level in [ladder["chance"]] if level]
     lines += [(rung["title"].lower(), rung["scores"]) for rung in ladder["baselines"]]
@@ -97,7 +97,7 @@ def draw_rung(axes: Axes, rung: Mapping[str, Any], row: int, low: float) -> None
 
 
 def draw_step(axes: Axes, ladder: Mapping[str, Any], row: int, low: float) -> None:
-    """Between two rungs: what changed, an arrow from the accuracy below to this one, and the difference."""
+    """Draw between two rungs what changed, an arrow from one accuracy to the other, and the difference."""
     rung, step = ladder["rungs"][row], ladder["rungs"][row]["step"]
     if changes := changed(rung):
         axes.text(low + 0.3, row - 0.5, in_two_lines(changes), va="center", size=7, color=INK, zorder=5,
@@ -125,7 +125,7 @@ def described(ladder: Mapping[str, Any], i: int) -> str:
 
 
 def in_two_lines(changes: Sequence[str]) -> str:
-    """As many of the changes as two lines hold, and how many are left out; the table names them all."""
+    """As many of the changes as fit on two lines, and how many are left out; the table has them all."""
     lines = [""]
     for i, change in enumerate(changes):
         change = change if len(change) <= CHANGE_WIDTH else f"{change[: CHANGE_WIDTH - 1]}…"
@@ -188,7 +188,7 @@ def matrices(keys: Sequence[str], tests: Sequence[Mapping[str, Any]]) -> tuple[n
 
 
 def draw_matrix(axes: Axes, differences: np.ndarray, adjusted: np.ndarray) -> None:
-    """Colour where a pair differs significantly; the figures where there is room for them."""
+    """Colour the pairs that differ significantly; write the numbers if there is room."""
     n = len(differences)
     below = np.tril(np.ones((n, n), dtype=bool), -1)
     shown = np.where(below & (adjusted < LEVEL), differences, np.nan)

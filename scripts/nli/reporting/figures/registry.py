@@ -1,4 +1,4 @@
-"""Every figure of the report as SVG, with a Markdown fragment that holds caption and alternative text.
+"""Every figure of the report as SVG, with a Markdown fragment for its caption and alternative text.
 
 A figure is a function from `Results` to (matplotlib figure, alternative text), entered in FIGURES below. The
 same results give the same bytes.
@@ -48,7 +48,7 @@ class Plot:
 
 
 def accuracy(results: Results) -> Drawn:
-    """Every experiment's accuracy with its interval, chance, and the reported figure."""
+    """Every experiment's accuracy with its interval, chance, and the reported accuracy."""
     families = {family: title for family, title in results.family_titles.items() if results.family(family)}
     experiments = [experiment for family in families for experiment in results.family(family)]
     rows = len(experiments) + len(families)
@@ -103,7 +103,7 @@ def _accuracy_row(axes: Axes, results: Results, experiment: Experiment, row: flo
 
 
 def answers(results: Results) -> Drawn:
-    """What each experiment answers, as shares: a collapse is one long bar."""
+    """The shares of each experiment's answers; a collapse is one long bar."""
     experiments = [experiment for experiment in results.done() if experiment.scores()]
     figure, axes = plt.subplots(figsize=(WIDTH, min(HEIGHT, 0.215 * (len(experiments) + 1) + 0.9)))
     names = ["Right answers", *(experiment.title for experiment in experiments)]
@@ -220,7 +220,7 @@ def _legend_or_note(figure: Figure, axes: Axes, drawn: Sequence[str], place: str
 
 
 def learning_qlora(results: Results) -> Drawn:
-    """Training loss by step of everything that trains Llama's adapters."""
+    """Training loss by step of every experiment that trains an adapter of Llama."""
     figure, axes = plt.subplots(figsize=(WIDTH, 2.7))
     drawn = []
     experiments = [*results.family("qlora"), *results.family("linear_head")]
@@ -243,7 +243,7 @@ def confusion(family: str) -> Callable[[Results], Drawn]:
 
 
 def draw_confusions(experiments: Sequence[Experiment]) -> Drawn:
-    """One matrix an experiment: gold labels in rows, answers in columns, shaded by share of the row."""
+    """One matrix per experiment: gold labels in rows, answers in columns, shaded by share of the row."""
     columns = min(3, max(2, len(experiments))) if len(experiments) <= MOST_LARGE_MATRICES else 4
     rows = -(-len(experiments) // columns)
     unparsed = any(scores["parsed"] < scores["n"] for experiment in experiments if (scores := experiment.scores()))
@@ -269,7 +269,7 @@ def _diagonal(experiment: Experiment) -> str:
 
 
 def _slanted(angle: float) -> dict[str, Any]:
-    """Keywords of tick labels that are too long to stand side by side."""
+    """Keyword arguments for tick labels that are too long to fit next to each other."""
     return {"rotation": angle, "ha": "right", "rotation_mode": "anchor"}
 
 
@@ -389,7 +389,7 @@ FIGURES: dict[str, Plot] = {
 
 
 def ladder_figures(results: Results) -> dict[str, Plot]:
-    """A figure for each ladder that the study states."""
+    """A figure for each ladder of the study."""
     return {
         figure_label(name): Plot(
             lambda _, ladder=ladder: ladders.draw_ladder(ladder),

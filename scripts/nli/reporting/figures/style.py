@@ -26,8 +26,8 @@ VERDICT_COLOURS = {"supported": "#00795A", "refuted": "#C44E00", "no evidence": 
 LINES = [("#0072B2", "o", "-"), ("#D55E00", "s", "--"), ("#00795A", "^", "-."), ("#9A4F82", "D", ":")]
 LINES += [("#8A6D00", "v", "-"), ("#3B4754", "P", "--"), ("#56A0D3", "X", "-."), ("#E69F00", "<", ":")]
 WIDTH = 6.5  # inches: the text width of the page
-HEIGHT = 8.6  # inches: what a page holds beside a caption
-MOST_LARGE_MATRICES = 12  # three in a row; more of them stand four in a row, so that one page holds them
+HEIGHT = 8.6  # inches: the height left on a page with a caption
+MOST_LARGE_MATRICES = 12  # three in a row; more are set four in a row, to fit on one page
 STYLE = {
     "svg.fonttype": "path",
     "svg.hashsalt": "nli",
@@ -55,5 +55,5 @@ STYLE = {
 
 
 def name_size(rows: int) -> float:
-    """Font size, in points, at which the names of `rows` experiments stand under each other on one page."""
+    """Font size, in points, at which the names of `rows` experiments fit below each other on one page."""
     return min(STYLE["font.size"], 0.72 * 72 * (HEIGHT - 0.9) / rows)

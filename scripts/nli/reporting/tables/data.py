@@ -11,12 +11,12 @@ NO_DATA = "*The description of the data is missing: the data stage has not run.*
 
 
 def split_titles(results: Results) -> dict[str, str]:
-    """What the report calls the training split and every evaluation set, by name, in the order of the config."""
+    """The report's name for the training split and every evaluation set, in the order of the config."""
     return {"train": "Training"} | {name: each["title"] for name, each in results.sets.items()}
 
 
 def described_splits(results: Results) -> Mapping[str, Mapping[str, Any]]:
-    """The splits that are described, in the report's order."""
+    """The described splits, in the report's order."""
     splits = results.description.get("splits", {})
     return {name: splits[name] for name in split_titles(results) if name in splits}
 
@@ -29,7 +29,7 @@ def two_classes(described: Mapping[str, Any]) -> bool:
 
 
 def counts(results: Results) -> str:
-    """Pairs of each split next to the original's, their premises, and the rows that were left out."""
+    """Pairs of each split next to the original's, their premises, and the rows left out."""
     data = results.reported["data"]
     reported = {
         "train": data["train_examples"]["derived"],
@@ -65,7 +65,7 @@ def counts(results: Results) -> str:
 
 
 def premises(results: Results) -> str:
-    """Two sentences: pairs share premises, and how many pairs there are to a premise in each split."""
+    """Two sentences: pairs share premises, and the number of pairs per premise in each split."""
     splits = {name: described for name, described in described_splits(results).items() if described.get("premises")}
     if not splits:
         return NO_DATA
@@ -133,7 +133,7 @@ def lengths(results: Results) -> str:
 
 
 def genres(results: Results) -> str:
-    """Pairs of each genre in each split; a sentence where the source names none."""
+    """Pairs of each genre in each split; a sentence if the source names none."""
     splits = described_splits(results)
     if not splits:
         return NO_DATA

@@ -1,6 +1,6 @@
 """The ladders in words and tables, and the sentences on all pairs of methods: all from ladders.json.
 
-A verdict or a conclusion is never typed: it says what the tests allow, and "no evidence" where they allow nothing.
+Verdicts and conclusions are computed: they say what the tests support, and "no evidence" if they support nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,12 @@ from nli.reporting.results import Results
 Rung = Mapping[str, Any]
 VERDICTS = ("supported", "refuted", "no evidence", "not tested")
 TALLY = {"no evidence": "without evidence"}
-FAMILY = "Holm over all experiments and ways of judging them"  # of the tests against chance and hypothesis-only
-LONGEST_VALUE = 40  # characters of a value that "what changed" shows
+FAMILY = "Holm over all experiments and ways of judging them"  # for the tests against chance and hypothesis-only
+LONGEST_VALUE = 40  # characters of a value in "what changed"
 
 
 def ladders(results: Results) -> str:
-    """Every ladder: its question, what came of it, picture, claims, and two tables."""
+    """Every ladder: its question, conclusion, figure, claims, and two tables."""
     found = results.ladders.get("ladders") or {}
     if not found:
         return "The study states no ladders, or they have not been measured."
@@ -46,7 +46,7 @@ def figure_label(name: str) -> str:
 
 
 def summary(results: Results) -> str:
-    """One line a ladder: what came of it."""
+    """One line per ladder: its conclusion."""
     found = results.ladders.get("ladders") or {}
     lines = [
         f"- [{escape(ladder['title'])}](#sec-{figure_label(name)}). {conclusion(ladder)}"
@@ -59,7 +59,7 @@ def summary(results: Results) -> str:
 
 
 def shown(ladder: Mapping[str, Any]) -> str:
-    """What this run shows of the question: how the experiments that it is about answer, in each way they are judged."""
+    """What this run shows about the question: the accuracies of its experiments, in each way they are judged."""
     keys = ladder["shows"] or [ladder["rungs"][0]["experiment"]]
     judged = {rung_title(ladder, i): ladder["rungs"][i]["scores"] for key in keys for i in places(ladder, key)}
     said = [f"**{escape(title)}** {outcome(scores)}" for title, scores in judged.items()]
@@ -83,7 +83,7 @@ def outcome(scores: Mapping[str, Any] | None) -> str:
 
 
 def rung_title(ladder: Mapping[str, Any], i: int) -> str:
-    """The experiment's title, with scorer and counting where the ladder judges its answers in several ways."""
+    """The experiment's title, with scorer and counting if the ladder judges its answers in several ways."""
     rung = ladder["rungs"][i]
     twins = [other for other in ladder["rungs"] if other["experiment"] == rung["experiment"]]
     said = [
@@ -147,7 +147,7 @@ def sentence(ladder: Mapping[str, Any], i: int) -> str:
 
 
 def difference(step: Mapping[str, Any]) -> str:
-    """How far above or below, and what the test says."""
+    """The difference, above or below, and the test's result."""
     text = f"{points(step['difference'])} rung {step['from'] + 1}"
     if step["same_answers"]:
         return f"{text} (the same answers, so there is nothing to test)"
@@ -161,14 +161,14 @@ def difference(step: Mapping[str, Any]) -> str:
 
 
 def seeds_of_step(ladder: Mapping[str, Any], i: int) -> str:
-    """The seeds of a step, where one of its rungs shows numbers of others too."""
+    """The seeds of a step, if one of its rungs shows numbers of other seeds too."""
     if same_seeds(ladder, i):
         return ""
     return f" under the seeds of both, {listing(list(ladder['rungs'][i]['step']['seeds']['values']))}"
 
 
 def same_seeds(ladder: Mapping[str, Any], i: int) -> bool:
-    """Whether both rungs of a step show their numbers of the seeds that were compared."""
+    """Whether both rungs of a step show numbers of exactly the compared seeds."""
     step = ladder["rungs"][i]["step"]
     compared = step["seeds"]["values"].keys()
     return all(ladder["rungs"][place]["seeds"]["values"].keys() == compared for place in (step["from"], i))
@@ -184,7 +184,7 @@ def judgement(verdict: str) -> str:
 
 
 def chance(rung: Rung) -> str:
-    """Where a rung stands against the best constant answer."""
+    """A rung compared with the best constant answer."""
     test = rung["chance"]
     if not test:
         return "not compared with chance"
@@ -193,7 +193,7 @@ def chance(rung: Rung) -> str:
 
 
 def level_of(test: Mapping[str, Any]) -> str:
-    """What chance is in a comparison: the best constant answer and, where a method is no better, the worst too."""
+    """Chance in a comparison: the best constant answer and, if a method is no better, also the worst."""
     best = f"{percent(test['accuracy'], 1)}%, always *{test['label']}*"
     if test["standing"] == "above" or test["worst"] == test["accuracy"]:
         return best
@@ -201,7 +201,7 @@ def level_of(test: Mapping[str, Any]) -> str:
 
 
 def hypothesis_only(rung: Rung) -> str:
-    """Where a rung stands against the classifier that never sees the premise."""
+    """A rung compared with the classifier that never sees the premise."""
     test = rung["hypothesis_only"]
     if not test:
         return "not compared with hypothesis-only, which has not run"
@@ -217,14 +217,14 @@ def of_test(test: Mapping[str, Any]) -> str:
 
 
 def settled(step: Mapping[str, Any] | None) -> bool:
-    """Whether a difference is more than chance: by the test, or by arithmetic where the answers are the same."""
+    """Whether a difference is more than chance, by the test, or by arithmetic if the answers are the same."""
     if not step:
         return False
     return step["difference"] != 0 if step["same_answers"] else step["p_holm"] < LEVEL
 
 
 def conclusion(ladder: Mapping[str, Any]) -> str:
-    """What the ladder shows: its largest step, where its last rung stands, and the tally of its claims."""
+    """What the ladder shows: its largest step, its last rung, and the tally of its claims."""
     rungs = ladder["rungs"]
     done = [i for i, rung in enumerate(rungs) if rung["scores"] and rung["scores"]["accuracy"] is not None]
     tally = [(sum(rung["verdict"] == verdict for rung in rungs), verdict) for verdict in VERDICTS]
@@ -251,7 +251,7 @@ def conclusion(ladder: Mapping[str, Any]) -> str:
 
 
 def measures(ladder: Mapping[str, Any], label: str) -> str:
-    """Accuracy, paired difference and tests of every rung, under what chance and hypotheses alone give."""
+    """Accuracy, paired difference and tests of every rung, below chance and the hypothesis-only baseline."""
     rows = []
     if ladder["chance"]:
         level = ladder["chance"]
@@ -287,7 +287,7 @@ def measures(ladder: Mapping[str, Any], label: str) -> str:
 
 
 def rung_cell(ladder: Mapping[str, Any], i: int) -> str:
-    """ "3. Title", its space a fixed one: Typst would read "3. " at a cell's beginning as a list."""
+    """ "3. Title" with a non-breaking space, because Typst reads "3. " at the beginning of a cell as a list."""
     return f"{i + 1}.\N{NO-BREAK SPACE}{escape(rung_title(ladder, i))}"
 
 
@@ -309,7 +309,7 @@ def step_cells(step: Mapping[str, Any] | None) -> list[str]:
 
 
 def reasons(ladder: Mapping[str, Any], label: str) -> str:
-    """What changed at every rung, what it answers, and which parts of the model a gradient reached."""
+    """What changed at every rung, what it answers, and which parts of the model got a gradient."""
     rows = []
     for i, rung in enumerate(ladder["rungs"]):
         rows.append(
@@ -343,7 +343,7 @@ def reasons(ladder: Mapping[str, Any], label: str) -> str:
 
 
 def standing_cell(test: Mapping[str, Any] | None) -> str:
-    """ "above", "below", or a dash where the test says neither."""
+    """ "above", "below", or a dash if the test says neither."""
     return test["standing"] if test and test["standing"] != "no evidence" else MISSING
 
 
@@ -353,7 +353,7 @@ def changed(rung: Rung) -> list[str]:
 
 
 def value(given: Any) -> str:
-    """A configuration value as one would write it, cut where it is long."""
+    """A configuration value as in YAML, cut off if it is long."""
     if given is None:
         return MISSING
     if isinstance(given, bool):
@@ -375,7 +375,7 @@ def classes(scores: Mapping[str, Any] | None) -> str:
 
 
 def audit(parts: Sequence[Mapping[str, Any]] | None) -> str:
-    """ "adapter, head"; a part of which not every tensor got a gradient says how many did."""
+    """ "adapter, head", with the number of tensors that got a gradient if not all of a part did."""
     if not parts:
         return MISSING
     return ", ".join(

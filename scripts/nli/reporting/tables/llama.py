@@ -35,7 +35,7 @@ SCORER_TITLES = {
     "first_word": "first word",
 }
 NO_DRAWS = "*No prompt of this run draws its worked examples more than once. With `rungs: all` some do.*"
-FIGURES = {  # of history.json's "train" and of reported.yaml alike
+FIGURES = {  # keys of both history.json's "train" and reported.yaml
     "loss": ("Training loss", lambda value: decimal(value, 4)),
     "seconds": ("Runtime, s", lambda value: decimal(value, 1)),
     "samples_per_second": ("Examples/s", lambda value: decimal(value, 3)),
@@ -46,7 +46,7 @@ FIGURES = {  # of history.json's "train" and of reported.yaml alike
 
 
 def prompts(results: Results) -> str:
-    """Each prompt as a card: its text, what it may be answered with, and what the original said of it.
+    """Each prompt as a card: its text, its possible answers, and what the original said about it.
 
     A prompt that several experiments use has one card, under the title of the first.
     """
@@ -82,7 +82,7 @@ def _prompt_card(results: Results, experiment: Experiment) -> str:
 
 
 def _whose_text(prompt: Mapping[str, Any], printed: Mapping[str, Any]) -> str:
-    """Whose text a prompt is: the original's where text and worked example are what it printed, else ours."""
+    """Whose text a prompt is: the original's if text and worked example are as printed there, else ours."""
     if not printed:
         return "ours"
     same = all(prompt.get(key) == printed.get(key) for key in ("text", "example", "drawn"))
@@ -142,7 +142,7 @@ def icl_scorers(results: Results) -> str:
 
 
 def icl_draws(results: Results) -> str:
-    """What several draws of worked examples score."""
+    """The scores of several draws of worked examples."""
     rows: list[Sequence[str]] = []
     for experiment in results.family("icl"):
         by_scorer = experiment.first.metrics.get("by_draw", {}).get("matched", {}) if experiment.first else {}
@@ -177,7 +177,7 @@ def icl_draws(results: Results) -> str:
 
 
 def _fraction(printed: Mapping[str, Any]) -> str:
-    """The fractions that give the printed value: the one, or the smallest and the largest."""
+    """The fractions that give the printed value: the only one, or the smallest and the largest."""
     fits = printed.get("fits", [])
     if not fits:
         return MISSING
@@ -218,7 +218,7 @@ def qlora_settings(results: Results) -> str:
 
 
 def qlora_texts(results: Results) -> str:
-    """The training text of each attempt, and what is asked if not its beginning; once for attempts that share it."""
+    """The training text of each attempt, and its prompt if different, once for attempts that share them."""
     texts: dict[tuple[str, str | None], list[str]] = {}
     for experiment in [*results.family("qlora"), *results.family("linear_head")]:
         if experiment.spec.get("text") and experiment.spec.get("method") != "merge":
@@ -323,7 +323,7 @@ def _scorer_table(results: Results, experiments: Sequence[Experiment], caption: 
 def samples(results: Results) -> str:
     """What the model writes after one pair before and after training: ours, then the original's, by experiment.
 
-    A prompt stands once, with the first experiment that uses it.
+    A prompt appears once, with the first experiment that uses it.
     """
     parts, prompts_shown = [], set()
     for experiment in results.family("qlora"):
@@ -349,6 +349,6 @@ def _sample_block(title: str, text: str) -> str:
 
 
 def _visible(text: str) -> str:
-    """A model's raw text with its line breaks, and without characters that break a page."""
+    """A model's raw text with its line breaks, and without characters that would break the page."""
     text = "".join(character if character.isprintable() or character == "\n" else "�" for character in text)
     return text.strip("\n") if text.strip() else "(nothing)"

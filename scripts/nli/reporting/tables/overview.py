@@ -28,7 +28,7 @@ ORIGINS = {
     "ours": "ours",
     "baseline": "baseline (ours)",
 }
-# The rows of the printed comparison, in its order, and the experiments that repeat them.
+# The rows of the original's comparison, in its order, and the experiments that repeat them.
 
 
 def by_family(results: Results, width: int, row: Callable[[Experiment], Sequence[str]]) -> list[Sequence[str]]:
@@ -43,7 +43,7 @@ def by_family(results: Results, width: int, row: Callable[[Experiment], Sequence
 
 
 def experiments(results: Results) -> str:
-    """What became of every experiment: where it comes from, and whether it ran."""
+    """The origin and status of every experiment."""
     rows = by_family(
         results,
         4,
@@ -110,7 +110,7 @@ def all_results(results: Results) -> str:
 
 
 def comparison(results: Results) -> str:
-    """The original's closing table as it printed it, with our numbers next to its own."""
+    """The original's closing table as printed, with our numbers next to its own."""
     rows: list[Sequence[str]] = []
     for entry in results.reported["comparison_table"]:
         key, theirs = entry["experiment"], entry["printed"]
@@ -192,7 +192,7 @@ def class_scores(results: Results) -> str:
 
 
 def set_scores(results: Results) -> str:
-    """Accuracy on the evaluation sets with rows of their own; nothing where no experiment answers one."""
+    """Accuracy on the evaluation sets with their own rows; nothing if no experiment answers one."""
     sets = {
         name: each
         for name, each in results.sets.items()
@@ -243,7 +243,7 @@ def genre_scores(results: Results) -> str:
 
 
 def seeds(results: Results) -> str:
-    """Mean and spread over seeds; a sentence where every experiment has one seed."""
+    """Mean and spread over seeds; a sentence if every experiment has one seed."""
     if all(len(seeds) < 2 for seeds in planned_seeds(results)):
         return (
             "The study ran with one seed, so the intervals of this report describe the uncertainty of "
@@ -269,7 +269,7 @@ def seeds(results: Results) -> str:
 
 
 def planned_seeds(results: Results) -> dict[tuple[int, ...], list[str]]:
-    """Seeds -> titles of the families that run with them; the keys of experiments, where a family has several."""
+    """Seeds -> titles of the families that use them, or experiments' keys if a family has several."""
     planned: dict[tuple[int, ...], list[str]] = {}
     for family, title in results.family_titles.items():
         own = {experiment.key: tuple(seeds_of(results.study, experiment.spec)) for experiment in results.family(family)}
@@ -282,7 +282,7 @@ def planned_seeds(results: Results) -> dict[tuple[int, ...], list[str]]:
 
 
 def _seeds_cell(results: Results) -> str:
-    """The seeds; where families or experiments state their own, whose they are."""
+    """The seeds, and whose they are if families or experiments set their own."""
 
     def listed(seeds: Sequence[int]) -> str:
         return ", ".join(map(str, seeds)) or MISSING
@@ -334,7 +334,7 @@ def costs(results: Results) -> str:
 
 
 def versions(results: Results) -> str:
-    """Library versions that made the runs; several where runs differ."""
+    """The library versions of the runs; several if runs differ."""
     found: dict[str, set[str]] = {}
     for experiment in results.done():
         for run in experiment.runs:
@@ -377,7 +377,7 @@ def provenance(results: Results) -> str:
 
 
 def short_commit(commit: str) -> str:
-    """The commit's first characters, with the "+" that says the code had local changes."""
+    """The commit's first characters, with a "+" if the code had local changes."""
     return commit[:12] + ("+" if commit.endswith("+") else "")
 
 

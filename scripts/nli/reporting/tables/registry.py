@@ -1,4 +1,4 @@
-"""Every fragment of the report that holds a number: tables, prompts, samples and computed sentences.
+"""Every fragment of the report that contains a number: tables, prompts, samples and computed sentences.
 
 A fragment is a function from `Results` to Markdown, entered below under the file name by which the report
 includes it. Adding one takes the function, its line here, and an include in report/sections/.

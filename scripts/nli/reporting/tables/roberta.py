@@ -38,7 +38,7 @@ IN_THE_REPORT = {"reported": "yes", "described": "described only", "repaired": "
 
 
 def status_cells(experiment: Experiment, columns: int) -> list[str]:
-    """The cells of an experiment that has no results: its status, then dashes."""
+    """The cells of an experiment without results: its status, then dashes."""
     return [f"*{experiment.status}*", *[MISSING] * (columns - 1)]
 
 
@@ -116,7 +116,7 @@ def layers(results: Results) -> str:
 
 
 def parameters(results: Results) -> str:
-    """Total, trainable and frozen: counted once; as the original counts; and the original's own numbers."""
+    """Total, trainable and frozen parameters: each counted once, as the original counts, and the original's numbers."""
     rows: list[Sequence[str]] = []
     for experiment in results.family("roberta"):
         title = escape(experiment.title)
@@ -192,7 +192,7 @@ def _epoch_table(results: Results, experiment: Experiment) -> str:
 
 
 def accuracy(results: Results) -> str:
-    """Matched and mismatched accuracy with intervals, macro-F1, calibration; and the reported."""
+    """Matched and mismatched accuracy with intervals, macro-F1 and calibration, and the reported accuracy."""
     rows: list[Sequence[str]] = []
     for experiment in results.family("roberta"):
         for split in ("matched", "mismatched"):
