@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
@@ -22,7 +23,8 @@ from nli.base.atomic import whole_file
 from nli.base.errors import StudyError
 
 ENGINES = ("auto", "quarto", "embedded")
-INCLUDE = re.compile(r"^\{\{<\s*include\s+(\S+)\s*>\}\}[ \t]*$", re.MULTILINE)
+INCLUDE = re.compile(r"\{\{<\s*include\s+(\S+)\s*>\}\}[ \t]*")
+FENCE = re.compile(r"(`{3,}|~{3,})")
 PDF_TIMESTAMP = 946684800  # seconds; with a fixed date, equal reports have equal bytes
 
 
@@ -59,20 +61,48 @@ def expand_includes(path: Path, roots: tuple[Path, ...], inside: tuple[Path, ...
     """The text of a file with each include shortcode replaced by its file, as in Quarto.
 
     Paths are relative to the main document, not to the including file; here they are looked up in each of `roots` in
-    turn. Raises StudyError for a missing file or a circular include.
+    turn, and lead out of none. A line of a code block is text of a prompt or a model, and includes nothing. Raises
+    StudyError for a missing file or a circular include.
     """
     if path in inside:
         raise StudyError(f"report: {path.name} includes itself, by way of {inside[-1].name}")
-    text = path.read_text(encoding="utf-8")
+    lines = []
+    for line, code in lines_with_code(path.read_text(encoding="utf-8")):
+        match = None if code else INCLUDE.fullmatch(line)
+        lines.append(included(match[1], path, roots, (*inside, path)) if match else line)
+    return "\n".join(lines)
 
-    def replace(match: re.Match[str]) -> str:
-        name = match.group(1)
-        found = next((root / name for root in roots if (root / name).is_file()), None)
-        if found is None:
-            raise StudyError(f"report: {path.name} includes {name}, which does not exist; create it")
-        return expand_includes(found, roots, (*inside, path)).rstrip("\n")
 
-    return INCLUDE.sub(replace, text)
+def included(name: str, path: Path, roots: tuple[Path, ...], inside: tuple[Path, ...]) -> str:
+    """The text of a file that `path` includes."""
+    for root in roots:
+        file = (root / name).resolve()
+        if file.is_file() and file.is_relative_to(root.resolve()):
+            return expand_includes(root / name, roots, inside).rstrip("\n")
+    raise StudyError(f"report: {path.name} includes {name}, which is not in the report; create it there")
+
+
+def lines_with_code(text: str) -> Iterator[tuple[str, bool]]:
+    """Each line of a Markdown text, and whether it belongs to a fenced code block, its fences included."""
+    fence = ""
+    for line in text.split("\n"):
+        mark = FENCE.match(line)
+        if fence:
+            yield line, True
+            if mark and mark[1].startswith(fence) and not line[mark.end() :].strip():
+                fence = ""
+        else:
+            fence = mark[1] if mark else ""
+            yield line, bool(fence)
+
+
+def without_shortcodes(text: str) -> str:
+    """The text with what looks like a Quarto shortcode in its code blocks written so that Quarto shows it."""
+
+    def shown(line: str) -> str:
+        return re.sub(r">(\}{2,})", r">\1}", re.sub(r"(\{{2,})<", r"{\1<", line))
+
+    return "\n".join(shown(line) if code else line for line, code in lines_with_code(text))
 
 
 def render(study: Path, html: Path, pdf: Path, engine: str = "auto") -> str:
@@ -90,6 +120,7 @@ def render(study: Path, html: Path, pdf: Path, engine: str = "auto") -> str:
 
 
 def _render_quarto(quarto: str, study: Path, html: Path, pdf: Path) -> None:
+    study.write_text(without_shortcodes(study.read_text(encoding="utf-8")), encoding="utf-8")
     for to, made, target in (("html", "study.html", html), ("typst", "study.pdf", pdf)):
         command = [quarto, "render", study.name, "--to", to, "--output", made]
         _run(command, study.parent)

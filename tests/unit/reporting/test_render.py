@@ -13,6 +13,7 @@ from unit.report_fixtures import ROOT, make_results, measure
 from nli.base.errors import StudyError
 from nli.reporting import render as report
 from nli.reporting.figures.registry import FIGURES, make_figures
+from nli.reporting.markup import code_block
 from nli.reporting.results import load_results
 from nli.reporting.tables.registry import FRAGMENTS, make_tables
 
@@ -157,6 +158,33 @@ def test_a_missing_include_is_named(tmp_path):
     (tmp_path / "study.qmd").write_text("{{< include tables/none.md >}}\n")
     with pytest.raises(StudyError, match=r"study\.qmd includes tables/none\.md"):
         report.expand_includes(tmp_path / "study.qmd", (tmp_path,))
+
+
+HOSTILE = "{{< include /etc/hostname >}}"
+
+
+def test_text_of_a_model_includes_no_file_and_closes_no_block(tmp_path):
+    """A prompt or an answer is shown in a code block: its lines are text, whatever they say."""
+    answer = f"before\n{HOSTILE}\n```\n{HOSTILE}\n~~~~\n{{{{< env HOME >}}}}"
+    (tmp_path / "study.qmd").write_text("{{< include tables/samples.md >}}\n\n{{< include tables/after.md >}}\n")
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables/samples.md").write_text(code_block(answer))
+    (tmp_path / "tables/after.md").write_text("After.\n")
+    text = report.expand_includes(tmp_path / "study.qmd", (tmp_path,))
+    assert text == f"{code_block(answer)}\nAfter.\n"
+    shown = report.without_shortcodes(text)
+    assert "{{{< include /etc/hostname >}}}" in shown
+    assert "{{{< env HOME >}}}" in shown
+
+
+@pytest.mark.parametrize("name", ["/etc/hostname", "../secret.md", "tables/../../secret.md"])
+def test_an_include_leads_out_of_no_folder_of_the_report(tmp_path, name):
+    (tmp_path / "secret.md").write_text("secret")
+    source = tmp_path / "report"
+    (source / "tables").mkdir(parents=True)
+    (source / "study.qmd").write_text(f"{{{{< include {name} >}}}}\n")
+    with pytest.raises(StudyError, match="is not in the report"):
+        report.expand_includes(source / "study.qmd", (source,))
 
 
 def test_a_circle_of_includes_is_refused(tmp_path):
