@@ -158,7 +158,10 @@ def write_shown(block: str, folder: Path) -> Path:
         (folder / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     (folder / "heuristics_evaluation_set.txt").write_text("gold_label\tsentence1\tsentence2\theuristic\n")
     path = folder / "mine.yaml"
-    path.write_text(block.replace("FOLDER", "models/encoder").replace("DIR", str(folder)))
+    shown = {"FOLDER": "models/encoder", "DIR": str(folder), "COMMIT": "0" * 40}
+    for word, value in shown.items():
+        block = block.replace(word, value)
+    path.write_text(block)
     return path
 
 

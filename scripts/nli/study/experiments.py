@@ -14,10 +14,14 @@ from nli.study.types import (
     Positive,
     PositiveFloat,
     Probability,
+    Seed,
     SetName,
     Strict,
     each_once,
     require_fields,
+    require_label_last,
+    require_only,
+    tell_apart,
 )
 
 
@@ -67,6 +71,13 @@ class Rows(Strict):
     splits: list[SetName] = Field(min_length=1, description="sets of `data.sets` to evaluate on")
     examples: Positive | None = Field(None, description="size of a fixed sample of each split; null: all rows")
 
+    @field_validator("splits")
+    @classmethod
+    def _each_set_once(cls, splits: list[str]) -> list[str]:
+        if len(set(splits)) != len(splits):
+            raise ValueError(f"each set once, got {splits}")
+        return splits
+
 
 class Evaluation(Rows):
     batch_size: Positive
@@ -93,12 +104,15 @@ class Lora(Strict):
     alpha: Positive
     dropout: Probability
     bias: Literal["none", "all", "lora_only"] = "none"
-    target_modules: list[str] | None = Field(None, description="null: PEFT's default for the architecture")
+    target_modules: list[str] | None = Field(
+        None, min_length=1, description="null: PEFT's default for the architecture"
+    )
 
 
 class Ia3(Strict):
     target_modules: list[str] | None = Field(
         None,
+        min_length=1,
         description="layers that get factors, of their outputs; null in both keys: PEFT's own",
     )
     feedforward_modules: list[str] | None = Field(
@@ -152,7 +166,7 @@ class Example(Strict):
 
 
 class Prompt(Strict):
-    shots: NonNegative = Field(description="number of worked examples in the prompt")
+    shots: Annotated[int, Field(ge=0, le=64)] = Field(description="number of worked examples in the prompt")
     answers: dict[str, Label] = Field(description="possible answers of the model, and the class that each means")
     example: Example | None = Field(None, description="a fixed worked example in the text")
     drawn: str | None = Field(
@@ -166,12 +180,20 @@ class Prompt(Strict):
         require_fields(self.text, "premise", "hypothesis")
         if set(self.answers.values()) != set(LABELS):
             raise ValueError(f"'answers' must cover each of {', '.join(LABELS)}")
+        tell_apart(self.answers, "answers")
         if (self.shots > 0) != (self.example is not None or self.drawn is not None) or (self.example and self.drawn):
             raise ValueError("shots need either 'example' or 'drawn'; without shots, leave both out")
         if self.example is not None and self.shots != 1:
             raise ValueError("'example' is a single example; set shots: 1")
+        if self.example is not None and self.example.answer.casefold() not in {
+            word.casefold() for word in self.answers
+        }:
+            raise ValueError(f"the example's answer '{self.example.answer}' is none of: {', '.join(self.answers)}")
+        shown = tuple(f"example_{name}" for name in Example.model_fields) if self.example else ()
+        require_only(self.text, "premise", "hypothesis", *shown)
         if self.drawn is not None:
             require_fields(self.drawn, "premise", "hypothesis", "answer", where="drawn")
+            require_only(self.drawn, "premise", "hypothesis", "answer", where="drawn")
         return self
 
 
@@ -191,7 +213,7 @@ class Experiment(Strict):
     compared_with: str | None = Field(
         None, description="experiment that the report compares this one with; for a repair, the one that it repairs"
     )
-    seeds: list[NonNegative] | None = Field(
+    seeds: list[Seed] | None = Field(
         None, min_length=1, description="the experiment runs once per seed; null: the study's `seeds`"
     )
     evaluation: Evaluation
@@ -232,7 +254,9 @@ class RobertaExperiment(Experiment):
     ia3: Ia3 | None = None
     prompt: SoftPrompt | None = None
     cloze: Cloze | None = None
-    layers: Positive | None = Field(None, description="number of top layers that train, for top_layers")
+    layers: Annotated[int, Field(gt=0, le=1000)] | None = Field(
+        None, description="number of top layers that train, for top_layers"
+    )
     trainable: Literal["method", "word_embeddings"] = Field(
         "method", description="what trains: what the method intends, or only the word-embedding table"
     )
@@ -324,8 +348,12 @@ class QloraExperiment(Experiment):
         require_fields(self.text, "premise", "hypothesis", "label")
         if set(self.label_words) != set(LABELS):
             raise ValueError(f"'label_words' must have a word for each of {', '.join(LABELS)}")
+        tell_apart(self.label_words.values(), "label_words")
+        require_only(self.text, "premise", "hypothesis", "label")
+        require_label_last(self.text)
         if self.evaluation_text is not None:
             require_fields(self.evaluation_text, "premise", "hypothesis", where="evaluation_text")
+            require_only(self.evaluation_text, "premise", "hypothesis", where="evaluation_text")
         if (self.method == "finetune") != (self.adapter is None):
             raise ValueError("'adapter' belongs to methods 'merge' and 'answer' and to no other")
         if (self.method == "merge") != (self.merge_into is not None):
@@ -350,6 +378,7 @@ class LinearHeadExperiment(Experiment):
     @model_validator(mode="after")
     def _complete(self) -> "LinearHeadExperiment":
         require_fields(self.text, "premise", "hypothesis")
+        require_only(self.text, "premise", "hypothesis")
         if self.head == "library" and (self.position != "last" or self.head_dropout):
             raise ValueError("head 'library' reads the last token without dropout: position last, head_dropout 0.0")
         return self
@@ -361,6 +390,13 @@ class BagOfNgrams(Strict):
     C: list[PositiveFloat] = Field(
         min_length=1, description="inverse regularisation strengths; the best on `tune` is chosen"
     )
+
+    @field_validator("ngrams")
+    @classmethod
+    def _shortest_first(cls, ngrams: list[int]) -> list[int]:
+        if ngrams[0] > ngrams[1]:
+            raise ValueError(f"the shortest n-gram comes first, got {ngrams}")
+        return ngrams
 
 
 class BaselineExperiment(Experiment):

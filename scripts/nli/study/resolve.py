@@ -45,9 +45,9 @@ def load_study(config: Mapping[str, Any], overrides: Mapping[str, Any] | None = 
     """
     overrides = retype(overrides or {})
     body = deep_merge(config, overrides)
-    scales = body.pop("scales", {})
+    scales = known_scales(body.pop("scales", {}))
     scale = body.get("scale")
-    if scale not in scales:
+    if not isinstance(scale, str) or scale not in scales:
         raise StudyError(f"{FILE}: scale: {unknown(str(scale), scales)}")
     overlay = scale_overlay(scale, scales)
     own_data = expect_mapping(overlay.pop("own_data", None) or {}, f"scales.{scale}.own_data")
@@ -68,6 +68,16 @@ def load_study(config: Mapping[str, Any], overrides: Mapping[str, Any] | None = 
         return Study.model_validate(resolved).without_rungs()
     except ValidationError as error:
         raise StudyError("\n".join(describe(item) for item in own_errors(error.errors(), stated))) from None
+
+
+def known_scales(scales: Any) -> Mapping[str, Any]:
+    """The table of scales; StudyError for a scale that is no section or has an unknown key, chosen or not."""
+    known = [*Study.model_fields, "families", "own_data", "extends"]
+    for name, scale in expect_mapping(scales, "scales").items():
+        for key in expect_mapping(scale or {}, f"scales.{name}"):
+            if key not in known:
+                raise StudyError(f"{FILE}: scales.{name}: {unknown(str(key), known)}")
+    return scales
 
 
 def scale_overlay(scale: str, scales: Mapping[str, Any], seen: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -181,6 +191,8 @@ def resolve_experiment(
 ) -> dict[str, Any]:
     """One experiment in full, with `family` and `name` from its key `family/name`."""
     where = f"experiments.{key}"
+    if not isinstance(key, str):
+        raise StudyError(f"{FILE}: {where}: takes a name 'family/name', got {key!r}")
     if key in seen:
         raise StudyError(f"{FILE}: {where}: 'extends' is circular: {' -> '.join([*seen, key])}")
     family, _, name = key.partition("/")
@@ -193,12 +205,17 @@ def resolve_experiment(
     parent = own.get("extends") or own.get("adapter")
     base: Mapping[str, Any] = expect_mapping(families.get(family, {}), f"families.{family}")
     if parent is not None:
+        if not isinstance(parent, str):
+            raise StudyError(f"{FILE}: {where}: takes the name of one experiment to take from, got {parent!r}")
         if parent not in stated:
             raise StudyError(f"{FILE}: {where}: {unknown(str(parent), stated)}")
         if not str(parent).startswith(f"{family}/"):
             raise StudyError(f"{FILE}: {where}: '{parent}' is in another family; extend one of the same family")
         base = resolve_experiment(parent, stated, families, (*seen, key))
         base = {k: v for k, v in base.items() if k not in OWN_KEYS}
+    for part, value in (("family", family), ("name", name)):
+        if part in own:
+            raise StudyError(f"{FILE}: {where}.{part}: is '{value}', by the experiment's key; leave it out")
     resolved = deep_merge(base, own, {"family": family, "name": name})
     resolved.pop("extends", None)
     return resolved

@@ -29,6 +29,7 @@ from nli.study.types import (
     NonNegativeFloat,
     Positive,
     PositiveFloat,
+    Seed,
     SetName,
     Strict,
     each_once,
@@ -267,9 +268,7 @@ class Study(Strict):
     )
     results: CommandPath = Field(description="output folder, with one subfolder per scale")
     cache: LocalPath = Field(min_length=1, description="folder for files fetched from the hub, shared by all scales")
-    seeds: list[NonNegative] = Field(
-        min_length=1, description="an experiment that sets no seeds runs once for each of these"
-    )
+    seeds: list[Seed] = Field(min_length=1, description="an experiment that sets no seeds runs once for each of these")
     only: list[str] = Field(description="experiments, families or origins to run; empty: all")
     rungs: Literal["core", "all"] = Field(
         description="`core` leaves out the experiments marked `extra: true`, here and in the ladders"
@@ -307,7 +306,10 @@ class Study(Strict):
         for name in self.only:
             if name not in self.experiments and name not in FAMILIES and name not in ORIGINS:
                 raise ValueError(f"only: {unknown(name, [*FAMILIES, *ORIGINS, *self.experiments])}")
+        titles: dict[str, str] = {}
         for key, experiment in self.experiments.items():
+            if titles.setdefault(experiment.title, key) != key:
+                raise ValueError(f"experiments.{key}.title: '{experiment.title}' is that of {titles[experiment.title]}")
             if isinstance(experiment, IclExperiment) and experiment.prompt not in self.prompts:
                 raise ValueError(f"experiments.{key}.prompt: {unknown(experiment.prompt, self.prompts)}")
             for split in experiment.evaluation.splits:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from nli.study.types import (
+    Commit,
     Label,
     LocalPath,
     NonNegative,
@@ -15,6 +16,7 @@ from nli.study.types import (
     PositiveFloat,
     Probability,
     Real,
+    Seed,
     SetName,
     Strict,
 )
@@ -41,7 +43,7 @@ class SetRows(Strict):
 
     path: LocalPath | None = Field(None, description="the file: JSONL, TSV (or .txt), CSV or Parquet, plain or .gz")
     name: str | None = Field(None, description="or the data set on the hub")
-    revision: str | None = Field(None, description="its pinned commit")
+    revision: Commit | None = Field(None, description="its pinned commit, in full")
     file: str | None = Field(None, description="the file in that data set")
     rows: Positive | None = Field(None, description="number of labelled rows in the file; the fetch checks it")
     columns: dict[Column, str] = Field(default_factory=dict, description="the file's names for our columns")
@@ -102,7 +104,7 @@ DRAWN = {"matched": "validation_matched", "mismatched": "validation_mismatched",
 class Data(Strict):
     source: Literal["hub", "files", "synthetic"] = Field(description="where MultiNLI comes from")
     name: str | None = Field(None, description="data set on the hub")
-    revision: str | None = Field(None, description="its pinned commit")
+    revision: Commit | None = Field(None, description="its pinned commit, in full")
     gb: PositiveFloat | None = Field(None, description="GB to fetch, for `hub`; null: unknown")
     rows: Rows | None = Field(None, description="labelled rows that the hub's splits have; the fetch checks them")
     path: LocalPath | None = Field(None, description="folder with train, validation_matched, validation_mismatched")
@@ -112,7 +114,7 @@ class Data(Strict):
     tune_examples: NonNegative = Field(description="number of rows for selection, which share no premise with train")
     train_examples: Positive | None = Field(None, description="cap on training examples; null: none")
     evaluation_examples: Positive | None = Field(None, description="cap on each validation split; null: none")
-    seed: NonNegative = Field(description="seed of the sampling")
+    seed: Seed = Field(description="seed of the sampling")
     synthetic: SyntheticSizes | None = Field(None, description="sizes of the synthetic splits")
     sets: dict[SetName, EvaluationSet] = Field(description="what experiments can be evaluated on, by name")
 
@@ -204,7 +206,7 @@ class Quantization(Strict):
 class Model(Strict):
     source: Literal["hub", "path", "random", "made"] = Field(description="where the weights come from")
     name: str | None = Field(None, description="model on the hub, folder for `path`, or architecture for `random`")
-    revision: str | None = Field(None, description="its pinned commit")
+    revision: Commit | None = Field(None, description="its pinned commit, in full")
     gb: PositiveFloat | None = Field(None, description="GB to fetch, for `hub`; null: unknown")
     licence: str | None = Field(None, description="its licence as the hub writes it, for the cards of trained models")
     title: str | None = Field(None, description="what the report calls it; null, or another name: the name's last part")

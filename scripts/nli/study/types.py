@@ -3,14 +3,19 @@
 import difflib
 import os
 import re
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Label = Literal["entailment", "neutral", "contradiction"]
 SetName = Annotated[str, Field(pattern=r"^[a-z]\w*$")]
-Positive = Annotated[int, Field(gt=0)]
-NonNegative = Annotated[int, Field(ge=0)]
+LARGEST = 2**31 - 1  # what tokenizers, samplers and counters take
+Positive = Annotated[int, Field(gt=0, le=LARGEST)]
+NonNegative = Annotated[int, Field(ge=0, le=LARGEST)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # NumPy's bound
+Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]  # branches and tags move
 
 
 def _number(value: Any) -> Any:
@@ -23,7 +28,7 @@ def _number(value: Any) -> Any:
     return value
 
 
-Real = Annotated[float, BeforeValidator(_number)]
+Real = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
 PositiveFloat = Annotated[Real, Field(gt=0)]
 NonNegativeFloat = Annotated[Real, Field(ge=0)]
 Probability = Annotated[Real, Field(ge=0, lt=1)]
@@ -45,7 +50,24 @@ def _bare_word(path: str) -> str:
     return path
 
 
-CommandPath = Annotated[LocalPath, AfterValidator(_bare_word)]
+# The repository's own folders, which a run must not write into.
+OWN_FOLDERS = (".git", ".venv", "containers", "docs", "models", "profiles", "report", "rules", "scripts", "tests")
+
+
+def _results_folder(path: str) -> str:
+    """`path` if results can be written and deleted there without harm to anything else; else ValueError."""
+    parts = Path(path).parts
+    whole = os.path.abspath(path)
+    if path.startswith("-") or "://" in path:
+        raise ValueError(f"takes a folder of this machine, got {path!r}")
+    if ".." in parts or whole in ("/", os.path.abspath("."), os.path.expanduser("~")):
+        raise ValueError(f"takes a folder of its own, got {path!r}; give its whole path, or one below the repository")
+    if os.path.relpath(whole).split(os.sep)[0] in OWN_FOLDERS:
+        raise ValueError(f"takes a folder that the repository does not use, got {path!r}")
+    return path
+
+
+CommandPath = Annotated[LocalPath, AfterValidator(_bare_word), AfterValidator(_results_folder)]
 
 
 class Strict(BaseModel):
@@ -75,6 +97,30 @@ def each_once(values: list[int] | None) -> list[int] | None:
     if values is not None and len(set(values)) != len(values):
         raise ValueError(f"each seed once, got {values}")
     return values
+
+
+def tell_apart(words: Iterable[str], where: str) -> None:
+    """Raise ValueError if a word is empty or begins another, case aside: answers are read by them."""
+    folded = [word.strip().casefold() for word in words]
+    for i, word in enumerate(folded):
+        if not word:
+            raise ValueError(f"'{where}' holds an empty word")
+        if clash := next((other for j, other in enumerate(folded) if i != j and other.startswith(word)), None):
+            raise ValueError(f"'{where}': an answer '{word}' cannot be told from '{clash}'; choose other words")
+
+
+def require_only(text: str, *fields: str, where: str = "text") -> None:
+    """Raise ValueError if a template has a `{field}` that nothing fills."""
+    for field in re.findall(r"\{(\w+)\}", text):
+        if field not in fields:
+            known = ", ".join("{" + name + "}" for name in fields)
+            raise ValueError(f"'{where}' holds {{{field}}}, which nothing fills; it takes {known}")
+
+
+def require_label_last(text: str) -> None:
+    """Raise ValueError unless a training text holds {label} once, behind the pair."""
+    if text.count("{label}") != 1 or text.index("{label}") < max(text.index("{premise}"), text.index("{hypothesis}")):
+        raise ValueError("'text' must hold {label} once, after {premise} and {hypothesis}")
 
 
 def require_fields(text: str, *fields: str, where: str = "text") -> None:

@@ -335,12 +335,12 @@ def test_what_a_record_says_is_fetched_only_if_its_files_are_whole(paper, size, 
 @pytest.mark.parametrize(
     ("folder", "source", "whole"),
     [
-        ("models/hub/encoder", {"id": "owner/model", "revision": "abc"}, True),
-        ("models/hub/encoder", {"id": "owner/other", "revision": "abc"}, False),
+        ("models/hub/encoder", {"id": "owner/model", "revision": "ab" * 20}, True),
+        ("models/hub/encoder", {"id": "owner/other", "revision": "ab" * 20}, False),
         ("models/hub/encoder", {"id": "owner/model", "revision": "old"}, False),
         ("models/hub/encoder", ["broken"], False),
-        ("data/raw", {"source": "hub owner/data", "revision": "def"}, True),
-        ("data/raw", {"source": "hub owner/other", "revision": "def"}, False),
+        ("data/raw", {"source": "hub owner/data", "revision": "de" * 20}, True),
+        ("data/raw", {"source": "hub owner/other", "revision": "de" * 20}, False),
         ("data/raw", {"source": "hub owner/data", "revision": "old"}, False),
         ("data/raw", {"source": "files /data", "revision": None}, False),
     ],
@@ -348,8 +348,8 @@ def test_what_a_record_says_is_fetched_only_if_its_files_are_whole(paper, size, 
 def test_output_of_another_model_or_data_set_is_not_taken_for_the_configured_one(paper, folder, source, whole):
     study = paper(
         only=["roberta"],
-        models={"encoder": {"name": "owner/model", "revision": "abc"}},
-        data={"name": "owner/data", "revision": "def"},
+        models={"encoder": {"name": "owner/model", "revision": "ab" * 20}},
+        data={"name": "owner/data", "revision": "de" * 20},
     )
     output = Path(study.results, "paper", folder)
     output.mkdir(parents=True)
