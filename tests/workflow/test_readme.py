@@ -59,7 +59,9 @@ COMMANDS = {
     "python scripts/schedule.py --rehearsal results/paper/rehearsal.json": (
         "tests/workflow/test_readme.py::test_schedule_is_made_of_a_rehearsal"
     ),
-    "python tests/bench_claims.py": "tests/workflow/test_readme.py::test_bench_of_claims_takes_its_arguments",
+    "python tests/bench_claims.py docs/demo_models.md": (
+        "tests/workflow/test_readme.py::test_bench_of_claims_takes_its_arguments"
+    ),
     "snakemake --cores 1 --use-singularity": (
         "tests/workflow/test_containers.py::test_images_are_built_only_where_containers_are_in_use"
     ),
@@ -158,7 +160,7 @@ def write_shown(block: str, folder: Path) -> Path:
         (folder / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     (folder / "heuristics_evaluation_set.txt").write_text("gold_label\tsentence1\tsentence2\theuristic\n")
     path = folder / "mine.yaml"
-    shown = {"FOLDER": "models/encoder", "DIR": str(folder), "COMMIT": "0" * 40}
+    shown = {"FOLDER": "models/encoder", "DIR": str(folder), "COMMIT": "c0" * 20}
     for word, value in shown.items():
         block = block.replace(word, value)
     path.write_text(block)

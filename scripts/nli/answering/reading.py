@@ -1,14 +1,35 @@
-"""Reads a label from the text that the decoder wrote."""
+"""Reads a label from the text that the decoder wrote, in any script.
 
+Text and answer words are compared as NFC with Unicode's full case folding. So "NEIN" is "nein", "STRASSE" is "straße"
+and "İ" is not "i". A word is a run of letters and their marks: "Noël" is not "No", whichever way its accent is stored.
+"""
+
+import itertools
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 
 MIN_PREFIX = 2  # letters; a shorter beginning of a label word is not an answer
 
 
+def folded(text: str) -> str:
+    """The text as it is compared: one form for each letter, without case."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+
+
+def is_letter(character: str) -> bool:
+    """Whether a character is a letter, or a mark such as an accent or a vowel sign."""
+    return unicodedata.category(character)[0] in "LM"
+
+
+def first_word(text: str) -> str:
+    """The first run of letters and marks; "" if there is none."""
+    return next(("".join(run) for letters, run in itertools.groupby(text, is_letter) if letters), "")
+
+
 def read_prefix(answer: str, answers: Mapping[str, str]) -> str | None:
-    """The class whose answer word starts with the first word of `answer` (or the reverse), else None.
+    """The class whose answer word starts with the first word of `answer`, else None.
 
     One or two tokens are often less than a word ("ent", "contrad"), so a beginning counts if it has at least two
     letters and fits only one answer word. Case and punctuation do not matter.
@@ -17,21 +38,26 @@ def read_prefix(answer: str, answers: Mapping[str, str]) -> str | None:
         answer: the raw continuation.
         answers: answer word -> class, e.g. {"Yes": "entailment", ...}.
     """
-    match = re.search(r"[A-Za-z]+", answer)
-    if match is None or len(match[0]) < MIN_PREFIX:
-        return None
-    word = match[0].lower()
-    fits = {
-        label for candidate, label in answers.items() if candidate.lower().startswith(word) or word == candidate.lower()
-    }
+    said = first_word(folded(answer))
+    classes = {folded(word): label for word, label in answers.items()}
+    if said in classes or len(said) < MIN_PREFIX:
+        return classes.get(said)
+    fits = {label for word, label in classes.items() if word.startswith(said)}
     return fits.pop() if len(fits) == 1 else None
 
 
 def label_mentions(answer: str, answers: Mapping[str, str]) -> list[str]:
     """The classes whose whole answer words are in `answer`, in order of appearance, with repeats."""
-    classes = {word.lower(): label for word, label in answers.items()}
-    pattern = r"\b(" + "|".join(map(re.escape, classes)) + r")\b"
-    return [classes[match.lower()] for match in re.findall(pattern, answer, flags=re.IGNORECASE)]
+    classes, text = {folded(word): label for word, label in answers.items()}, f" {folded(answer)} "
+    found = re.finditer("|".join(map(re.escape, classes)), text)
+    return [classes[match[0]] for match in found if is_apart(text, *match.span())]
+
+
+def is_apart(text: str, start: int, end: int) -> bool:
+    """Whether a part of a text is a whole word, or words: no letter, digit or underscore is next to it."""
+    return not any(
+        is_letter(character) or character.isalnum() or character == "_" for character in (text[start - 1], text[end])
+    )
 
 
 def read_first_label(answer: str, answers: Mapping[str, str]) -> str | None:
