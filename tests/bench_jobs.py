@@ -35,7 +35,7 @@ def prepare(results: Path) -> tuple[Path, list[str]]:
     options = ["--cores", "1", "--quiet", "all", "--nolock", "--configfile", str(SMOKE), "--config", *settings]
     cpu_seconds([sys.executable, "-m", "snakemake", *targets, *options])
     script = [sys.executable, "scripts/finetune_qlora.py", "--seed", "42", "--threads", "1"]
-    inputs = ["--spec", targets[0], "--model", targets[1], "--train", targets[2]]
+    inputs = ["--spec", targets[0], "--model", targets[1], "--train", targets[2], "--base", "models/decoder"]
     return study, [*script, *inputs]
 
 

@@ -65,7 +65,8 @@ def test_script_stops_before_it_reads_weights_or_rows(
     for file in ("config.json", "tokenizer.json", "tokenizer_config.json"):  # no weights
         (model / file).write_bytes((folder / file).read_bytes())
     common = ["--spec", str(tmp_path / "spec.json"), "--model", str(model), "--seed", "1"]
-    monkeypatch.setattr(sys, "argv", [script, *common, *arguments])
+    base = ["--base", "models/base"] if script in ("finetune_roberta", "finetune_qlora") else []
+    monkeypatch.setattr(sys, "argv", [script, *common, *base, *arguments])
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(ROOT / "scripts" / f"{script}.py"), run_name="__main__")
     assert ended.value.code == 1
