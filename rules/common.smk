@@ -329,10 +329,15 @@ def base_arguments(role):
     """What a trained model calls its base: the name and commit on the hub, or the folder, seen from that of its run."""
     model = getattr(STUDY.models, role)
     if model.source == "hub":
-        name = ["--base", model.name, "--revision", model.revision]
-    else:
-        name = ["--base", f"../../../models/{model.source}/{role}"]
-    return [*name, "--licence", model.licence] if model.licence else name
+        return ["--base", model.name, "--revision", model.revision]
+    return ["--base", f"../../../models/{model.source}/{role}"]
+
+
+def licence_argument(wildcards):
+    """`--licence ...` for the card of a run, if its base model's licence is known."""
+    role = STUDY.experiments[f"{wildcards.family}/{wildcards.name}"].model
+    licence = getattr(STUDY.models, role).licence if role else None
+    return ["--licence", licence] if licence else []
 
 
 def architecture(role):
@@ -484,7 +489,7 @@ def library(*rooms):
 
 SCORING_CODE = library("base", "data", "measure", "study")
 CARD_CODE = ["scripts/nli/reporting/card.py", "scripts/nli/reporting/markup.py"]
-REPORT_CODE = [*SCORING_CODE, *library("reporting")]
+REPORT_CODE = [*SCORING_CODE, "scripts/nli/texts.py", *library("reporting")]
 
 
 def report_sources():

@@ -16,8 +16,10 @@ rule score:
         STUDY_IMAGE
     resources:
         **job_class("cpu"),
+    params:
+        licence=licence_argument,
     message:
         cpu_job("score {wildcards.family}/{wildcards.name}, seed {wildcards.seed}")
     shell:
         "python scripts/score.py --predictions {input.predictions} --run {input.run}"
-        " --output {output.metrics} --card {output.card} > {log} 2>&1"
+        " --output {output.metrics} --card {output.card} {params.licence:q} > {log} 2>&1"

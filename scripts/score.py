@@ -23,6 +23,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="run.json of the same run")
     parser.add_argument("--output", type=Path, required=True, help="metrics.json to write")
     parser.add_argument("--card", type=Path, required=True, help="card of the run and its model to write")
+    parser.add_argument("--licence", help="the base model's, as the hub writes it")
     arguments = parser.parse_args()
 
     try:
@@ -34,7 +35,7 @@ def main() -> None:
     draws = score_draws(predictions, run.get("spec", {}).get("draws", 1), run["seed"])
     results = score_predictions(predictions)
     write_json(arguments.output, {**identity, "results": results, "by_draw": draws})
-    write_text(arguments.card, run_card(run, results))
+    write_text(arguments.card, run_card(run, results, arguments.licence))
 
 
 if __name__ == "__main__":

@@ -38,7 +38,9 @@ def hub_items(study: Study) -> list[HubItem]:
         items.append(HubItem("dataset", study.data.name, study.data.revision, "data", "data", study.data.gb or 0.0))
     for name, rows in study.answered_sets().items():
         if rows.name:
-            items.append(HubItem("dataset", rows.name, rows.revision, f"data.sets.{name}.source", name, SET_SIZE))
+            items.append(
+                HubItem("dataset", rows.name, rows.revision, f"data.sets.{name}.source", f"sets/{name}", SET_SIZE)
+            )
     for role in sorted({experiment.model for experiment in study.using_models()}):
         model = getattr(study.models, role)
         if model.source == "hub":
@@ -59,8 +61,10 @@ def is_fetched(study: Study, item: HubItem) -> bool:
 def is_output(study: Study, item: HubItem) -> bool:
     """Whether the fetch rule's output is this item at this commit, by its source.json, and not an earlier one."""
     is_data = item.kind == "dataset"
-    folders = {"data": "data/raw/source.json", **{name: f"data/sets/{name}.json" for name in study.data.own_sets}}
-    record = folders.get(item.role, f"models/hub/{item.role}/source.json")
+    if is_data:
+        record = "data/raw/source.json" if item.role == "data" else f"data/{item.role}.json"
+    else:
+        record = f"models/hub/{item.role}/source.json"
     try:
         source = read_json(Path(study.results, study.scale, record))
         found = source["source" if is_data else "id"], source["revision"]

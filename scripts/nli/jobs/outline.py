@@ -41,7 +41,6 @@ def add_base_arguments(parser: argparse.ArgumentParser) -> None:
         "--base", required=True, help="name of the base model on the hub, or its folder from that of the run"
     )
     parser.add_argument("--revision", help="its commit on the hub")
-    parser.add_argument("--licence", help="its licence, as the hub writes it")
 
 
 def prediction_parser(description: str) -> argparse.ArgumentParser:
@@ -66,7 +65,7 @@ def finish_training(
 ) -> None:
     """Write history and record, then delete the checkpoints, since the trained tensors are now in `output_dir`."""
     write_json(args.history, history)
-    base = {"name": args.base, "revision": args.revision, "license": args.licence} if "base" in args else None
+    base = {"name": args.base, "revision": args.revision} if "base" in args else None
     write_json(args.record, {**training_record(model, history, audit, sessions, spec), "base": base})
     shutil.rmtree(args.checkpoints, ignore_errors=True)
 

@@ -34,35 +34,40 @@ base.base_model.encoder.layer[-1].register_forward_hook(skip)
 """
 
 
-def run_card(run: Mapping[str, Any], results: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+def run_card(
+    run: Mapping[str, Any], results: Mapping[str, Mapping[str, Mapping[str, Any]]], licence: str | None = None
+) -> str:
     """Markdown with front matter: the content of a run's README.md, which its model's folder links to.
+
+    A run without a trained model of its own (a prompt, another's adapter) has no front matter and nothing to load.
 
     Args:
         run: run.json.
         results: `metrics.score_predictions` of its predictions.
+        licence: the base model's, as the hub writes it.
     """
-    key, base = f"{run['family']}/{run['name']}", run.get("base")
-    text = [front_matter(run), f"# {key}", "", introduction(run), "", *scores_table(results), ""]
-    if base:
-        where = "" if base.get("revision") else "In this folder, with the base model where the study has it:"
-        text += ["## Loading it", "", *([where, ""] if where else []), f"```python\n{loading(run)}```", ""]
-        text += [f"Commit of the code: `{run['git_commit']}`. Everything else about the run is in `run.json`.", ""]
-    return "\n".join(text)
+    text = [f"# {run['family']}/{run['name']}", "", introduction(run), "", *scores_table(results), ""]
+    if has_model(run):
+        where = "" if run["base"]["revision"] else "In this folder, with the base model where the study has it:\n\n"
+        text = [front_matter(run, licence), *text, "## Loading it", "", f"{where}```python\n{loading(run)}```", ""]
+    return "\n".join([*text, f"Commit of the code: `{run['git_commit']}`. `run.json` has the rest.", ""])
 
 
-def front_matter(run: Mapping[str, Any]) -> str:
+def has_model(run: Mapping[str, Any]) -> bool:
+    """Whether the run trained a model that its folder holds in a form that transformers or PEFT loads."""
+    return bool(run.get("base")) and not run["spec"].get("adapter")
+
+
+def front_matter(run: Mapping[str, Any], licence: str | None) -> str:
     """What the hub reads of a model: its base, licence, library, data and task."""
-    base = run.get("base") or {}
-    on_hub = bool(base.get("revision"))
+    base, source = run["base"], run["data"]["source"]
     entries = {
-        "license": base.get("license"),
-        "base_model": base.get("name") if on_hub else None,
+        "license": licence,
+        "base_model": base["name"] if base["revision"] else None,
         "library_name": "peft" if is_adapter(run) else "transformers",
-        "pipeline_tag": "text-classification",
+        "pipeline_tag": "text-generation" if run["family"] == "qlora" else "text-classification",
         "language": "en",
-        "datasets": [source]
-        if (source := run["data"]["source"].removeprefix("hub ")) != run["data"]["source"]
-        else None,
+        "datasets": [source.removeprefix("hub ")] if source.startswith("hub ") else None,
         "metrics": ["accuracy"],
         "tags": ["natural-language-inference"],
     }
@@ -71,19 +76,27 @@ def front_matter(run: Mapping[str, Any]) -> str:
 
 
 def introduction(run: Mapping[str, Any]) -> str:
-    """One paragraph: the base model, the method, the data and the seed."""
-    model, base, data = run["model"], run.get("base") or {}, run["data"]
-    name = base.get("name") or (model or {}).get("id")
-    revision = base.get("revision") or (model or {}).get("revision")
-    of = f"`{name}`" + (f" at commit `{revision}`" if revision else "") if name else "no model"
-    source = f"`{data['source'].removeprefix('hub ')}`" + (f" at `{data['revision']}`" if data["revision"] else "")
-    trained = integer(run["parameters"]["trainable"])
-    what = (
-        f"Method: `{run['spec'].get('method') or run['family']}`, {trained} trained parameters"
-        if base
-        else "Nothing trained"
-    )
-    return f"Base: {of}. {what}. Data: {source}. Seed {run['seed']}. Scale: `{run['scale']}`."
+    """One paragraph: the base model, what trained, the data, the seed and the scale."""
+    identity, data, spec = run.get("base") or run["model"] or {}, run["data"], run["spec"]
+    name = identity.get("name") or identity.get("id")
+    base = f"Base model: {at_commit(name, identity.get('revision'))}." if name else "No base model."
+    if spec.get("adapter"):
+        what = f"It answers with the adapter of `{spec['adapter']}`."
+    elif run["parameters"]["trainable"]:
+        method = spec.get("method", run["family"])
+        what = f"Method: `{method}`, with {integer(run['parameters']['trainable'])} trained parameters."
+    else:
+        what = "No parameter of a model was trained."
+    if spec.get("cloze"):
+        words = ", ".join(f"`{word}` for {label}" for label, word in spec["cloze"]["words"].items())
+        what += f" It answers at the mask: {words}."
+    source = at_commit(data["source"].removeprefix("hub "), data["revision"])
+    return f"{base} {what} Data: {source}. Seed {run['seed']}. Scale: `{run['scale']}`."
+
+
+def at_commit(name: str, revision: str | None) -> str:
+    """A name, with the commit where there is one."""
+    return f"`{name}` at commit `{revision}`" if revision else f"`{name}`"
 
 
 def scores_table(results: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:
@@ -119,5 +132,5 @@ def loading(run: Mapping[str, Any]) -> str:
 
 def name_of(base: Mapping[str, Any]) -> str:
     """The base model as the first argument or arguments of `from_pretrained`."""
-    revision = f', revision="{base["revision"]}"' if base.get("revision") else ""
+    revision = f', revision="{base["revision"]}"' if base["revision"] else ""
     return f'"{base["name"]}"{revision}'

@@ -55,7 +55,7 @@ def record(family, spec, base):
         "seed": 3,
         "scale": "demo",
         "spec": spec,
-        "base": {"name": str(base), "revision": None, "license": "mit"},
+        "base": {"name": str(base), "revision": None},
         "model": {"id": "encoder", "revision": None, "sha256": "ab" * 32},
         "data": {"source": "hub nyu-mll/multi_nli", "revision": "0" * 40, "sha256": {}},
         "parameters": {"trainable": 1234},
@@ -66,7 +66,7 @@ def record(family, spec, base):
 def code_of(card: str, folder: Path) -> str:
     """The Python of a card, with its folder for FOLDER."""
     code = card.partition("```python\n")[2].partition("```")[0]
-    return code.replace('FOLDER = "model"', f"FOLDER = {str(folder)!r}")
+    return code.replace(f'FOLDER = "{folder.name}"', f"FOLDER = {str(folder)!r}")
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_card_has_the_hubs_front_matter_and_the_scores_with_their_intervals(enco
     scores = {"n": 9815, "accuracy": 0.8775, "clustered_interval": [0.87, 0.885]}
     run = record("roberta", KINDS["lora"], "distilbert/distilroberta-base")
     run["base"]["revision"] = "f" * 40
-    card = run_card(run, {"matched": {"classifier": scores}})
+    card = run_card(run, {"matched": {"classifier": scores}}, licence="mit")
     front = card.partition("---\n")[2].partition("---\n")[0]
     assert "base_model: distilbert/distilroberta-base\n" in front
     assert "license: mit\n" in front
@@ -127,11 +127,40 @@ def test_card_has_the_hubs_front_matter_and_the_scores_with_their_intervals(enco
     assert f"`{'c' * 40}`" in card
 
 
-def test_card_of_a_run_without_a_training_has_no_model_to_load():
-    run = {**record("icl", {"name": "prompt1"}, "x"), "base": None}
-    card = run_card(run, {})
-    assert "Nothing trained" in card
+PROMPTED = {**record("icl", {"name": "prompt1"}, "x"), "base": None, "parameters": {"trainable": 0}}
+HEAD_ALONE = {**record("linear_head", {"name": "last_token"}, "x"), "base": None}
+MERGED = record("qlora", {"name": "attempt2_merged", "method": "merge", "adapter": "qlora/attempt2"}, "x")
+
+
+@pytest.mark.parametrize(
+    ("run", "said"),
+    [
+        (PROMPTED, "No parameter of a model was trained."),
+        (HEAD_ALONE, "Method: `linear_head`, with 1,234 trained parameters."),
+        (MERGED, "It answers with the adapter of `qlora/attempt2`."),
+    ],
+)
+def test_card_of_a_run_without_a_model_of_its_own_has_none_to_load_and_says_what_answered(run, said):
+    card = run_card(run, {}, licence="mit")
+    assert said in card
     assert "```python" not in card
+    assert not card.startswith("---")
+
+
+def test_card_of_a_decoder_loads_its_adapter(decoder_folder, tmp_path):
+    """Loaded on the base before its quantization: the adapter's own tensors are the ones that were trained."""
+    runtime.start(3, threads=1)
+    model = moved(add_adapter(load_decoder(decoder_folder, QUANTIZATION), QLORA_SPEC))
+    folder = tmp_path / "adapter"
+    export_adapter(model, folder, str(decoder_folder))
+    assert (folder / "README.md").is_symlink()
+    card = run_card(record("qlora", QLORA_SPEC, decoder_folder), {})
+    loaded: dict = {}
+    exec(code_of(card, folder), loaded)
+    found = {name: tensor for name, tensor in loaded["model"].named_parameters() if "lora_" in name}
+    trained = {name: tensor for name, tensor in model.named_parameters() if "lora_" in name}
+    assert found.keys() == trained.keys()
+    assert all(torch.equal(found[name], trained[name]) for name in trained)
 
 
 def test_adapter_of_a_decoder_names_its_base_as_the_config_does(decoder_folder, tmp_path):
@@ -140,7 +169,6 @@ def test_adapter_of_a_decoder_names_its_base_as_the_config_does(decoder_folder, 
     export_adapter(model, tmp_path / "adapter", "HuggingFaceTB/SmolLM2-135M", "9" * 40)
     config = json.loads((tmp_path / "adapter/adapter_config.json").read_text())
     assert (config["base_model_name_or_path"], config["revision"]) == ("HuggingFaceTB/SmolLM2-135M", "9" * 40)
-    assert (tmp_path / "adapter/README.md").is_symlink()
 
 
 def test_tokenised_pairs_are_those_that_the_card_s_tokenizer_makes(exported, encoder_folder, rows):
