@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 help:
 	@echo "make demo     the whole study on a laptop: synthetic pairs, tiny models, minutes"
 	@echo "make demo-models  the tiny models that ship in models/, from nothing: about an hour"
-	@echo "make small    real small models on MultiNLI: an hour on a GPU, an afternoon on a CPU; 0.8 GB are fetched"
+	@echo "make small    real small models on MultiNLI, on a GPU or a CPU; 0.8 GB are fetched"
 	@echo "make study    the reported study at paper scale: one GPU of 16 GB, days"
 	@echo "make status   which of the demo's results were made by code that has changed since"
 	@echo "make test     the linters and the test suite"

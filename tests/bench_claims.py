@@ -48,12 +48,15 @@ def claims_of(ladders: dict[str, Any]) -> dict[tuple[str, str, str], tuple[str, 
 def table(runs: list[dict[str, Any]]) -> list[str]:
     """A row for every claim: how many runs support it, refute it or do neither, and the range of its accuracies."""
     claims = [claims_of(run) for run in runs]
-    lines = ["| ladder | claim | supported | refuted | no evidence | accuracy, % |", "|---|---|---:|---:|---:|---:|"]
+    lines = ["| ladder | experiment | claim | supported | refuted | no evidence | accuracy, % |"]
+    lines.append("|---|---|---|---:|---:|---:|---:|")
     for key in claims[0]:
         verdicts = Counter(run[key][0] for run in claims)
         accuracies = [run[key][1] for run in claims]
         counts = " | ".join(str(verdicts[verdict]) for verdict in VERDICTS)
-        lines.append(f"| {key[0]} | {key[1]} | {counts} | {min(accuracies):.1f} to {max(accuracies):.1f} |")
+        lines.append(
+            f"| {key[0]} | `{key[2]}` | {key[1]} | {counts} | {min(accuracies):.1f} to {max(accuracies):.1f} |"
+        )
     return lines
 
 

@@ -249,7 +249,7 @@ def test_same_seed_gives_the_same_bytes(smoke):
     assert [(folder / "predictions.parquet").read_bytes() for folder in folders] == before
 
 
-def test_report_of_what_finished_shows_a_missing_arm_as_such(smoke):
+def test_report_of_what_finished_shows_a_missing_experiment_as_such(smoke):
     results, arguments = smoke
     folder = results / "icl/prompt3/seed42"
     away = results / "away"
