@@ -1,11 +1,16 @@
 """Evaluation sets with their own rows: other column names, two classes, and what is refused."""
 
+import hashlib
 import json
+import os
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
+from unit.hub_server import COMMIT, StoredRepository, error_of
 
 from nli.answering.rows import as_merged
 from nli.base.errors import StudyError
@@ -144,3 +149,40 @@ def test_file_and_rows_that_are_not_as_the_config_says_are_refused(tmp_path):
     (tmp_path / "hans.xlsx").write_text(HANS)
     with pytest.raises(StudyError, match=r"hans\.xlsx: unknown format"):
         load(tmp_path, path=str(tmp_path / "hans.xlsx"))
+
+
+def fetch_from_hub(hub, tmp_path, rows, file):
+    """The real script, on a set of a stand-in hub; training rows are the set's second."""
+    spec = spec_of(name="owner/hans", revision=COMMIT, file=file, labels=LABELS_OF_HANS)
+    (tmp_path / "spec.json").write_text(json.dumps(spec))
+    write_split(rows.iloc[:3].assign(premise_id=["a", "b", "c"]), tmp_path / "train.parquet")
+    files = {"spec": "spec.json", "train": "train.parquet", "rows": "hans.parquet", "description": "hans.json"}
+    options = [part for name, path in files.items() for part in (f"--{name}", path)]
+    command = [sys.executable, ROOT / "scripts/fetch_set.py", "--name", "mine", *options]
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
+    environment = {**kept, "HOME": str(tmp_path), "NO_PROXY": "*", "HF_ENDPOINT": hub.address}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return subprocess.run(command, cwd=tmp_path, env=environment, text=True, **pipes)
+
+
+def test_set_on_the_hub_is_fetched_at_its_commit_and_described_with_its_hash(hub, rows, tmp_path):
+    content = HANS.encode()
+    hub.repositories["datasets/owner/hans"] = StoredRepository({"hans.txt": content, "code.py": b"import os"}, COMMIT)
+    done = fetch_from_hub(hub, tmp_path, rows, "hans.txt")
+    assert done.returncode == 0, done.stdout
+    assert hub.downloads() == ["hans.txt"]
+    assert [LABELS[label] for label in read_split(tmp_path / "hans.parquet")["label"]] == [
+        "neutral", "entailment", "neutral",
+    ]  # fmt: skip
+    assert merged_labels(tmp_path / "hans.parquet") == {"contradiction": "neutral"}
+    described = json.loads((tmp_path / "hans.json").read_text())
+    assert (described["source"], described["revision"]) == ("hub owner/hans", COMMIT)
+    assert described["sha256"] == {"hans.txt": hashlib.sha256(content).hexdigest()}
+    assert (described["split"]["n"], described["dropped"], described["warnings"]) == (3, 0, [])
+
+
+def test_file_that_a_data_set_on_the_hub_lacks_is_named_with_its_key(hub, rows, tmp_path):
+    hub.repositories["datasets/owner/hans"] = StoredRepository({"other.txt": b""}, COMMIT)
+    message = error_of(fetch_from_hub(hub, tmp_path, rows, "hans.txt"))
+    assert "has no file hans.txt (it has other.txt)" in message
+    assert "correct config.yaml: data.sets.mine.source.file" in message

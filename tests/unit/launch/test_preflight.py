@@ -358,6 +358,22 @@ def test_output_of_another_model_or_data_set_is_not_taken_for_the_configured_one
     assert needs.is_fetched(study, item) is whole
 
 
+def test_set_on_the_hub_is_fetched_once_and_only_for_experiments_that_answer_it(paper):
+    rows = {"name": "owner/hans", "revision": "ab" * 20, "file": "hans.txt"}
+    sets = {"sets": {"data": {"title": "HANS", "source": rows}}}  # a name that another role has
+    answers = {"roberta": {"evaluation": {"splits": ["matched", "data"]}}}
+    study = paper(only=["roberta"], data=sets, families=answers)
+    item = next(item for item in needs.hub_items(study) if item.name == "owner/hans")
+    assert not needs.is_fetched(study, item)
+    record = Path(study.results, "paper/data/sets/data.json")
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"source": "hub owner/hans", "revision": "ab" * 20}))
+    assert needs.is_fetched(study, item)
+    assert [item.name for item in needs.hub_items(paper(only=["icl"], data=sets, families=answers))][1:] == [
+        study.models.decoder.name
+    ]
+
+
 def test_only_the_models_of_the_selected_experiments_are_fetched(paper):
     assert [item.role for item in needs.missing(paper(only=["roberta"]))] == ["data", "encoder"]
     assert [item.role for item in needs.missing(paper(only=["icl"], data={"source": "files", "path": "x"}))] == [
