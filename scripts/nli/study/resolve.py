@@ -52,6 +52,7 @@ def load_study(config: Mapping[str, Any], overrides: Mapping[str, Any] | None = 
     overlay = scale_overlay(scale, scales)
     own_data = expect_mapping(overlay.pop("own_data", None) or {}, f"scales.{scale}.own_data")
     overrides.pop("scales", None)
+    drop_what_is_another_models(body, overlay)
     resolved = deep_merge(body, overlay)
     if source_of(deep_merge(resolved, overrides)) != "synthetic":
         resolved = deep_merge(resolved, own_data)
@@ -98,9 +99,9 @@ def source_of(resolved: Mapping[str, Any]) -> Any:
     return expect_mapping(resolved.get("data") or {}, "data").get("source")
 
 
-def drop_what_is_another_models(resolved: dict[str, Any], overrides: Mapping[str, Any]) -> None:
-    """Take what is one model's own out of the file's sections, in place, where the command line names another."""
-    for role, stated in expect_mapping(overrides.get("models") or {}, "models").items():
+def drop_what_is_another_models(resolved: dict[str, Any], overlay: Mapping[str, Any]) -> None:
+    """Take a model's title, size and licence out of `resolved`, in place, where the overlay names another model."""
+    for role, stated in expect_mapping(overlay.get("models") or {}, "models").items():
         model = resolved.get("models", {}).get(role)
         if isinstance(stated, Mapping) and "name" in stated and isinstance(model, dict):
             for key in OWN_OF_A_MODEL:

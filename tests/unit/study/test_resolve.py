@@ -69,6 +69,9 @@ def test_model_of_another_name_loses_the_title_of_the_first(config):
     assert resolve(config, {"models": {"encoder": other}}).models.encoder.title is None
     named = resolve(config, {"models": {"encoder": {**other, "title": "BERT"}}})
     assert (named.models.encoder.title, named.models.decoder.title) == ("BERT", "Llama")
+    assert (named.models.encoder.licence, named.models.encoder.gb) == (None, None)
+    scales = {**config["scales"], "mine": {"models": {"encoder": other}}}
+    assert resolve({**config, "scales": scales}, {"scale": "mine"}).models.encoder.title is None
 
 
 def test_extends_takes_everything_but_title_and_origin(config):
