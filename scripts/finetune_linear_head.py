@@ -3,9 +3,8 @@
 from nli import runtime
 from nli.base.errors import run_main
 from nli.base.files import read_json
-from nli.data.splits import read_split
 from nli.jobs.families import FAMILIES
-from nli.jobs.outline import finish_training, training_parser
+from nli.jobs.outline import finish_training, read_training_rows, training_parser
 from nli.models.decoder import load_tokenizer
 from nli.models.linear_head import build_classifier
 from nli.models.sessions import Sessions
@@ -21,7 +20,7 @@ def main() -> None:
     spec = read_json(args.spec)
     tokenizer = load_tokenizer(args.model)
     FAMILY.check(args.model, tokenizer, spec)
-    dataset = FAMILY.dataset(read_split(args.train), tokenizer, spec)
+    dataset = FAMILY.dataset(read_training_rows(args.train, spec), tokenizer, spec)
 
     model = build_classifier(args.model, spec)
     trainer = FAMILY.trainer(model, tokenizer, dataset, spec, args.checkpoints, args.seed)

@@ -11,9 +11,8 @@ from nli.answering.pairs import answer_sample
 from nli.base.atomic import write_json
 from nli.base.errors import run_main
 from nli.base.files import read_json
-from nli.data.splits import read_split
 from nli.jobs.families import FAMILIES
-from nli.jobs.outline import add_base_arguments, finish_training, training_parser
+from nli.jobs.outline import add_base_arguments, finish_training, read_training_rows, training_parser
 from nli.models.decoder import load_decoder, load_tokenizer, prepared_to_answer
 from nli.models.export import export_adapter
 from nli.models.qlora import closing_losses
@@ -34,7 +33,7 @@ def main() -> None:
     spec = read_json(args.spec)
     tokenizer = load_tokenizer(args.model)
     FAMILY.check(args.model, tokenizer, spec)
-    encoded = encode_texts(read_split(args.train), tokenizer, spec)
+    encoded = encode_texts(read_training_rows(args.train, spec), tokenizer, spec)
     limit = spec["tokenization"]["max_length"]
     lost = count_lost_labels(encoded, limit)
     print(f"{len(encoded.texts)} training texts, {lost} lose their label to max_length {limit}", flush=True)

@@ -9,9 +9,8 @@ from nli import runtime
 from nli.answering.rows import read_sample
 from nli.base.errors import run_main
 from nli.base.files import read_json
-from nli.data.splits import read_split
 from nli.jobs.families import FAMILIES
-from nli.jobs.outline import add_base_arguments, finish_training, training_parser
+from nli.jobs.outline import add_base_arguments, finish_training, read_training_rows, training_parser
 from nli.models.encoder import build_encoder, load_tokenizer
 from nli.models.export import export_encoder
 from nli.models.sessions import Sessions
@@ -31,7 +30,9 @@ def main() -> None:
     tokenizer = load_tokenizer(args.model)
     FAMILY.check(args.model, tokenizer, spec)
     sampled = read_sample(args.validation, spec.get("validation_examples"), spec.get("sample_seed", 0))
-    train, validation = (FAMILY.dataset(rows, tokenizer, spec) for rows in (read_split(args.train), sampled))
+    train, validation = (
+        FAMILY.dataset(rows, tokenizer, spec) for rows in (read_training_rows(args.train, spec), sampled)
+    )
 
     model = build_encoder(args.model, spec)
     trainer = FAMILY.trainer(model, tokenizer, train, spec, args.checkpoints, args.seed, validation)

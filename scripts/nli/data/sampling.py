@@ -20,7 +20,7 @@ from nli.data.raw import RawData
 from nli.study.sources import DRAWN
 
 EVALUATION_SPLITS = {name: source for name, source in DRAWN.items() if source != "train"}
-STREAMS = {"train": 0, "tune": 1, "matched": 2, "mismatched": 3, "answered": 4, "set": 5}
+STREAMS = {"train": 0, "tune": 1, "matched": 2, "mismatched": 3, "answered": 4, "set": 5, "trained": 6}
 TUNE_SHARE = 5  # tune takes at most one training row in five
 
 
@@ -44,6 +44,14 @@ def draw_premises(frame: pd.DataFrame, n: int | None, seed: int, stream: str) ->
     codes, premises = pd.factorize(frame["premise_id"])
     order = np.argsort(_ranks(len(premises), seed, stream)[codes], kind="stable")
     return _take(frame, order[:n])
+
+
+def draw_rows(frame: pd.DataFrame, n: int | None, seed: int, stream: str) -> pd.DataFrame:
+    """n rows, in the data's order; all rows if n is None or larger than their number.
+
+    A smaller draw is a subset of a larger one.
+    """
+    return frame if n is None or n >= len(frame) else _take(frame, shuffled(len(frame), seed, stream)[:n])
 
 
 def fraction_of(n: int, fraction: float) -> int:

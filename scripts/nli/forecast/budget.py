@@ -33,11 +33,12 @@ def training_budget(training: dict[str, Any], examples: int) -> dict[str, float 
 
     Args:
         training: a spec's `training` section.
-        examples: rows of the training set.
+        examples: rows of the training set, of which the training may sample some.
 
     Returns:
         steps (of the optimizer), batches, epoch (at the end), examples (seen, with repeats).
     """
+    examples = min(examples, training.get("examples") or examples)
     size, accumulation = training["batch_size"], training["gradient_accumulation"]
     batches_per_epoch = math.ceil(examples / size)
     steps_per_epoch = math.ceil(batches_per_epoch / accumulation)

@@ -15,7 +15,8 @@ from nli.answering.rows import as_merged, parse_splits, read_sample
 from nli.base.atomic import write_json
 from nli.base.files import read_json
 from nli.data.predictions import write_predictions
-from nli.data.splits import merged_labels
+from nli.data.sampling import draw_rows
+from nli.data.splits import merged_labels, read_split
 from nli.jobs.records import run_record, training_record
 from nli.models.sessions import Sessions
 from nli.models.training import GradientAudit
@@ -53,6 +54,11 @@ def prediction_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--run", type=Path, required=True, help="the complete record of the run (JSON)")
     runtime.add_common_arguments(parser)
     return parser
+
+
+def read_training_rows(path: Path, spec: dict[str, Any]) -> pd.DataFrame:
+    """The rows to train on: all of the split, or the experiment's sample, which contains every smaller one."""
+    return draw_rows(read_split(path), spec["training"].get("examples"), spec.get("sample_seed", 0), "trained")
 
 
 def finish_training(

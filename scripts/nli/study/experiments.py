@@ -34,6 +34,7 @@ class Tokenization(Strict):
 
 class Training(Strict):
     learning_rate: PositiveFloat
+    examples: Positive | None = Field(None, description="size of a fixed sample of train to train on; null: all rows")
     batch_size: Positive = Field(description="examples per forward pass on the device")
     eval_batch_size: Positive | None = Field(None, description="for the evaluation after each epoch")
     gradient_accumulation: Positive = 1

@@ -19,7 +19,8 @@ def training_spec(study: Study, key: str) -> dict[str, Any]:
     if not spec.get("sample"):  # the sample is asked before and after the training
         for field in ("generation", "evaluation_text", "prepared"):
             spec.pop(field, None)
-    return {**spec, **validation_spec(study, key), **loading_spec(study, key)}
+    seed = {"sample_seed": study.data.seed} if (spec.get("training") or {}).get("examples") else {}
+    return {**spec, **seed, **validation_spec(study, key), **loading_spec(study, key)}
 
 
 def validation_spec(study: Study, key: str) -> dict[str, Any]:

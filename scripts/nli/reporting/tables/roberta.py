@@ -47,11 +47,10 @@ def settings(results: Results) -> str:
     rows = []
     for experiment in results.family("roberta"):
         spec, training = experiment.spec, experiment.spec["training"]
-        length = training.get("epochs") or training.get("max_steps")
         how = [
             setting(training["learning_rate"]),
             integer(training["batch_size"]),
-            f"{length:g} {'epochs' if training.get('epochs') else 'steps'}",
+            length(training),
         ]
         untrained = (spec.get("cloze") or {}).get("trained") is False
         how = [MISSING] * 3 if untrained else how
@@ -66,6 +65,13 @@ def settings(results: Results) -> str:
     }
     caption = results.caption("The {encoder} experiments at this scale.")
     return table(columns, rows, caption, "tbl-roberta-settings") if rows else NONE
+
+
+def length(training: Mapping[str, Any]) -> str:
+    """How long a training is: "3 epochs", "200 steps", "1 epoch of 8,000 pairs"."""
+    amount, unit = training.get("epochs") or training.get("max_steps"), "epoch" if training.get("epochs") else "step"
+    pairs = f" of {integer(training['examples'])} pairs" if training.get("examples") else ""
+    return f"{amount:g} {unit}{'' if amount == 1 else 's'}{pairs}"
 
 
 def what_trains(spec: Mapping[str, Any]) -> str:
