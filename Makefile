@@ -4,6 +4,8 @@ PYTHON ?= python3
 MULTINLI ?= ../shared/data/multinli
 CORES ?= $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() or 1, 8))')
 LOCKS := containers/study.lock containers/report.lock containers/workflow.lock containers/dev.lock
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() or 1, 4))')
+PYTEST := python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 SNAKEFILES := Snakefile $(wildcard rules/*.smk)
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -51,11 +53,11 @@ containers: .venv/installed
 	snakemake --cores $(CORES) --use-singularity containers
 
 test: lint
-	python -m pytest
+	$(PYTEST)
 
 test-system: .venv/installed
 	tests/system/install_apptainer.sh
-	python -m pytest tests/system
+	$(if $(NLI_SYSTEM_STUDY),$(PYTEST),python -m pytest) tests/system
 
 test-real: .venv/installed
 	python tests/real/fetch_models.py real

@@ -16,6 +16,8 @@ rule make_ladders:
         image=REPORT_FILE,
     output:
         ladders="<study>/report/ladders.json",
+        summary="<study>/summary.json",
+        rows="<study>/summary.csv",
     log:
         "<study>/logs/make_ladders.log",
     container:
@@ -28,7 +30,8 @@ rule make_ladders:
         cpu_job("measure the ladders")
     shell:
         "python scripts/make_ladders.py --results {params.results} --study {input.study}"
-        " --data {input.data} --reported {input.reported} --output {output.ladders} > {log} 2>&1"
+        " --data {input.data} --reported {input.reported} --output {output.ladders} --summary {output.summary}"
+        " > {log} 2>&1"
 
 
 rule make_tables:

@@ -4,6 +4,8 @@ import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from pathlib import Path
 
@@ -24,6 +26,14 @@ PAIRS = [
     ("The train left Paris in the morning.", "The train was full.", 1),
     ("It rains in the city.", "It is dry in the city.", 2),
 ]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each worker whole files; the tests of the one whole run of the study stay together and start first."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("smoke" if "smoke" in item.fixturenames else item.path.name))
+    items.sort(key=lambda item: "smoke" not in item.fixturenames)
 
 
 @pytest.fixture(scope="session")

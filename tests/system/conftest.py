@@ -16,12 +16,18 @@ LEFT_OUT = (
     ".snakemake",
     "results",
     "results-*",
+    "real",
     "cache",
     "*.sif",
     "__pycache__",
     ".pytest_cache",
     ".ruff_cache",
 )
+
+
+COMMAND = "snakemake --cores 2 --use-singularity"
+if "NLI_SYSTEM_STUDY" in os.environ:
+    COMMAND += f" --configfile {os.environ['NLI_SYSTEM_STUDY']}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -106,6 +112,9 @@ def shell(checkout, environment):
 
 @pytest.fixture(scope="session")
 def demo(shell, checkout) -> Path:
-    """The results folder of the whole demo study, run by one command with images built from scratch."""
-    shell("snakemake --cores 2 --use-singularity", seconds=3600)
+    """The results folder of the whole demo study, run by one command with images built from scratch.
+
+    NLI_SYSTEM_STUDY names a smaller study (a --configfile).
+    """
+    shell(COMMAND, seconds=3600)
     return checkout / "results/demo"

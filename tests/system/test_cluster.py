@@ -59,10 +59,10 @@ def rule_of(record) -> str:
 def local(request, shared_folder, cluster):
     """A run on this machine: its results, and the options and configuration for a comparable run on the cluster.
 
-    With Apptainer it is the run of the container tests, with their images. NLI_CLUSTER_STUDY names a smaller study (a
+    With Apptainer it is the run of the container tests, with their images. NLI_SYSTEM_STUDY names a smaller study (a
     --configfile), which runs without containers.
     """
-    smaller = cluster.environment.get("NLI_CLUSTER_STUDY")
+    smaller = cluster.environment.get("NLI_SYSTEM_STUDY")
     if shutil.which("apptainer") and not smaller:
         results, images = request.getfixturevalue("demo"), request.getfixturevalue("checkout") / "containers"
         for name in ("APPTAINER_USERNS", "HOME"):

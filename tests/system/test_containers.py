@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ROOT
+from system.conftest import COMMAND
 
 from nli.study.resolve import load_study
 
@@ -47,8 +48,8 @@ def test_record_of_a_run_in_a_container_names_the_commit(demo, checkout):
 
 
 def test_second_command_does_nothing(demo, shell):
-    assert "build image" not in shell("snakemake --cores 2 --use-singularity --dry-run", seconds=300)
-    assert "Nothing to be done" in shell("snakemake --cores 2 --use-singularity", seconds=300)
+    assert "build image" not in shell(f"{COMMAND} --dry-run", seconds=300)
+    assert "Nothing to be done" in shell(COMMAND, seconds=300)
 
 
 @pytest.mark.parametrize("image", IMAGES)
