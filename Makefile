@@ -67,6 +67,7 @@ test-real: .venv/installed
 bench: .venv/installed
 	python tests/bench_plan.py
 	python tests/bench_jobs.py
+	PYTHONPATH=scripts python tests/bench_training.py
 
 cluster-demo:
 	@profiles/slurm/cluster.sh start

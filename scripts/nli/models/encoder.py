@@ -27,6 +27,7 @@ from nli.models import methods
 from nli.models.architecture import load_config, transformer_blocks
 from nli.models.base_weights import require_weights
 from nli.models.cloze import fill_cloze
+from nli.models.lengths import LengthParts, call_in_tokens
 from nli.models.training import StudyTrainer, mark_pretrained, training_arguments
 from nli.study.methods import METHODS
 
@@ -148,7 +149,7 @@ def make_trainer(
 ) -> Trainer:
     """The trainer of an encoder's `training` section; with a validation set it is evaluated after each epoch."""
     training = spec["training"]
-    return StudyTrainer(
+    trainer = EncoderTrainer(
         model=model,
         args=TrainingArguments(
             **training_arguments(training, checkpoints, seed),
@@ -160,6 +161,13 @@ def make_trainer(
         data_collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=accuracy,
     )
+    if spec.get("speed") == "fast" and trainer.args.device.type == "cpu":
+        trainer.call = call_in_tokens(model)
+    return trainer
+
+
+class EncoderTrainer(StudyTrainer, LengthParts):
+    """The study's trainer, which can compute a batch in parts of similar length."""
 
 
 def accuracy(prediction: tuple[np.ndarray, np.ndarray]) -> dict[str, float]:

@@ -273,6 +273,9 @@ class Study(Strict):
     rungs: Literal["core", "all"] = Field(
         description="`core` leaves out the experiments marked `extra: true`, here and in the ladders"
     )
+    speed: Literal["plain", "fast"] = Field(
+        "fast", description="`plain` computes a training's batches as they are padded; `fast` leaves padding out"
+    )
     finished_only: bool = Field(description="report on the finished runs, and start no others")
     containers: Containers = Field(
         default=Containers(), exclude=True, description="the images of --use-singularity; part of no result"

@@ -20,7 +20,7 @@ def training_spec(study: Study, key: str) -> dict[str, Any]:
         for field in ("generation", "evaluation_text", "prepared"):
             spec.pop(field, None)
     seed = {"sample_seed": study.data.seed} if (spec.get("training") or {}).get("examples") else {}
-    return {**spec, **seed, **validation_spec(study, key), **loading_spec(study, key)}
+    return {**spec, "speed": study.speed, **seed, **validation_spec(study, key), **loading_spec(study, key)}
 
 
 def validation_spec(study: Study, key: str) -> dict[str, Any]:
