@@ -1,14 +1,15 @@
 """Label scoring: the probability of each label word after a prompt, instead of the text that the model writes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
+from itertools import groupby, takewhile
 
 import numpy as np
 import torch
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
+from nli.answering.label_trees import takes_trees, tree_of, word_log_probabilities
 from nli.base.labels import LABELS
 from nli.models.compatibility import word_tokens
 from nli.models.next_token import next_token_logits
@@ -110,26 +111,50 @@ def label_log_probabilities(
     lead: str,
     words: Mapping[str, str],
     batch_size: int,
+    speed: str = "plain",
 ) -> np.ndarray:
     """Log-probability of each class after each prompt: that of its word, summed over the word's tokens.
 
     The probability of a class with several words is the sum over the words.
 
+    Args:
+        speed: "fast": one pass per prompt, for decoders that can (`label_trees`); "plain": a text per pass.
+
     Returns:
         (prompts, 3), float64, in the order of `LABELS`; not normalised over the classes.
     """
-    passes = shared_passes(continuations(tokenizer, prompts, lead, words))
+    texts = continuations(tokenizer, prompts, lead, words)
     scores = np.full((len(prompts), len(LABELS)), -np.inf)
-    texts, starts = [one.ids for one in passes], [one.start for one in passes]
-    for index, logits in next_token_logits(model, texts, starts, tokenizer.pad_token_id, batch_size):
+    longest = max((len(text.ids) for text in texts), default=0)
+    score = _scored_trees if speed == "fast" and takes_trees(model, longest) else _scored_texts
+    for text, value in score(model, texts, tokenizer.pad_token_id, batch_size):
+        place = text.row, LABELS.index(text.label)
+        scores[place] = np.logaddexp(scores[place], value)
+    return scores
+
+
+def _scored_trees(
+    model: nn.Module, texts: Sequence[Continuation], pad: int, batch_size: int
+) -> Iterator[tuple[Continuation, float]]:
+    """Each continuation with its log-probability, from one pass for each prompt."""
+    rows = [list(of_row) for _, of_row in groupby(texts, key=lambda text: text.row)]
+    trees = [tree_of([(text.ids, text.start) for text in of_row]) for of_row in rows]
+    for index, values in word_log_probabilities(model, trees, pad, batch_size):
+        yield from zip(rows[index], values, strict=True)
+
+
+def _scored_texts(
+    model: nn.Module, texts: Sequence[Continuation], pad: int, batch_size: int
+) -> Iterator[tuple[Continuation, float]]:
+    """Each continuation with its log-probability, from the fewest texts that predict all of them."""
+    passes = shared_passes(texts)
+    ids, starts = [one.ids for one in passes], [one.start for one in passes]
+    for index, logits in next_token_logits(model, ids, starts, pad, batch_size):
         values = torch.log_softmax(logits.float(), dim=-1)
         for text in passes[index].scored:
             own = torch.tensor(text.ids[text.start :], device=values.device)
             first = text.start - 1 - starts[index]
-            value = float(values[first : first + len(own)].gather(1, own[:, None]).double().sum())
-            place = text.row, LABELS.index(text.label)
-            scores[place] = np.logaddexp(scores[place], value)
-    return scores
+            yield text, float(values[first : first + len(own)].gather(1, own[:, None]).double().sum())
 
 
 def as_scored(scores: np.ndarray, content_free: np.ndarray) -> np.ndarray:

@@ -95,7 +95,8 @@ def answer_pairs(
     if scoring:
         words = scored_words(tokenizer, question)
         blanks = [asked.ask(text, text) for asked in questions for text in CONTENT_FREE]
-        scores = label_log_probabilities(model, tokenizer, [*prompts, *blanks], question.lead, words, batch_size)
+        asked, speed = [*prompts, *blanks], spec.get("speed", "plain")
+        scores = label_log_probabilities(model, tokenizer, asked, question.lead, words, batch_size, speed)
         content_free = scores[len(rows) :].reshape(draws, len(CONTENT_FREE), -1)[drawn]
         own = scores[: len(rows)]
         frames += [scored_rows(rows, split, LABEL_SCORERS[name](own, content_free), name) for name in scoring]

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from transformers import Trainer
 
-# What a forward and backward pass costs on a CPU besides its tokens, in floating-point operations: a fixed cost, and for
-# each trainable parameter the memory traffic of one more gradient to add. tests/bench_training.py shows the result.
+# What a forward and backward pass costs on a CPU besides its tokens, in floating-point operations: a fixed cost, and
+# for each trainable parameter the memory traffic of one more gradient to add. tests/bench_training.py shows the result.
 CALL, GRADIENT = 6e8, 120
 
 

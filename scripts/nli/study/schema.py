@@ -274,7 +274,8 @@ class Study(Strict):
         description="`core` leaves out the experiments marked `extra: true`, here and in the ladders"
     )
     speed: Literal["plain", "fast"] = Field(
-        "fast", description="`plain` computes a training's batches as they are padded; `fast` leaves padding out"
+        "fast",
+        description="`fast` computes less padding and fewer passes than `plain`; the results differ by rounding alone",
     )
     finished_only: bool = Field(description="report on the finished runs, and start no others")
     containers: Containers = Field(

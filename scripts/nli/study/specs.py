@@ -41,6 +41,7 @@ def prediction_spec(study: Study, key: str) -> dict[str, Any]:
         **experiment.prediction_texts(study.prompts),
         **loading_spec(study, key),
         "scale": study.scale,
+        "speed": study.speed,
         "sample_seed": study.data.seed,
     }
 
