@@ -152,7 +152,7 @@ def test_each_pair_is_calibrated_by_the_content_free_prompts_of_its_own_draw(mon
     spec = {**prediction_spec(demo_study, "icl/shot1_order0"), "scorers": ["calibrated_logp"], "draws": 2}
     seen = {}
 
-    def score(model, tokenizer, prompts, lead, words, batch_size):
+    def score(model, tokenizer, prompts, lead, words, batch_size, speed):
         seen["prompts"] = prompts
         blank = np.log([[0.5, 0.25, 0.25]] * 3 + [[0.25, 0.5, 0.25]] * 3)
         return np.concatenate([np.log(np.full((len(prompts) - 6, 3), 0.2)), blank])
