@@ -12,8 +12,8 @@ import torch
 from torch import nn
 from transformers import Cache, DynamicCache
 
-# The decoders whose forward pass takes a mask (rows, 1, queries, keys) and positions; a test compares each.
-MODELS = ("llama", "mistral", "qwen2", "qwen3", "gemma3_text")
+from nli.models.architecture import STANDARD_DECODERS
+
 LEAST_PREFIX = 8  # tokens from which a shared beginning is worth a pass of its own
 
 
@@ -73,7 +73,7 @@ def takes_trees(model: nn.Module, longest: int) -> bool:
     config = model.config
     window = getattr(config, "sliding_window", None)
     attention = getattr(config, "_attn_implementation", None)
-    return config.model_type in MODELS and attention == "sdpa" and (not window or longest <= window)
+    return config.model_type in STANDARD_DECODERS and attention == "sdpa" and (not window or longest <= window)
 
 
 def common_prefix(trees: Sequence[Tree]) -> list[int]:

@@ -12,6 +12,10 @@ from transformers.pytorch_utils import Conv1D
 
 from nli.base.errors import StudyError
 
+# The decoders for which `speed: fast` is tested: their forward pass takes a mask (rows, 1, queries, keys), positions,
+# the positions whose logits are wanted, and labels for these.
+STANDARD_DECODERS = ("llama", "mistral", "qwen2", "qwen3", "gemma3_text")
+
 
 def load_config(folder: Path | str, role: str) -> PreTrainedConfig:
     """The model's configuration; StudyError if transformers does not know the architecture.

@@ -10,8 +10,46 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments
 from trl import SFTConfig, SFTTrainer
 
+from nli.models.architecture import STANDARD_DECODERS
 from nli.models.training import StudyTrainer, TrainedTensors, training_arguments
-from nli.models.training_texts import EncodedTexts, PadTexts
+from nli.models.training_texts import IGNORED, EncodedTexts, PadTexts
+
+
+class TextTrainer(StudyTrainer):
+    """The study's trainer over texts, which can compute logits only where the loss needs them, for the same mean.
+
+    With a loss on the label alone one position in some forty needs the vocabulary. Columns that are padding in every
+    row and count in no loss are left out altogether. (TRL's trainer has a way of its own.)
+
+    Attributes:
+        fast: whether to do so; else the loss is the plain one.
+    """
+
+    fast = False
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """The loss of a batch: the mean over its labels, or their sum over `num_items_in_batch` if that is taken."""
+        if not self.fast or return_outputs:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        next_labels = nn.functional.pad(inputs["labels"], (0, 1), value=IGNORED)[:, 1:]
+        counted = (next_labels != IGNORED).any(dim=0)
+        width = int((inputs["attention_mask"].bool().any(dim=0) | counted).nonzero().max()) + 1
+        columns = counted.nonzero().flatten()
+        scale = num_items_in_batch is not None and self.model_accepts_loss_kwargs
+        return model(
+            input_ids=inputs["input_ids"][:, :width],
+            attention_mask=inputs["attention_mask"][:, :width],
+            labels=inputs["labels"][:, :width],
+            shift_labels=next_labels[:, columns],
+            logits_to_keep=columns,
+            **({"num_items_in_batch": num_items_in_batch} if scale else {}),
+        ).loss
 
 
 class StudySFTTrainer(TrainedTensors, SFTTrainer):
@@ -39,7 +77,8 @@ def make_trainer(
         "processing_class": tokenizer,
     }
     if spec["trainer"] == "transformers":
-        trainer: Trainer = StudyTrainer(args=TrainingArguments(**arguments), **shared)
+        trainer: Trainer = TextTrainer(args=TrainingArguments(**arguments), **shared)
+        trainer.fast = spec.get("speed") == "fast" and model.config.model_type in STANDARD_DECODERS
     else:
         limit = spec["tokenization"]["max_length"]
         trainer = StudySFTTrainer(args=SFTConfig(**arguments, max_length=limit, packing=False), **shared)

@@ -8,7 +8,8 @@ from unit.specs import QLORA_SPEC, QUANTIZATION
 
 from nli.answering import label_scoring
 from nli.answering.label_scoring import label_log_probabilities
-from nli.answering.label_trees import MODELS, common_prefix, takes_trees, tree_batch, tree_of
+from nli.answering.label_trees import common_prefix, takes_trees, tree_batch, tree_of
+from nli.models.architecture import STANDARD_DECODERS
 from nli.models.decoder import load_decoder, load_tokenizer
 from nli.models.training_texts import evaluation_prompts
 
@@ -97,7 +98,7 @@ def other_decoder(kind, tokenizer):
     return AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **sizes)).eval()
 
 
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", STANDARD_DECODERS)
 def test_every_kind_of_decoder_scores_as_it_does_text_by_text(decoder_folder, rows, kind):
     tokenizer = load_tokenizer(decoder_folder)
     model = other_decoder(kind, tokenizer)

@@ -1,0 +1,68 @@
+"""QLoRA's loss at the positions that count: the plain loss and gradients, from fewer logits."""
+
+import pytest
+import torch
+from unit.specs import QLORA_SPEC, QUANTIZATION, dataset_of
+
+from nli import runtime
+from nli.models.decoder import add_adapter, load_decoder, load_tokenizer
+from nli.models.qlora import make_trainer
+from nli.models.training import run_training
+
+PADDED = {"tokenization": {"max_length": 96, "padding": "max_length"}, "loss_on": "padded", "mask_end_token": False}
+SPECS = {
+    "all": {},
+    "label": {"loss_on": "label", "append_eos": True, "mask_end_token": False},
+    "padded": PADDED,
+    "fixed": {"tokenization": {"max_length": 96, "padding": "max_length"}},
+    "tokens": {"training": {**QLORA_SPEC["training"], "accumulation": "tokens"}},
+}
+
+
+def trainer_of(folder, rows, checkpoints, speed, **changes):
+    runtime.start(0, threads=1)
+    spec = {**QLORA_SPEC, **changes, "speed": speed}
+    tokenizer = load_tokenizer(folder)
+    model = add_adapter(load_decoder(folder, QUANTIZATION), spec)
+    return make_trainer(model, tokenizer, dataset_of(rows, tokenizer, spec), spec, checkpoints, 0)
+
+
+def step_of(folder, rows, checkpoints, speed, **changes):
+    """A step's loss and gradients, and the number of logits computed."""
+    trainer = trainer_of(folder, rows, checkpoints, speed, **changes)
+    trainer.current_gradient_accumulation_steps = 1
+    for name, parameter in trainer.model.named_parameters():
+        if "lora_B" in name:  # at zero, A has no gradient
+            torch.nn.init.normal_(parameter, std=0.05, generator=torch.Generator().manual_seed(len(name)))
+    computed = []
+    head = trainer.model.get_output_embeddings()
+    head.register_forward_hook(lambda module, args, output: computed.append(output.shape[:-1].numel()))
+    batch = trainer.data_collator([trainer.train_dataset[i] for i in range(6)])
+    tokens = (batch["labels"][:, 1:] != -100).sum()
+    loss = trainer.training_step(trainer.model, batch, num_items_in_batch=tokens)
+    found = {name: p.grad for name, p in trainer.model.named_parameters() if p.grad is not None}
+    return float(loss), found, sum(computed)
+
+
+@pytest.mark.parametrize("kind", SPECS)
+def test_loss_and_gradients_are_the_plain_ones(decoder_folder, rows, tmp_path, kind):
+    loss, plain, all_logits = step_of(decoder_folder, rows, tmp_path / "plain", "plain", **SPECS[kind])
+    fast_loss, fast, logits = step_of(decoder_folder, rows, tmp_path / "fast", "fast", **SPECS[kind])
+    assert fast_loss == pytest.approx(loss, abs=1e-5)
+    assert fast.keys() == plain.keys()
+    assert all(bool(gradient.any()) for gradient in plain.values())
+    for name, gradient in plain.items():
+        assert torch.allclose(fast[name], gradient, rtol=1e-3, atol=1e-5), name
+    assert logits <= all_logits
+    assert logits < all_logits / 2 or kind != "label"
+
+
+def test_losses_of_a_training_are_the_plain_ones(decoder_folder, rows, tmp_path):
+    curves = {}
+    for speed in ("plain", "fast"):
+        made = trainer_of(decoder_folder, rows, tmp_path / speed, speed, **SPECS["label"])
+        assert made.fast == (speed == "fast")
+        history, audit = run_training(made, tmp_path / speed)
+        curves[speed] = [step["loss"] for step in history["steps"]]
+        assert audit.names
+    assert curves["fast"] == pytest.approx(curves["plain"], abs=1e-4)
