@@ -28,11 +28,13 @@ PAIRS = [
 ]
 
 
-@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Give each worker whole files; the tests of the one whole run of the study stay together."""
+    item.add_marker(pytest.mark.xdist_group("smoke" if "smoke" in item.fixturenames else item.path.name))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each worker whole files; the tests of the one whole run of the study stay together and start first."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("smoke" if "smoke" in item.fixturenames else item.path.name))
+    """Start with the tests of the whole run, which take longest."""
     items.sort(key=lambda item: "smoke" not in item.fixturenames)
 
 
