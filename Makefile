@@ -5,7 +5,7 @@ MULTINLI ?= ../shared/data/multinli
 CORES ?= $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() or 1, 8))')
 LOCKS := containers/study.lock containers/report.lock containers/workflow.lock containers/dev.lock
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() or 1, 4))')
-PYTEST := python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PYTEST := python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 SNAKEFILES := Snakefile $(wildcard rules/*.smk)
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)

@@ -18,6 +18,7 @@ from nli.base.files import model_source
 from nli.data.splits import premise_id
 
 ROOT = Path(__file__).parents[1]
+SMOKE_FILES = ("test_readme.py", "test_study.py")
 PAIRS = [
     ("All dogs sleep in the house.", "Some dogs sleep.", 0),
     ("A man reads a book at the station.", "A man reads a novel.", 1),
@@ -28,14 +29,21 @@ PAIRS = [
 ]
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Give each worker whole files; the tests of the one whole run of the study stay together."""
-    item.add_marker(pytest.mark.xdist_group("smoke" if "smoke" in item.fixturenames else item.path.name))
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """Give each worker whole files, and one worker all files that share a whole run of the study."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = Path(super()._split_scope(nodeid)).name
+            return "smoke" if file in SMOKE_FILES else file
+
+    return ByFile(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the tests of the whole run, which take longest."""
-    items.sort(key=lambda item: "smoke" not in item.fixturenames)
+    """Start with the files that share a run, which take longest."""
+    items.sort(key=lambda item: item.path.name not in SMOKE_FILES)
 
 
 @pytest.fixture(scope="session")
