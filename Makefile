@@ -68,6 +68,7 @@ bench: .venv/installed
 	python tests/bench_plan.py
 	python tests/bench_jobs.py
 	PYTHONPATH=scripts python tests/bench_training.py
+	PYTHONPATH=scripts python tests/bench_scoring.py
 
 cluster-demo:
 	@profiles/slurm/cluster.sh start
