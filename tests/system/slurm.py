@@ -229,13 +229,13 @@ def report_without_measures(results: Path, folder: Path) -> dict[str, bytes]:
         shutil.copy2(path, folder / "results" / path.relative_to(results))
     shared = ["--results", folder / "results", "--study", folder / "results/study.json"]
     shared += ["--data", folder / "results/data/description.json", "--reported", "report/reported.yaml"]
-    ladders = folder / "ladders.json"
+    ladders, summary = folder / "ladders.json", folder / "summary.json"
     for arguments in (
-        ["scripts/make_ladders.py", "--output", ladders],
+        ["scripts/make_ladders.py", "--output", ladders, "--summary", summary],
         ["scripts/make_tables.py", "--ladders", ladders, "--output-dir", folder / "tables"],
         ["scripts/make_figures.py", "--ladders", ladders, "--output-dir", folder / "figures"],
     ):
         done = subprocess.run([sys.executable, *arguments, *shared], cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     made = [path for kind in ("tables", "figures") for path in sorted((folder / kind).rglob("*")) if path.is_file()]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in [ladders, *made]}
+    return {str(path.relative_to(folder)): path.read_bytes() for path in [ladders, summary, *made]}
