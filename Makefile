@@ -67,7 +67,7 @@ test-real: .venv/installed
 bench: .venv/installed
 	python tests/bench_plan.py
 	python tests/bench_jobs.py
-	PYTHONPATH=scripts python tests/bench_training.py
+	PYTHONPATH=scripts:tests python tests/bench_training.py
 	PYTHONPATH=scripts python tests/bench_scoring.py
 
 cluster-demo:

@@ -1,6 +1,6 @@
 """Print how much faster an encoder's fine-tuning is without padding: one step of 16 pairs of MultiNLI's lengths.
 
-PYTHONPATH=scripts python tests/bench_training.py [REPETITIONS]
+PYTHONPATH=scripts:tests python tests/bench_training.py [REPETITIONS]
 
 Three programs do the same updates on the same pairs, in turn: every pair padded to 128 tokens as in the original, every
 batch to its longest pair, and batches computed in parts of similar length (`speed: fast`). DistilRoBERTa's architecture
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 from transformers import AutoModelForSequenceClassification
+from unit.specs import TRAINING
 
 from nli import runtime
 from nli.forecast.rehearsal import typical_pairs, word_tokenizer
@@ -28,12 +29,14 @@ PROGRAMS = {
     "padded to the longest": ("longest", "plain"),
     "in parts": ("longest", "fast"),
 }
-TRAINING = {
-    "learning_rate": 3e-5, "batch_size": ROWS, "eval_batch_size": ROWS, "gradient_accumulation": 1, "epochs": 1.0,
-    "max_steps": None, "weight_decay": 0.01, "optimizer": "adamw_torch", "schedule": "linear", "warmup_steps": 0,
-    "max_grad_norm": 1.0, "mixed_precision": "none", "group_by_length": False, "gradient_checkpointing": False,
-    "logging_steps": 100, "checkpoint_steps": 1000,
-}  # fmt: skip
+TRAINED = {
+    **TRAINING,
+    "batch_size": ROWS,
+    "eval_batch_size": ROWS,
+    "epochs": 1.0,
+    "logging_steps": 100,
+    "checkpoint_steps": 1000,
+}
 
 
 def seconds_per_step(padding: str, speed: str, seed: int) -> float:
@@ -45,7 +48,7 @@ def seconds_per_step(padding: str, speed: str, seed: int) -> float:
     model = AutoModelForSequenceClassification.from_config(config)
     dataset = tokenize_pairs(rows, tokenizer, {"max_length": 128, "padding": padding})
     with tempfile.TemporaryDirectory() as folder:
-        trainer = make_trainer(model, tokenizer, dataset, {"training": TRAINING, "speed": speed}, folder, seed)
+        trainer = make_trainer(model, tokenizer, dataset, {"training": TRAINED, "speed": speed}, folder, seed)
         trainer.create_optimizer_and_scheduler(STEPS + 1)
         batches, times = iter(trainer.get_train_dataloader()), []
         for batch in batches:

@@ -125,25 +125,26 @@ def label_log_probabilities(
     """
     texts = continuations(tokenizer, prompts, lead, words)
     scores = np.full((len(prompts), len(LABELS)), -np.inf)
-    longest = max((len(text.ids) for text in texts), default=0)
-    score = _scored_trees if speed == "fast" and takes_trees(model, longest) else _scored_texts
-    for text, value in score(model, texts, tokenizer.pad_token_id, batch_size):
+    score = scored_trees(model, texts, tokenizer.pad_token_id, batch_size) if speed == "fast" else None
+    for text, value in score or scored_texts(model, texts, tokenizer.pad_token_id, batch_size):
         place = text.row, LABELS.index(text.label)
         scores[place] = np.logaddexp(scores[place], value)
     return scores
 
 
-def _scored_trees(
+def scored_trees(
     model: nn.Module, texts: Sequence[Continuation], pad: int, batch_size: int
-) -> Iterator[tuple[Continuation, float]]:
-    """Each continuation with its log-probability, from one pass for each prompt."""
+) -> Iterator[tuple[Continuation, float]] | None:
+    """Each continuation with its log-probability, from one pass for each prompt; None for a model that cannot."""
     rows = [list(of_row) for _, of_row in groupby(texts, key=lambda text: text.row)]
     trees = [tree_of([(text.ids, text.start) for text in of_row]) for of_row in rows]
-    for index, values in word_log_probabilities(model, trees, pad, batch_size):
-        yield from zip(rows[index], values, strict=True)
+    if not takes_trees(model, trees):
+        return None
+    scored = word_log_probabilities(model, trees, pad, batch_size)
+    return (pair for index, values in scored for pair in zip(rows[index], values, strict=True))
 
 
-def _scored_texts(
+def scored_texts(
     model: nn.Module, texts: Sequence[Continuation], pad: int, batch_size: int
 ) -> Iterator[tuple[Continuation, float]]:
     """Each continuation with its log-probability, from the fewest texts that predict all of them."""

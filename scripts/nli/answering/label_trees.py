@@ -68,9 +68,10 @@ def tree_of(texts: Sequence[tuple[Sequence[int], int]]) -> Tree:
     return Tree(list(first[:shared]), tokens, parents, words)
 
 
-def takes_trees(model: nn.Module, longest: int) -> bool:
-    """Whether the model can score trees of up to `longest` tokens: a known kind, with PyTorch's attention."""
+def takes_trees(model: nn.Module, trees: Sequence[Tree]) -> bool:
+    """Whether the model can score the trees: a known kind with PyTorch's attention, whose window holds a whole pass."""
     config = model.config
+    longest = sum(max((len(getattr(tree, part)) for tree in trees), default=0) for part in ("context", "tokens"))
     window = getattr(config, "sliding_window", None)
     attention = getattr(config, "_attn_implementation", None)
     return config.model_type in STANDARD_DECODERS and attention == "sdpa" and (not window or longest <= window)

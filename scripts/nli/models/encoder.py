@@ -27,8 +27,8 @@ from nli.models import methods
 from nli.models.architecture import load_config, transformer_blocks
 from nli.models.base_weights import require_weights
 from nli.models.cloze import fill_cloze
-from nli.models.lengths import LengthParts, call_in_tokens
-from nli.models.training import StudyTrainer, mark_pretrained, training_arguments
+from nli.models.lengths import EncoderTrainer, call_in_tokens
+from nli.models.training import mark_pretrained, training_arguments
 from nli.study.methods import METHODS
 
 
@@ -161,13 +161,10 @@ def make_trainer(
         data_collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=accuracy,
     )
-    if spec.get("speed") == "fast" and trainer.args.device.type == "cpu":
-        trainer.call = call_in_tokens(model)
+    trainer.call = call_in_tokens(model)
+    whole_step = training["gradient_accumulation"] == 1  # else Trainer may weight batches by their examples
+    trainer.fast = spec.get("speed") == "fast" and whole_step and trainer.args.device.type == "cpu"
     return trainer
-
-
-class EncoderTrainer(StudyTrainer, LengthParts):
-    """The study's trainer, which can compute a batch in parts of similar length."""
 
 
 def accuracy(prediction: tuple[np.ndarray, np.ndarray]) -> dict[str, float]:

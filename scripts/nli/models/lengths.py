@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import Trainer
+
+from nli.models.training import StudyTrainer
 
 # What a forward and backward pass costs on a CPU besides its tokens, in floating-point operations: a fixed cost, and
 # for each trainable parameter the memory traffic of one more gradient to add. tests/bench_training.py shows the result.
@@ -63,28 +64,19 @@ def parts_of(batch: Mapping[str, torch.Tensor], call: float) -> list[dict[str, t
     return found
 
 
-class LengthParts(Trainer):
-    """A Trainer whose training loss is computed in parts of similar length; the same mean over the same examples.
+class EncoderTrainer(StudyTrainer):
+    """The study's trainer, which can compute a batch in parts of similar length: the same mean over the same examples.
 
     Attributes:
-        call: the cost of a part, in tokens (`call_in_tokens`); None: the plain batch.
+        call: the cost of a part, in tokens (`call_in_tokens`).
     """
 
-    call: float | None = None
+    call = 0.0
 
-    def compute_loss(
-        self,
-        model: nn.Module,
-        inputs: dict[str, Any],
-        return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | int | None = None,
-    ) -> Any:
-        """The loss of a batch: the mean of its parts' losses, weighted by their rows."""
-        if self.call is None or return_outputs or self.args.gradient_accumulation_steps > 1:
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+    def fast_loss(
+        self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | int | None
+    ) -> torch.Tensor:
+        """The mean of the parts' losses, weighted by their rows."""
         rows = len(inputs["labels"])
-        losses = [
-            super(LengthParts, self).compute_loss(model, part) * (len(part["labels"]) / rows)
-            for part in parts_of(inputs, self.call)
-        ]
+        losses = [self.plain_loss(model, part) * len(part["labels"]) / rows for part in parts_of(inputs, self.call)]
         return torch.stack(losses).sum()

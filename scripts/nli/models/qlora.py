@@ -20,23 +20,12 @@ class TextTrainer(StudyTrainer):
 
     With a loss on the label alone one position in some forty needs the vocabulary. Columns that are padding in every
     row and count in no loss are left out altogether. (TRL's trainer has a way of its own.)
-
-    Attributes:
-        fast: whether to do so; else the loss is the plain one.
     """
 
-    fast = False
-
-    def compute_loss(
-        self,
-        model: nn.Module,
-        inputs: dict[str, Any],
-        return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | int | None = None,
-    ) -> Any:
-        """The loss of a batch: the mean over its labels, or their sum over `num_items_in_batch` if that is taken."""
-        if not self.fast or return_outputs:
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+    def fast_loss(
+        self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | int | None
+    ) -> torch.Tensor:
+        """The mean over the batch's labels, or their sum over `num_items_in_batch` if the model takes that."""
         next_labels = nn.functional.pad(inputs["labels"], (0, 1), value=IGNORED)[:, 1:]
         counted = (next_labels != IGNORED).any(dim=0)
         width = int((inputs["attention_mask"].bool().any(dim=0) | counted).nonzero().max()) + 1

@@ -6,10 +6,10 @@ from typing import Any
 from nli.base.errors import StudyError
 from nli.reporting.markup import percent
 from nli.reporting.results import reported_accuracy
+from nli.study.schema import COMPARING
 
 START, END = "<!-- results -->", "<!-- end of results -->"
 NONE = "–"
-COMPARED = ("higher", "lower", "no_difference")  # claims about a difference between two experiments
 
 
 def published_page(
@@ -63,12 +63,13 @@ def _experiments(
     summary: Mapping[str, Any], demo: Mapping[str, Any], reported: Mapping[str, Any], others: Mapping[str, Any]
 ) -> Iterator[str]:
     """A row per experiment and scorer: accuracy with interval and spread, the original's, other runs', the demo's."""
-    names = " | ".join(others)
-    yield f"| experiment | read by | accuracy, % | seeds | without a label, % | original | {names} | demo |"
-    yield f"|---|---|---:|---:|---:|---:|{'---:|' * len(others)}---:|"
+    columns = ["experiment", "read by", "accuracy, %", "seeds", "without a label, %", "original", *others, "demo"]
+    yield f"| {' | '.join(columns)} |"
+    yield f"|---|---|{'---:|' * (len(columns) - 2)}"
     for key, experiment in summary["experiments"].items():
         if experiment["status"] != "done":
-            yield f"| `{key}` | | *{experiment['status']}* | | | | {'| ' * len(others)}|"
+            cells = [f"`{key}`", "", f"*{experiment['status']}*", *[""] * (len(columns) - 3)]
+            yield f"| {' | '.join(cells)} |"
             continue
         for scorer, scores in experiment["scores"]["matched"].items():
             own = scorer == experiment["scorer"]
@@ -133,7 +134,7 @@ def _identity(claim: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _difference(claim: Mapping[str, Any]) -> str:
     """ "+12.3 [9.9, 14.6]"; a dash where the claim compares with nothing."""
-    if claim["difference"] is None or claim["expects"] not in COMPARED:
+    if claim["difference"] is None or claim["expects"] not in COMPARING:
         return NONE
     interval = f" [{100 * claim['interval'][0]:.1f}, {100 * claim['interval'][1]:.1f}]" if claim["interval"] else ""
     return f"{100 * claim['difference']:+.1f}{interval}"

@@ -10,7 +10,8 @@ from nli.reporting.results import Experiment, Results, Run
 from nli.study.experiments import FAMILIES
 
 VERSION = 1
-SCORES = ("n", "parsed", "accuracy", "interval", "parsed_accuracy", "parsed_interval", "macro_f1", "calibration_error")
+SCORES = ("n", "parsed", "accuracy", "parsed_accuracy", "macro_f1", "calibration_error")
+INTERVALS = {"interval": "clustered_interval", "parsed_interval": "parsed_clustered_interval"}
 COLUMNS = ("experiment", "split", "scorer", "n", "parsed", "accuracy", "low", "high", "parsed_accuracy", "seeds", "sd")
 
 
@@ -39,13 +40,12 @@ def _data(results: Results) -> dict[str, Any]:
 
 
 def _models(results: Results) -> dict[str, Any]:
-    """The base models by role, with the hash that the runs recorded."""
+    """The base models by role: title, licence, and the id, revision and hash that the runs recorded."""
     found: dict[str, Any] = {}
     for role, planned in results.study["models"].items():
         runs = (e.first.run for e in results.done() if e.first and FAMILIES[e.family].model == role)
         used = next((run["model"] for run in runs), {})
-        found[role] = {"title": results.model_titles[role], "name": planned["name"], **used}
-        found[role]["licence"] = planned.get("licence")
+        found[role] = {"title": results.model_titles[role], "licence": planned.get("licence"), **used}
     return found
 
 
@@ -65,12 +65,15 @@ def _experiment(experiment: Experiment) -> dict[str, Any]:
 
 
 def _scores(experiment: Experiment, first: Run, split: str) -> dict[str, Any]:
-    """The scores of a split by scorer; with several seeds, accuracy and interval are those over the seeds."""
+    """The scores of a split by scorer, with intervals that account for shared premises.
+
+    With several seeds, accuracies and intervals are those over the seeds; the other scores are the first seed's.
+    """
     found = {}
     for scorer in first.metrics["results"][split]:
         scores = experiment.scores(split, scorer) or {}
         found[scorer] = {key: scores.get(key) for key in SCORES}
-        found[scorer]["interval"] = scores.get("clustered_interval") or scores.get("interval")
+        found[scorer] |= {name: scores.get(key) for name, key in INTERVALS.items()}
         found[scorer]["by_seed"] = {
             str(run.seed): run.metrics["results"][split][scorer]["accuracy"]
             for run in experiment.runs

@@ -223,6 +223,7 @@ class Experiment(Strict):
     trains: ClassVar[bool] = True
     scorer: ClassVar[str] = "classifier"  # for a family whose experiments do not choose their scorers
     epochs_evaluated: ClassVar[bool] = False  # whether a training answers the matched split after each epoch
+    speed_matters: ClassVar[tuple[str, ...]] = ()  # the jobs, "train" or "predict", that the study's `speed` changes
 
     @field_validator("seeds")
     @classmethod
@@ -246,6 +247,7 @@ class Experiment(Strict):
 class RobertaExperiment(Experiment):
     model: ClassVar[str] = "encoder"
     epochs_evaluated: ClassVar[bool] = True
+    speed_matters: ClassVar[tuple[str, ...]] = ("train",)
 
     family: Literal["roberta"]
     method: Literal[*METHODS]
@@ -290,6 +292,7 @@ PREPARED = "answer as prepare_model_for_kbit_training leaves the decoder: norms,
 class IclExperiment(Experiment):
     trains: ClassVar[bool] = False
     scorer: ClassVar[str] = "parsed"
+    speed_matters: ClassVar[tuple[str, ...]] = ("predict",)
 
     family: Literal["icl"]
     prompt: str = Field(description="a key of `prompts:`")
@@ -314,6 +317,8 @@ UNQUANTIZED = ("original", "dequantized")  # a merge into these leaves a model i
 
 
 class QloraExperiment(Experiment):
+    speed_matters: ClassVar[tuple[str, ...]] = ("train", "predict")
+
     family: Literal["qlora"]
     method: Literal["finetune", "merge", "answer"] = Field(
         "finetune", description="train an adapter, merge another experiment's, or answer with another's unmerged"

@@ -20,7 +20,18 @@ def training_spec(study: Study, key: str) -> dict[str, Any]:
         for field in ("generation", "evaluation_text", "prepared"):
             spec.pop(field, None)
     seed = {"sample_seed": study.data.seed} if (spec.get("training") or {}).get("examples") else {}
-    return {**spec, "speed": study.speed, **seed, **validation_spec(study, key), **loading_spec(study, key)}
+    return {
+        **spec,
+        **seed,
+        **speed_spec(study, key, "train"),
+        **validation_spec(study, key),
+        **loading_spec(study, key),
+    }
+
+
+def speed_spec(study: Study, key: str, job: str) -> dict[str, str]:
+    """The study's `speed`, if it changes the experiment's `job` ("train" or "predict"); else {}."""
+    return {"speed": study.speed} if job in study.experiments[key].speed_matters else {}
 
 
 def validation_spec(study: Study, key: str) -> dict[str, Any]:
@@ -40,8 +51,8 @@ def prediction_spec(study: Study, key: str) -> dict[str, Any]:
         **spec,
         **experiment.prediction_texts(study.prompts),
         **loading_spec(study, key),
+        **speed_spec(study, key, "predict"),
         "scale": study.scale,
-        "speed": study.speed,
         "sample_seed": study.data.seed,
     }
 

@@ -19,6 +19,9 @@ WORDS = {
 }  # fmt: skip
 
 
+SMALL = tree_of([([1, 2, 3, 7, 8, 9], 3)])  # a context of 3 tokens, branches of 2
+
+
 def test_tree_shares_what_the_words_share_and_leaves_out_their_last_tokens():
     tree = tree_of([([1, 2, 3, 7, 8, 9], 3), ([1, 2, 3, 7, 8, 5], 3), ([1, 2, 3, 6], 3), ([1, 2, 3, 7, 4], 3)])
     assert tree.context == [1, 2, 3]
@@ -102,7 +105,7 @@ def other_decoder(kind, tokenizer):
 def test_every_kind_of_decoder_scores_as_it_does_text_by_text(decoder_folder, rows, kind):
     tokenizer = load_tokenizer(decoder_folder)
     model = other_decoder(kind, tokenizer)
-    assert takes_trees(model, 100)
+    assert takes_trees(model, [SMALL])
     prompts = ["It is so, or is it not so at all? " + text for text in evaluation_prompts(rows.head(5), QLORA_SPEC)]
     plain, fast = both(model, tokenizer, prompts, WORDS, 3)
     np.testing.assert_allclose(fast, plain, atol=1e-4)
@@ -110,10 +113,12 @@ def test_every_kind_of_decoder_scores_as_it_does_text_by_text(decoder_folder, ro
 
 def test_decoders_of_other_kinds_attentions_and_windows_take_the_plain_path(decoder_folder):
     tokenizer = load_tokenizer(decoder_folder)
-    assert not takes_trees(other_decoder("gemma3_text", tokenizer), 5000)  # its window is shorter
+    window = other_decoder("gemma3_text", tokenizer)
+    window.config.sliding_window = 5
+    assert takes_trees(window, [SMALL])
+    assert not takes_trees(window, [SMALL, tree_of([([1, 2, 3, 4, 5], 4)])])  # its 4 tokens and the other's branches
     model = other_decoder("llama", tokenizer)
     model.config._attn_implementation = "eager"
-    assert not takes_trees(model, 10)
-    assert not takes_trees(
-        AutoModelForCausalLM.from_config(AutoConfig.for_model("gpt2", n_layer=1, n_embd=8, n_head=1)), 10
-    )
+    assert not takes_trees(model, [SMALL])
+    other = AutoConfig.for_model("gpt2", n_layer=1, n_embd=8, n_head=1)
+    assert not takes_trees(AutoModelForCausalLM.from_config(other), [SMALL])

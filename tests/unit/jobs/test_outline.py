@@ -3,6 +3,7 @@
 from nli.data.splits import write_split
 from nli.forecast.budget import training_budget
 from nli.jobs.outline import read_training_rows
+from nli.study.resolve import load_study
 from nli.study.specs import training_spec
 
 
@@ -23,18 +24,9 @@ def test_training_reads_all_rows_or_a_sample_that_contains_every_smaller_one(row
 
 
 def test_sample_is_a_part_of_the_training_alone_and_shortens_it(config):
-    from nli.study.resolve import load_study
-
-    changes = {"roberta/full": {"training": {"examples": 100}}}
-    study = load_study(
-        {
-            **config,
-            "experiments": {
-                **config["experiments"],
-                **{key: {**config["experiments"][key], **change} for key, change in changes.items()},
-            },
-        }
-    )
+    experiments = {**config["experiments"]}
+    experiments["roberta/full"] = {**experiments["roberta/full"], "training": {"examples": 100}}
+    study = load_study({**config, "experiments": experiments})
     spec = training_spec(study, "roberta/full")
     assert (spec["training"]["examples"], spec["sample_seed"]) == (100, study.data.seed)
     assert "sample_seed" not in training_spec(study, "roberta/lora")

@@ -68,16 +68,16 @@ def without_dropout(model):
     return model
 
 
-def gradients_of(folder, rows, tmp_path, spec, call):
-    """One step's gradients, with the batch whole (`call` None) or in parts."""
+def gradients_of(folder, rows, tmp_path, spec, fast):
+    """One step's loss and gradients, with the batch whole or in as many parts as there are lengths."""
     runtime.start(3, threads=1)
     tokenizer = load_tokenizer(folder)
     dataset = tokenize_pairs(rows, tokenizer, {"max_length": 48, "padding": "longest"}, spec["cloze"])
     model = without_dropout(encoder.build_encoder(folder, spec))
     training = {**TRAINING, "eval_batch_size": 8, "batch_size": 6}
     trainer = encoder.make_trainer(model, tokenizer, dataset, {"training": training}, tmp_path, 3)
-    assert trainer.call is None
-    trainer.call, trainer.current_gradient_accumulation_steps = call, 1
+    assert not trainer.fast
+    trainer.fast, trainer.call, trainer.current_gradient_accumulation_steps = fast, 0.0, 1
     inputs = trainer.data_collator([dataset[i] for i in range(6)])
     loss = trainer.training_step(model, inputs, num_items_in_batch=torch.tensor(6))
     return loss, {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
@@ -89,8 +89,8 @@ def test_gradients_are_those_of_the_plain_batch(encoder_folder, rows, tmp_path, 
     if method == "prompt_tuning":
         changes["pooling"] = "sentence_start"
     spec = encoder_spec(method, **changes)
-    loss, plain = gradients_of(encoder_folder, rows, tmp_path, spec, None)
-    fast_loss, fast = gradients_of(encoder_folder, rows, tmp_path, spec, 0.0)
+    loss, plain = gradients_of(encoder_folder, rows, tmp_path, spec, False)
+    fast_loss, fast = gradients_of(encoder_folder, rows, tmp_path, spec, True)
     assert float(fast_loss) == pytest.approx(float(loss), abs=1e-6)
     assert fast.keys() == plain.keys()
     assert any(bool(gradient.any()) for gradient in plain.values())
@@ -98,17 +98,17 @@ def test_gradients_are_those_of_the_plain_batch(encoder_folder, rows, tmp_path, 
         assert torch.allclose(fast[name], gradient, rtol=1e-4, atol=1e-5), name
 
 
-def losses(folder, rows, checkpoints, call):
+def losses(folder, rows, checkpoints, fast):
     trainer = encoder_trainer(folder, rows, checkpoints, logging_steps=1)
     without_dropout(trainer.model)
-    trainer.call = call
+    trainer.fast, trainer.call = fast, 0.0
     history, _ = run_training(trainer, checkpoints)
     return [step["loss"] for step in history["steps"]], history["epochs"][-1]["accuracy"]
 
 
 def test_loss_curve_is_that_of_the_plain_training(encoder_folder, rows, tmp_path):
-    plain, accuracy = losses(encoder_folder, rows, tmp_path / "plain", None)
-    fast, fast_accuracy = losses(encoder_folder, rows, tmp_path / "fast", 0.0)
+    plain, accuracy = losses(encoder_folder, rows, tmp_path / "plain", False)
+    fast, fast_accuracy = losses(encoder_folder, rows, tmp_path / "fast", True)
     assert len(plain) == 12
     assert fast == pytest.approx(plain, abs=1e-4)
     assert max(plain) - min(plain) > 0.01
@@ -118,6 +118,7 @@ def test_loss_curve_is_that_of_the_plain_training(encoder_folder, rows, tmp_path
 def test_speed_chooses_the_path_and_steps_of_several_batches_stay_plain(encoder_folder, rows, tmp_path):
     tokenizer, model = load_tokenizer(encoder_folder), build(encoder_folder, "full")
     dataset = tokenize_pairs(rows, tokenizer, {"max_length": 48, "padding": "longest"})
-    for speed, chosen in (("fast", call_in_tokens(model)), ("plain", None)):
-        spec = {"training": {**TRAINING, "eval_batch_size": 8}, "speed": speed}
-        assert encoder.make_trainer(model, tokenizer, dataset, spec, tmp_path, 3).call == chosen
+    for speed, accumulation, chosen in (("fast", 1, True), ("plain", 1, False), ("fast", 2, False)):
+        training = {**TRAINING, "eval_batch_size": 8, "gradient_accumulation": accumulation}
+        spec = {"training": training, "speed": speed}
+        assert encoder.make_trainer(model, tokenizer, dataset, spec, tmp_path, 3).fast == chosen

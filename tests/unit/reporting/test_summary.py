@@ -35,6 +35,7 @@ def test_summary_has_every_experiment_with_the_scores_of_its_metrics(results, su
             for scorer, scores in scorers.items():
                 assert made["scores"][split][scorer]["by_seed"]["42"] == scores["accuracy"]
                 assert made["scores"][split][scorer]["interval"] == scores["clustered_interval"]
+                assert made["scores"][split][scorer]["parsed_interval"] == scores["parsed_clustered_interval"]
 
 
 def test_summary_has_every_claim_with_its_verdict(results, summary):
@@ -47,6 +48,9 @@ def test_summary_names_the_models_that_the_runs_recorded(results, summary):
     used = results.experiments["roberta/full"].first.run["model"]
     assert summary["models"]["encoder"]["sha256"] == used["sha256"]
     assert summary["models"]["encoder"]["title"] == "RoBERTa"
+    assert str(results.study["models"]["encoder"]["name"]) not in json.dumps(
+        summary
+    )  # it may be a folder of the user's
 
 
 def test_equal_results_give_an_equal_summary(tmp_path, summary):
@@ -74,7 +78,11 @@ def test_experiment_that_has_not_run_is_said_to_have_not(tmp_path):
         file.unlink()
     made = summarize(load(folder))
     assert made["experiments"]["icl/prompt3"]["status"] == "not run"
-    assert "| `icl/prompt3` | | *not run* |" in published_page(PAGE, made, made, load(folder).reported, OTHERS)
+    page = published_page(PAGE, made, made, load(folder).reported, OTHERS)
+    rows = [line for line in page.splitlines() if line.startswith(("| `", "| experiment"))]
+    assert len(rows) > len(made["experiments"])
+    assert {row.count("|") for row in rows} == {9}
+    assert "| `icl/prompt3` |  | *not run* |" in page
 
 
 def test_page_keeps_what_was_written_by_hand_and_shows_ours_theirs_and_the_demos(summary, reported):

@@ -642,6 +642,17 @@ def test_a_training_knows_the_sample_that_its_epochs_are_evaluated_on(config):
     assert training_spec(sampled, "qlora/attempt1") == training_spec(whole, "qlora/attempt1")
 
 
+def test_speed_reruns_the_jobs_that_it_changes_and_no_others(config):
+    fast, plain = resolve(config), resolve(config, {"speed": "plain"})
+    changed = {
+        job: {key.split("/")[0] for key in fast.experiments if of(fast, key) != of(plain, key)}
+        for job, of in (("train", training_spec), ("predict", prediction_spec))
+    }
+    assert changed == {"train": {"roberta", "qlora"}, "predict": {"icl", "qlora"}}
+    with pytest.raises(StudyError, match=r"speed: input should be 'plain' or 'fast'"):
+        resolve(config, {"speed": "faster"})
+
+
 def test_a_scale_with_a_gpu_states_the_memory_that_it_takes(config):
     with pytest.raises(StudyError, match="machine: gpu_memory: jobs request a GPU"):
         resolve(config, {"scale": "paper", "machine": {"gpu_memory": None}})
