@@ -22,7 +22,7 @@ from nli.models.weightless import read_architecture
 from nli.texts import fill
 
 ROOT = Path(__file__).parents[1]
-PROMPTS, BATCH = 64, 16
+PROMPTS, BATCH = 32, 16
 TEXT = 'Example:\nPremise: "He left."\nHypothesis: "He is here."\nLabel: Contradiction\n\nNow, classify:\n'
 ASKED = TEXT + 'Premise: "{premise}"\nHypothesis: "{hypothesis}"\nLabel:'
 WORDS = {
