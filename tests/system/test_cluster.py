@@ -188,7 +188,7 @@ def steps(number: int) -> str:
 
 def test_job_killed_at_its_time_limit_gets_more_time_and_resumes(prepared, cluster, tmp_path):
     study = prepared.clone(tmp_path / "study", steps(24), "machine={jobs: {gpu_small: {runtime: 1}}}")
-    study.edit(  # the first session to pass step 12's checkpoint hangs; a slow machine's first one ends before that step
+    study.edit(  # the first session to pass step 12's checkpoint hangs; an earlier one may end before it
         "scripts/nli/models/training.py",
         "time.sleep(0.5)\n",
         "time.sleep(0.5)\n"
