@@ -26,6 +26,9 @@ include: "rules/report.smk"
 include: "rules/containers.smk"
 
 
+drop_benchmarks()
+
+
 localrules:
     all,
     metrics,
@@ -46,6 +49,7 @@ rule metrics:
 onstart:
     check_before_launch()
     check_before_submission()
+    start_fork_server()
 
 
 onsuccess:

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 from nli.base.errors import StudyError
+from nli.launch import fork_server
 from nli.launch.cluster import asks_for_gpu, check_cluster
 from nli.launch.commands import with_setting, without_target
 
+USES_FORK_SERVER = STUDY.machine.fork_server and not STUDY.machine.has_gpu and not USES_CONTAINERS
 LOCKS = [f"containers/{name}.lock" for name in ("workflow", "study", "report")]
 
 
@@ -69,6 +71,24 @@ def check_before_submission():
         check_cluster(named["slurm_account"], named["slurm_partition"])
     except StudyError as error:
         sys.exit(f"error: {error}")
+
+
+def drop_benchmarks():
+    """Declare no benchmark if a fork server is used: Snakemake would measure the clients, not the jobs.
+
+    The jobs' own records (run.json) have their times and their memory either way.
+    """
+    for declared in workflow.rules if USES_FORK_SERVER else []:
+        declared._benchmark = None
+
+
+def start_fork_server():
+    """Let the shells of the jobs run their scripts in forks of one process, if all jobs run here and without a GPU."""
+    if USES_FORK_SERVER and not jobs_run_remotely():
+        definition = fork_server.start(
+            "python", JOB_THREADS, Path(study_path("logs", "fork_server.log"))
+        )
+        shell.prefix("set -euo pipefail; " + definition.replace("{", "{{").replace("}", "}}") + " ")
 
 
 def announce_report():

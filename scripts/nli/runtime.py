@@ -7,11 +7,17 @@ import os
 
 from nli.machine.gpus import first_visible
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")  # only the fetch rules may use the network
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # Snakemake assigns the threads
-# With a C++ compiler bitsandbytes compiles some CPU kernels: the same bytes, but slower (tests/bench_jobs.py).
-os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
-os.environ["CUDA_VISIBLE_DEVICES"] = first_visible(os.environ)
+
+def set_environment() -> None:
+    """Set what the libraries read, at their import or later."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # only the fetch rules may use the network
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # Snakemake assigns the threads
+    # With a C++ compiler bitsandbytes compiles some CPU kernels: the same bytes, but slower (tests/bench_jobs.py).
+    os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
+    os.environ["CUDA_VISIBLE_DEVICES"] = first_visible(os.environ)
+
+
+set_environment()
 
 import argparse
 import time

@@ -79,6 +79,10 @@ class Machine(Strict):
         "training; null: next to nothing"
     )
     jobs: dict[Literal["cpu", "gpu_small", "gpu_large"], JobClass] = Field(description="the job classes")
+    fork_server: bool = Field(
+        description="run each job in a fork of one process that has imported the libraries, which saves seconds per "
+        "job; only on this machine, without a GPU and without containers"
+    )
 
     @property
     def has_gpu(self) -> bool:
