@@ -88,7 +88,9 @@ def start_fork_server():
         definition = fork_server.start(
             "python", JOB_THREADS, Path(study_path("logs", "fork_server.log"))
         )
-        verbatim = definition.replace("{", "{{").replace("}", "}}")  # Snakemake fills wildcards into a prefix
+        verbatim = definition.replace("{", "{{").replace(
+            "}", "}}"
+        )  # Snakemake fills wildcards into a prefix
         shell.prefix(f"set -euo pipefail; {verbatim} ")
 
 
