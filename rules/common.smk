@@ -135,6 +135,9 @@ STUDY_FILE, REPORT_FILE = image_file(STUDY_IMAGE), image_file(REPORT_IMAGE)
 # ---------------------------------------------------------------------------------------------- resources
 
 JOB_THREADS = STUDY.machine.threads
+LONG_JOBS_FIRST = (
+    1  # the priority of the trainings: short jobs then keep every core busy to the end
+)
 
 
 def cpu_job(message):

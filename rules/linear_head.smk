@@ -15,6 +15,7 @@ rule finetune_linear_head:
         "<study>/logs/finetune_linear_head/{name}.seed{seed}.log",
     benchmark:
         "<study>/benchmarks/finetune_linear_head/{name}.seed{seed}.tsv"
+    priority: LONG_JOBS_FIRST
     container:
         STUDY_IMAGE
     threads: JOB_THREADS

@@ -16,6 +16,7 @@ rule finetune_qlora:
         "<study>/logs/finetune_qlora/{name}.seed{seed}.log",
     benchmark:
         "<study>/benchmarks/finetune_qlora/{name}.seed{seed}.tsv"
+    priority: LONG_JOBS_FIRST
     container:
         STUDY_IMAGE
     threads: JOB_THREADS

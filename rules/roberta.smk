@@ -16,6 +16,7 @@ rule finetune_roberta:
         "<study>/logs/finetune_roberta/{name}.seed{seed}.log",
     benchmark:
         "<study>/benchmarks/finetune_roberta/{name}.seed{seed}.tsv"
+    priority: LONG_JOBS_FIRST
     container:
         STUDY_IMAGE
     threads: JOB_THREADS
