@@ -52,7 +52,7 @@ def common_pairs(frames: Any) -> pd.Index:
         if common is None:
             common = frame.index
         elif not common.equals(frame.index):  # most experiments answer the same pairs
-            common = common[common.isin(frame.index)]
+            common = common[frame.index.get_indexer(common) >= 0]
     return pd.Index([]) if common is None else common
 
 
