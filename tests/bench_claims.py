@@ -36,11 +36,11 @@ def run_demo(folder: Path, seed: int, variables: dict[str, str], only: list[str]
 
 
 def claims_of(ladders: dict[str, Any]) -> dict[tuple[str, str, str], tuple[str, float]]:
-    """(ladder, claim, experiment) -> (verdict, accuracy in percent) of every rung with a claim."""
+    """(ladder, claim, experiment) -> (verdict, accuracy in percent) of every rung that ran and has a claim."""
     found = {}
     for ladder in ladders["ladders"].values():
         for rung in ladder["rungs"]:
-            if rung["claim"] is not None:
+            if rung["claim"] is not None and rung["scores"] is not None:
                 key = ladder["title"], rung["claim"], rung["experiment"]
                 found[key] = rung["verdict"], 100 * rung["scores"]["accuracy"]
     return found
