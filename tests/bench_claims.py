@@ -3,8 +3,8 @@
 python tests/bench_claims.py [--results DIR] [--runs N] [--only FAMILY...] [TABLE]
 
 Every run is the core demo, or some families of it, with its own results, DIR/{instructions}-{seed}, up to the ladders;
-finished runs are not rerun. Prints a Markdown table, or writes it between the marks of TABLE (docs/demo_models.md). Rows
-of families that did not run stay as they are.
+finished runs are not rerun. Prints a Markdown table, or writes it between the marks of TABLE (docs/demo_models.md).
+Rows of families that did not run stay as they are.
 """
 
 import argparse
@@ -53,7 +53,7 @@ HEADER = [
 
 
 def rows(runs: list[dict[str, Any]]) -> dict[str, str]:
-    """Ladder, experiment and claim -> how many runs support it, refute it or do neither, and the range of accuracies."""
+    """Ladder, experiment and claim -> how many runs support it, refute it or do neither, and the accuracies."""
     claims = [claims_of(run) for run in runs]
     found = {}
     for key in claims[0]:
@@ -61,7 +61,9 @@ def rows(runs: list[dict[str, Any]]) -> dict[str, str]:
         accuracies = [run[key][1] for run in claims]
         counts = " | ".join(str(verdicts[verdict]) for verdict in VERDICTS)
         ladder, claim, experiment = key
-        found[f"| {ladder} | `{experiment}` | {claim} |"] = f" {counts} | {min(accuracies):.1f} to {max(accuracies):.1f} |"
+        found[f"| {ladder} | `{experiment}` | {claim} |"] = (
+            f" {counts} | {min(accuracies):.1f} to {max(accuracies):.1f} |"
+        )
     return found
 
 

@@ -3,7 +3,7 @@
 PYTHONPATH=scripts:tests python tests/bench_training.py [REPETITIONS]
 
 Three programs do the same updates on the same pairs, in turn: every pair padded to 128 tokens as in the original, every
-batch to its longest pair, and batches computed in parts of similar length (`speed: fast`). DistilRoBERTa's architecture
+batch to its longest pair, and real tokens alone (`speed: fast`). DistilRoBERTa's architecture
 with random weights, one thread.
 """
 
@@ -27,7 +27,7 @@ STEPS, ROWS = 6, 16
 PROGRAMS = {
     "padded to 128": ("max_length", "plain"),
     "padded to the longest": ("longest", "plain"),
-    "in parts": ("longest", "fast"),
+    "packed": ("longest", "fast"),
 }
 TRAINED = {
     **TRAINING,

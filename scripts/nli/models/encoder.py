@@ -27,8 +27,8 @@ from nli.models import methods
 from nli.models.architecture import load_config, transformer_blocks
 from nli.models.base_weights import require_weights
 from nli.models.cloze import fill_cloze
-from nli.models.lengths import EncoderTrainer, call_in_tokens
-from nli.models.training import mark_pretrained, training_arguments
+from nli.models.packing import pack_rows
+from nli.models.training import StudyTrainer, mark_pretrained, training_arguments
 from nli.study.methods import METHODS
 
 
@@ -149,7 +149,7 @@ def make_trainer(
 ) -> Trainer:
     """The trainer of an encoder's `training` section; with a validation set it is evaluated after each epoch."""
     training = spec["training"]
-    trainer = EncoderTrainer(
+    trainer = StudyTrainer(
         model=model,
         args=TrainingArguments(
             **training_arguments(training, checkpoints, seed),
@@ -161,9 +161,8 @@ def make_trainer(
         data_collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=accuracy,
     )
-    trainer.call = call_in_tokens(model)
-    whole_step = training["gradient_accumulation"] == 1  # else Trainer may weight batches by their examples
-    trainer.fast = spec.get("speed") == "fast" and whole_step and trainer.args.device.type == "cpu"
+    if spec.get("speed") == "fast" and trainer.args.device.type == "cpu":
+        pack_rows(model)
     return trainer
 
 

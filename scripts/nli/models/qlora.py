@@ -20,7 +20,24 @@ class TextTrainer(StudyTrainer):
 
     With a loss on the label alone one position in some forty needs the vocabulary. Columns that are padding in every
     row and count in no loss are left out altogether. (TRL's trainer has a way of its own.)
+
+    Attributes:
+        fast: whether a training batch's loss is `fast_loss`; else it is the plain one.
     """
+
+    fast = False
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """The loss of a batch, with the model's outputs if `return_outputs`."""
+        if self.fast and not return_outputs:
+            return self.fast_loss(model, inputs, num_items_in_batch)
+        return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
 
     def fast_loss(
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | int | None

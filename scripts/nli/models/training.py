@@ -94,35 +94,7 @@ class TrainedTensors:
 
 
 class StudyTrainer(TrainedTensors, Trainer):
-    """transformers' Trainer, saving only what training changes.
-
-    Attributes:
-        fast: whether a training batch's loss is `fast_loss`, which a subclass defines; else it is the plain one.
-    """
-
-    fast = False
-
-    def compute_loss(
-        self,
-        model: nn.Module,
-        inputs: dict[str, Any],
-        return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | int | None = None,
-    ) -> Any:
-        """The loss of a batch, with the model's outputs if `return_outputs`."""
-        if self.fast and not return_outputs:
-            return self.fast_loss(model, inputs, num_items_in_batch)
-        return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-
-    def plain_loss(self, model: nn.Module, inputs: dict[str, Any]) -> torch.Tensor:
-        """The mean loss of a batch, as transformers computes it."""
-        return super().compute_loss(model, inputs)
-
-    def fast_loss(
-        self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | int | None
-    ) -> torch.Tensor:
-        """The plain loss of a batch but for rounding, computed in less time."""
-        raise NotImplementedError
+    """transformers' Trainer, saving only what training changes."""
 
 
 class GradientAudit(SavedCallback):
