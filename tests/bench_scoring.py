@@ -1,67 +1,120 @@
-"""Print how much faster label scoring is in one pass per prompt, over alternating runs on the same prompts.
+"""How much faster label scoring is in one pass per prompt than our plain way, lm-evaluation-harness and `generate`.
 
-PYTHONPATH=scripts python tests/bench_scoring.py [REPETITIONS [FOLDER ...]]
+PYTHONPATH=scripts:tests python tests/bench_scoring.py [REPETITIONS [FOLDER ...]]
 
-`plain` takes a text per word with several tokens, `fast` a tree per prompt. The decoders are the demo's, a Llama of
-SmolLM2-135M's architecture with random weights, and any `from_pretrained` FOLDER, in float32 on one thread.
+All programs score the same labels after the same prompts with the same model object: `plain` takes a text per word
+with several tokens, `fast` a tree per prompt, the harness (if it can be imported) its `HFLM.loglikelihood` at the best
+of three batch sizes, and the original one call of `generate` for each pair, which only writes an answer. The decoders
+are the demo's, a Llama of SmolLM2-135M's architecture with random weights, and any `from_pretrained` FOLDER, in float32
+on one thread.
 """
 
-import statistics
+import importlib.util
 import sys
-import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from bench_rows import Row, compare, seconds
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from nli import runtime
 from nli.answering.label_scoring import label_log_probabilities
+from nli.base.labels import LABELS
 from nli.forecast.rehearsal import typical_pairs
 from nli.models.weightless import read_architecture
 from nli.texts import fill
 
 ROOT = Path(__file__).parents[1]
-PROMPTS, BATCH = 32, 16
+PROMPTS, BATCH, ASKED_ONE_BY_ONE = 32, 16, 8
 TEXT = 'Example:\nPremise: "He left."\nHypothesis: "He is here."\nLabel: Contradiction\n\nNow, classify:\n'
 ASKED = TEXT + 'Premise: "{premise}"\nHypothesis: "{hypothesis}"\nLabel:'
 WORDS = {
     "labels of several tokens": {"Entailment": "entailment", "Neutral": "neutral", "Contradiction": "contradiction"},
     "labels of one token": {"Yes": "entailment", "Maybe": "neutral", "No": "contradiction"},
 }
+FAST, PLAIN, HARNESS, GENERATE = "`speed: fast`", "`speed: plain`", "lm-evaluation-harness", "one `generate` per pair"
 
 
-def decoders(folders: list[Path]) -> dict[str, tuple[PreTrainedModel, PreTrainedTokenizerBase]]:
+def decoders(folders: Sequence[Path]) -> dict[str, tuple[PreTrainedModel, PreTrainedTokenizerBase]]:
     demo = ROOT / "models/decoder"
     config = read_architecture(ROOT / "scripts/nli/hub/architectures/HuggingFaceTB/SmolLM2-135M.json")
     random = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    found = {"SmolLM2-135M, random": (random, AutoTokenizer.from_pretrained(demo))}
+    found = {"a Llama of 135M": (random, AutoTokenizer.from_pretrained(demo))}
     for folder in (demo, *folders):
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-        found[folder.name if folder != demo else "the demo's"] = (model, AutoTokenizer.from_pretrained(folder))
+        found[folder.name if folder != demo else "the demo's decoder"] = (model, AutoTokenizer.from_pretrained(folder))
     return {name: (model.eval(), tokenizer) for name, (model, tokenizer) in found.items()}
 
 
-def main() -> None:
-    repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+def harness(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, asked: list[tuple[str, str]]) -> Callable:
+    """`HFLM.loglikelihood` of (prompt, label) at its best batch size, tried once each."""
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    def program(size: int) -> list[float]:
+        requests = [Instance("loglikelihood", {}, pair, index) for index, pair in enumerate(asked)]
+        scorer = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=size, device="cpu")
+        return [value for value, _ in scorer.loglikelihood(requests, disable_tqdm=True)]
+
+    best = min((BATCH, 2 * BATCH, 1), key=lambda size: seconds(lambda: program(size)))
+    return lambda: program(best)
+
+
+@torch.no_grad()
+def generate(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: list[str]) -> None:
+    """As the original answered: a call for each prompt, of up to five new tokens."""
+    for prompt in prompts:
+        inputs = tokenizer(prompt, return_tensors="pt", return_token_type_ids=False)
+        model.generate(
+            **inputs, max_new_tokens=5, min_new_tokens=5, do_sample=False, pad_token_id=tokenizer.pad_token_id
+        )
+
+
+def scored(
+    name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, kind: str, repeats: int
+) -> Iterator[Row]:
+    """The rows of one decoder and one kind of labels."""
+    words, found = WORDS[kind], {}
+    pairs = typical_pairs(PROMPTS, 0)[["premise", "hypothesis"]].to_dict("records")
+    prompts = [fill(ASKED, pair) for pair in pairs]
+
+    def own(speed: str) -> None:
+        found[speed] = label_log_probabilities(model, tokenizer, prompts, " ", words, BATCH, speed)
+
+    programs = {
+        FAST: lambda: seconds(lambda: own("fast")),
+        PLAIN: lambda: seconds(lambda: own("plain")),
+        GENERATE: lambda: (
+            seconds(lambda: generate(model, tokenizer, prompts[:ASKED_ONE_BY_ONE])) * (PROMPTS / ASKED_ONE_BY_ONE)
+        ),
+    }
+    if importlib.util.find_spec("lm_eval"):
+        in_order = sorted(words, key=lambda word: LABELS.index(words[word]))
+        program = harness(model, tokenizer, [(prompt, f" {word}") for prompt in prompts for word in in_order])
+
+        def theirs() -> None:
+            found["harness"] = np.array(program()).reshape(-1, len(LABELS))
+
+        programs[HARNESS] = lambda: seconds(theirs)
+
+    def differences() -> str:
+        gaps = {other: float(np.abs(found[other] - found["fast"]).max()) for other in found if other != "fast"}
+        return "log-probabilities differ by " + ", ".join(f"{gap:.0e} ({other})" for other, gap in gaps.items())
+
+    baselines = [(FAST, other) for other in (HARNESS, GENERATE, PLAIN) if other in programs]
+    yield from compare(f"{len(prompts)} prompts, {kind}, {name}", programs, baselines, repeats, differences)
+
+
+def rows(repetitions: int, folders: Sequence[Path] = ()) -> Iterator[Row]:
     runtime.start(0, threads=1)
-    pairs = typical_pairs(PROMPTS, 0)
-    prompts = [fill(ASKED, row) for row in pairs[["premise", "hypothesis"]].to_dict("records")]
-    for name, (model, tokenizer) in decoders([Path(folder) for folder in sys.argv[2:]]).items():
+    for name, (model, tokenizer) in decoders(folders).items():
         tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-        for kind, words in WORDS.items():
-            ratios, gap = [], 0.0
-            for _ in range(repetitions):
-                times, scores = [], []
-                for speed in ("plain", "fast"):
-                    started = time.perf_counter()
-                    scores.append(label_log_probabilities(model, tokenizer, prompts, " ", words, BATCH, speed))
-                    times.append(time.perf_counter() - started)
-                ratios.append(times[0] / times[1])
-                gap = max(gap, float(np.abs(scores[0] - scores[1]).max()))
-            spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-            print(f"{name}, {kind}: {statistics.median(ratios):.2f} times as fast ({spread}); they differ by {gap:.0e}")
+        for kind in WORDS:
+            yield from scored(name, model, tokenizer, kind, repetitions)
 
 
 if __name__ == "__main__":
-    main()
+    for row in rows(int(sys.argv[1]) if len(sys.argv) > 1 else 3, [Path(folder) for folder in sys.argv[2:]]):
+        print(row.markdown(), flush=True)
