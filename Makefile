@@ -22,7 +22,7 @@ help:
 	@echo "make test-system  the study in containers, with a real Apptainer (on Debian as root: it is installed)"
 	@echo "make test-real    the core study with two real models, from packages, on your MULTINLI=DIR; hours"
 	@echo "make containers   the container images, which snakemake --use-singularity builds as well"
-	@echo "make bench    how long planning takes, and what the settings of a job save"
+	@echo "make bench    what the fast paths save: the tables of docs/benchmarks.md"
 	@echo "make cluster-demo, make cluster-stop  a throw-away SLURM cluster on one Debian machine, to try the profile"
 	@echo "make lint     only the linters; make format fixes what it can"
 	@echo "make schema   config.schema.json and docs/configuration.md from scripts/nli/study/"
@@ -65,10 +65,9 @@ test-real: .venv/installed
 	snakemake --cores $(CORES) --configfile tests/real/real.yaml --config data='{source: files, path: $(MULTINLI)}'
 
 bench: .venv/installed
-	python tests/bench_plan.py
+	pip install --quiet --require-hashes --no-deps --upgrade --target .venv/bench --requirement tests/bench_requirements.txt
+	PYTHONPATH=scripts:tests:.venv/bench python tests/bench.py
 	python tests/bench_jobs.py
-	PYTHONPATH=scripts:tests python tests/bench_training.py
-	PYTHONPATH=scripts python tests/bench_scoring.py
 
 cluster-demo:
 	@profiles/slurm/cluster.sh start

@@ -15,6 +15,8 @@ rule fetch_data:
         raw=directory("<study>/data/raw"),
     log:
         "<study>/logs/fetch_data.log",
+    benchmark:
+        "<study>/benchmarks/fetch_data.tsv"
     container:
         STUDY_IMAGE
     params:
@@ -69,6 +71,8 @@ rule fetch_set:
         description="<study>/data/sets/{set}.json",
     log:
         "<study>/logs/fetch_set/{set}.log",
+    benchmark:
+        "<study>/benchmarks/fetch_set/{set}.tsv"
     container:
         STUDY_IMAGE
     params:

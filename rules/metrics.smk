@@ -12,6 +12,8 @@ rule score:
         card="<study>/{family}/{name}/seed{seed}/README.md",
     log:
         "<study>/logs/score/{family}.{name}.seed{seed}.log",
+    benchmark:
+        "<study>/benchmarks/score/{family}.{name}.seed{seed}.tsv"
     container:
         STUDY_IMAGE
     resources:

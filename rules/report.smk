@@ -20,6 +20,8 @@ rule make_ladders:
         rows="<study>/summary.csv",
     log:
         "<study>/logs/make_ladders.log",
+    benchmark:
+        "<study>/benchmarks/make_ladders.tsv"
     container:
         REPORT_IMAGE
     resources:
@@ -48,6 +50,8 @@ rule make_tables:
         tables=directory("<study>/report/tables"),
     log:
         "<study>/logs/make_tables.log",
+    benchmark:
+        "<study>/benchmarks/make_tables.tsv"
     container:
         REPORT_IMAGE
     resources:
@@ -76,6 +80,8 @@ rule make_figures:
         figures=directory("<study>/report/figures"),
     log:
         "<study>/logs/make_figures.log",
+    benchmark:
+        "<study>/benchmarks/make_figures.tsv"
     container:
         REPORT_IMAGE
     resources:
@@ -102,6 +108,8 @@ rule render_report:
         pdf="<study>/report.pdf",
     log:
         "<study>/logs/render_report.log",
+    benchmark:
+        "<study>/benchmarks/render_report.tsv"
     container:
         REPORT_IMAGE
     resources:
