@@ -228,7 +228,7 @@ def test_job_that_loses_its_node_is_run_on_the_other_and_resumes(prepared, clust
     process = study.start(TRAINING, *on_any_node)
     try:
         checkpoints = study.results / "checkpoints"
-        wait_until(lambda: list(checkpoints.rglob("trainer_state.json")), "a checkpoint")
+        wait_until(lambda: list(checkpoints.rglob("manifest.json")), "a checkpoint")
         (job,) = cluster.running()
         cluster.ask("scontrol", "update", "nodename=cpu1", "state=down", "reason=test")
         output = study.finish(process)
@@ -244,7 +244,7 @@ def test_job_that_loses_its_node_is_run_on_the_other_and_resumes(prepared, clust
 def test_second_command_continues_after_everything_was_cancelled(prepared, cluster, tmp_path):
     study = prepared.clone(tmp_path / "study", steps(60))
     process = study.start("metrics")
-    wait_until(lambda: list((study.results / "checkpoints").rglob("trainer_state.json")), "a checkpoint")
+    wait_until(lambda: list((study.results / "checkpoints").rglob("manifest.json")), "a checkpoint")
     cluster.ask("scancel", "--account=study")
     wait_until(lambda: not cluster.ask("squeue", "--noheader"), "the jobs' end")
     # Plugin 2.8 takes sacct's "CANCELLED by 1000" for a running job, so Snakemake must be stopped too.

@@ -1,8 +1,7 @@
 """What a training keeps from one session to the next.
 
 A job that is killed and restarted trains in several sessions. Its records about the whole training are saved with every
-checkpoint: Trainer writes the state of each ExportableState to trainer_state.json, its last file, so that a checkpoint
-is either complete or ignored.
+checkpoint: Trainer writes the state of each ExportableState to its trainer_state.json.
 """
 
 from collections.abc import Mapping

@@ -4,9 +4,7 @@ Tensors that a method does not change are already in the base model's files, so 
 the tensors that training may change or that start at random (adapters, prompts, heads).
 """
 
-import json
 import math
-import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +16,7 @@ from torch import nn
 from transformers import Trainer, TrainerCallback, TrainerState
 
 from nli.base.errors import StudyError
+from nli.models.checkpoints import by_step, delete_oldest, last_checkpoint, seal
 from nli.models.cloze import ClozeClassifier
 from nli.models.sessions import SavedCallback, Sessions
 
@@ -80,11 +79,17 @@ def load_trained(model: nn.Module, folder: Path | str) -> None:
 
 
 class TrainedTensors:
-    """Mixin for Trainer: a checkpoint's weights are `trained_tensors`, for any wrapped model.
+    """Mixin for Trainer: a checkpoint is whole, finite, and its weights are `trained_tensors`, for any wrapped model.
 
     PEFT's own checkpoints would drop a word-embedding table that trains next to a prompt, and those of a plain module
     would contain the whole quantized base.
     """
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        require_finite(self)
+        super()._save_checkpoint(model, trial)
+        seal(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
+        delete_oldest(self.args.output_dir)
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         save_trained(self.model, output_dir or self.args.output_dir)
@@ -187,13 +192,27 @@ class StopWhenDiverged(TrainerCallback):
     """End the training with a StudyError as soon as a logged loss is NaN or infinite."""
 
     def on_log(self, args, state, control, logs=None, **kwargs) -> None:
-        """Check the loss of the last steps, and at the end the mean over all steps."""
-        for key in ("loss", "train_loss"):
+        """Check the loss of the last steps, that of an evaluation, and at the end the mean over all steps."""
+        for key, name in (("loss", "loss"), ("eval_loss", "validation loss"), ("train_loss", "mean loss")):
             loss = (logs or {}).get(key, 0.0)
             if not math.isfinite(loss):
-                raise StudyError(
-                    f"training diverged: the loss is {loss} at step {state.global_step}; lower training.learning_rate"
-                )
+                raise diverged(f"the {name} is {loss}", state.global_step, args.output_dir)
+
+
+def require_finite(trainer: Trainer) -> None:
+    """Raise StudyError if a trainable tensor, or the loss since the last log, is NaN or infinite."""
+    step, folder = trainer.state.global_step, trainer.args.output_dir
+    if not math.isfinite(loss := unlogged_loss(trainer)):
+        raise diverged(f"the loss is {loss}", step, folder)
+    for name, parameter in trainer.model.named_parameters():
+        if parameter.requires_grad and not bool(parameter.isfinite().all()):
+            raise diverged(f"{name} is no longer finite", step, folder)
+
+
+def diverged(what: str, step: int, checkpoints: Path | str) -> StudyError:
+    """The error of a training that diverged; it names the last checkpoint, which is from before."""
+    kept = "".join(f"; {path} is kept" for path in by_step(checkpoints)[:1])
+    return StudyError(f"training diverged: {what} at step {step}; lower training.learning_rate{kept}")
 
 
 def training_arguments(training: dict[str, Any], checkpoints: Path | str, seed: int) -> dict[str, Any]:
@@ -223,7 +242,7 @@ def training_arguments(training: dict[str, Any], checkpoints: Path | str, seed: 
         "logging_nan_inf_filter": False,  # or a NaN would be logged as the mean of the steps before
         "save_strategy": "steps",
         "save_steps": training["checkpoint_steps"],
-        "save_total_limit": 1,
+        "save_total_limit": None,  # `delete_oldest` decides
         "fp16": training["mixed_precision"] == "fp16",
         "bf16": training["mixed_precision"] == "bf16",
         "include_num_input_tokens_seen": "non_padding",
@@ -232,44 +251,10 @@ def training_arguments(training: dict[str, Any], checkpoints: Path | str, seed: 
     }
 
 
-def last_checkpoint(checkpoints: Path | str) -> str | None:
-    """The newest complete checkpoint; None if there is none.
-
-    Trainer writes trainer_state.json last, so a checkpoint without it, or with part of it, belongs to a job that was
-    killed while saving.
-
-    Raises:
-        StudyError: an earlier version of this code, which saved less, made the checkpoint.
-    """
-    found = [
-        (int(match[1]), path, state)
-        for path in Path(checkpoints).glob("checkpoint-*")
-        if (match := re.fullmatch(r"checkpoint-(\d+)", path.name)) and (state := checkpoint_state(path)) is not None
-    ]
-    if not found:
-        return None
-    _, path, state = max(found, key=lambda checkpoint: checkpoint[0])
-    saved = state.get("stateful_callbacks") or {}
-    if any(kind.__name__ not in saved for kind in (GradientAudit, ExactResumption, Sessions)):
-        raise StudyError(
-            f"{path}: an earlier version of the study made this checkpoint, without the times and the gradient audit "
-            f"of its steps; delete {path.parent} to train from the start, or finish the run with that version"
-        )
-    return str(path)
-
-
-def checkpoint_state(checkpoint: Path) -> dict[str, Any] | None:
-    """Trainer's saved state in a checkpoint; None if it is missing or truncated."""
-    try:
-        return json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-
-
 def run_training(
     trainer: Trainer, checkpoints: Path | str, sessions: Sessions | None = None
 ) -> tuple[dict[str, Any], GradientAudit]:
-    """Train, resuming from the last complete checkpoint.
+    """Train, resuming from the last whole checkpoint.
 
     The caller deletes the checkpoints once its outputs are written.
 
@@ -280,7 +265,7 @@ def run_training(
         the history (see `history`) and the gradient audit, both over all sessions.
 
     Raises:
-        StudyError: the loss became NaN or infinite, or the checkpoint is from an earlier version.
+        StudyError: the loss or a weight became NaN or infinite.
     """
     sessions = sessions or Sessions()
     audit = GradientAudit(trainer.model)
@@ -290,9 +275,10 @@ def run_training(
     if resume:
         print(f"resuming from {resume}", flush=True)
     else:
-        shutil.rmtree(checkpoints, ignore_errors=True)  # incomplete checkpoints are useless
+        shutil.rmtree(checkpoints, ignore_errors=True)
     with sessions.meter:
-        trainer.train(resume_from_checkpoint=resume)
+        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    require_finite(trainer)
     return history(trainer, sessions.used()["seconds"]["train"]), audit
 
 
@@ -310,7 +296,7 @@ def history(trainer: Trainer, seconds: float) -> dict[str, Any]:
     state = trainer.state
     examples = round(state.epoch * len(trainer.train_dataset))
     steps = [
-        {key: entry.get(key) for key in ("step", "epoch", "loss", "learning_rate", "grad_norm")}
+        {key: finite(entry.get(key)) for key in ("step", "epoch", "loss", "learning_rate", "grad_norm")}
         for entry in loss_entries(trainer)
     ]
     return {
@@ -328,6 +314,11 @@ def history(trainer: Trainer, seconds: float) -> dict[str, Any]:
             "tokens": int(state.num_input_tokens_seen),
         },
     }
+
+
+def finite(value: float | None) -> float | None:
+    """The value; None if it is NaN or infinite, as a gradient's norm in fp16 is where its step is skipped."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def loss_entries(trainer: Trainer) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """What both pretrainings share: batches of about equal length, padding, and the optimization."""
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -52,6 +53,9 @@ def optimise(
 
     Args:
         loss_of: rows of the corpus -> (loss, figures to print); the figures' means are printed twenty times.
+
+    Raises:
+        StudyError: the loss became NaN or infinite.
     """
     groups = [
         {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": recipe["weight_decay"]},
@@ -69,6 +73,10 @@ def optimise(
     started, every, seen = time.perf_counter(), max(1, steps // 20), defaultdict(list)
     for step in range(1, steps + 1):
         loss, figures = loss_of(next(batches))
+        if not math.isfinite(value := loss.item()):
+            raise StudyError(
+                f"pretraining diverged: the loss is {value} at step {step}; lower the recipe's learning_rate"
+            )
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()

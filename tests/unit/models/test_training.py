@@ -2,11 +2,13 @@
 
 import pytest
 import torch
-from transformers import TrainingArguments
+from safetensors.torch import load_file
+from transformers import TrainerCallback, TrainingArguments
 from unit.specs import TRAINING, KillAt, Killed, encoder_spec, encoder_trainer
 
 from nli.base.errors import StudyError
-from nli.models.training import last_checkpoint, run_training, trained_tensors, training_arguments
+from nli.models.checkpoints import last_checkpoint
+from nli.models.training import run_training, trained_tensors, training_arguments
 
 
 @pytest.mark.parametrize(
@@ -21,7 +23,7 @@ def test_killed_training_resumes_to_the_same_weights(encoder_folder, rows, tmp_p
     killed.add_callback(KillAt(6))
     with pytest.raises(Killed):
         run_training(killed, tmp_path / "killed")
-    assert last_checkpoint(tmp_path / "killed").endswith("checkpoint-4")
+    assert last_checkpoint(tmp_path / "killed").name == "checkpoint-4"
     resumed = encoder_trainer(encoder_folder, rows, tmp_path / "killed", experiment)
     history, _ = run_training(resumed, tmp_path / "killed")
 
@@ -29,20 +31,6 @@ def test_killed_training_resumes_to_the_same_weights(encoder_folder, rows, tmp_p
     found = trained_tensors(resumed.model)
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
-
-
-def test_checkpoint_of_a_job_killed_while_saving_is_not_resumed(encoder_folder, rows, tmp_path):
-    trainer = encoder_trainer(encoder_folder, rows, tmp_path)
-    trainer.add_callback(KillAt(6))
-    with pytest.raises(Killed):
-        run_training(trainer, tmp_path)
-    whole, half, cut = (tmp_path / f"checkpoint-{step}" for step in (4, 8, 12))
-    half.mkdir()
-    (half / "model.safetensors").write_text("")
-    cut.mkdir()
-    (cut / "trainer_state.json").write_text((whole / "trainer_state.json").read_text()[:-9])
-    assert last_checkpoint(tmp_path) == str(whole)
-    assert last_checkpoint(tmp_path / "missing") is None
 
 
 def test_history_holds_steps_epochs_and_totals(encoder_folder, rows, tmp_path):
@@ -68,6 +56,47 @@ def test_audit_names_the_tensors_that_got_a_gradient(encoder_folder, rows, tmp_p
 def test_diverged_training_is_one_clear_error(encoder_folder, rows, tmp_path):
     trainer = encoder_trainer(encoder_folder, rows, tmp_path, learning_rate=1e30, max_grad_norm=1e30)
     with pytest.raises(StudyError, match=r"training diverged: .*lower training.learning_rate"):
+        run_training(trainer, tmp_path)
+
+
+class Infect(TrainerCallback):
+    """Makes a weight NaN after a step, as an update with an infinite gradient does."""
+
+    def __init__(self, model, step):
+        self.model, self.step = model, step
+
+    def on_optimizer_step(self, args, state, control, **kwargs):
+        if state.global_step + 1 == self.step:
+            with torch.no_grad():
+                next(p for p in self.model.parameters() if p.requires_grad).fill_(float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("step", "logging_steps", "found", "kept"),
+    [
+        (6, 2, "the validation loss is nan at step 6", 4),  # at an epoch's end
+        (8, 2, "is no longer finite at step 8", 4),  # a checkpoint's step, whose loss is from before
+        (7, 100, "the loss is nan at step 8", 4),  # before a checkpoint, and not logged
+        (7, 2, "the loss is nan at step 8", 4),
+        (12, 2, "the validation loss is nan at step 12", 8),
+    ],
+)
+def test_diverged_training_keeps_the_last_good_checkpoint(
+    encoder_folder, rows, tmp_path, step, logging_steps, found, kept
+):
+    trainer = encoder_trainer(encoder_folder, rows, tmp_path, logging_steps=logging_steps)
+    trainer.add_callback(Infect(trainer.model, step))
+    with pytest.raises(StudyError, match=f"training diverged: .*{found}; lower .*checkpoint-{kept} is kept$"):
+        run_training(trainer, tmp_path)
+    saved = load_file(last_checkpoint(tmp_path) / "model.safetensors")
+    assert all(tensor.isfinite().all() for tensor in saved.values())
+
+
+def test_weights_that_the_last_step_spoils_are_an_error(encoder_folder, rows, tmp_path):
+    trainer = encoder_trainer(encoder_folder, rows, tmp_path, epochs=None, max_steps=5)
+    trainer.args.eval_strategy = "no"
+    trainer.add_callback(Infect(trainer.model, 5))
+    with pytest.raises(StudyError, match=r"no longer finite at step 5; lower .*checkpoint-4 is kept$"):
         run_training(trainer, tmp_path)
 
 

@@ -23,7 +23,7 @@ from nli.pretraining.encoder import (
     pretrain_encoder,
     tiny_roberta,
 )
-from nli.pretraining.loop import grouped_batches
+from nli.pretraining.loop import grouped_batches, optimise
 from nli.pretraining.texts import LAYOUTS, draw_texts, draw_votes, plain_texts
 from nli.pretraining.tokenizers import ANSWERS, CONNECTIVES, train_decoder_tokenizer, train_encoder_tokenizer
 
@@ -190,6 +190,17 @@ def test_a_corpus_smaller_than_a_batch_says_so():
     batches = grouped_batches(pd.Series(["a"]), np.array([3]), 2, np.random.default_rng(0))
     with pytest.raises(StudyError, match="the corpus has 1 pairs, fewer than a batch of 2"):
         next(batches)
+
+
+def test_diverged_pretraining_is_one_clear_error(demo_study):
+    model = torch.nn.Linear(2, 1)
+    losses = iter([1.0, float("inf")])
+
+    def loss_of(rows):
+        return model(torch.ones(2)).sum() * next(losses), {}
+
+    with pytest.raises(StudyError, match=r"^pretraining diverged: the loss is -?inf at step 2; lower .*learning_rate$"):
+        optimise(model, iter([None] * 4), loss_of, recipe(demo_study, "encoder"))
 
 
 @pytest.mark.parametrize(
