@@ -7,12 +7,9 @@ from pathlib import Path
 
 from snakemake.settings.types import DeploymentMethod
 
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
-
 from nli.base.errors import StudyError
 from nli.hub.model_files import broken_links, require_shipped, shipped_architecture, user_files
 from nli.launch import containers
-from nli.study.repeated import refuse_repeated_keys
 from nli.study.resolve import load_study
 from nli.study.specs import (
     fetch_spec,
@@ -33,7 +30,6 @@ def resolve_study():
     Bad input stops Snakemake here with one line, before anything is planned.
     """
     try:
-        refuse_repeated_keys(workflow.configfiles)
         study = load_study(config, workflow.config_settings.overwrite_config)
         check_models(study)
         check_sets(study)
