@@ -7,12 +7,10 @@ from pathlib import Path
 
 from snakemake.settings.types import DeploymentMethod
 
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
-
 from nli.base.errors import StudyError
+from nli.base.files import require_file
 from nli.hub.model_files import broken_links, require_shipped, shipped_architecture, user_files
 from nli.launch import containers
-from nli.study.repeated import refuse_repeated_keys
 from nli.study.resolve import load_study
 from nli.study.specs import (
     fetch_spec,
@@ -33,7 +31,6 @@ def resolve_study():
     Bad input stops Snakemake here with one line, before anything is planned.
     """
     try:
-        refuse_repeated_keys(workflow.configfiles)
         study = load_study(config, workflow.config_settings.overwrite_config)
         check_models(study)
         check_sets(study)
@@ -47,10 +44,10 @@ def resolve_study():
 
 
 def check_sets(study):
-    """Raise StudyError if the file of an evaluation set is missing."""
+    """Raise StudyError if the file of an evaluation set cannot be read."""
     for name, source in study.answered_sets().items():
-        if source.path and not Path(source.path).is_file():
-            raise StudyError(f"config.yaml: data.sets.{name}.source.path: no file {source.path}")
+        if source.path:
+            require_file(source.path, f"correct config.yaml: data.sets.{name}.source.path")
 
 
 def check_models(study):

@@ -1,8 +1,14 @@
 """The texts of prompts and trainings: fills their templates, and finds the text before a label."""
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
+
+
+def folded(text: str) -> str:
+    """The text as answers are compared: one form for each letter, without case."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
 def fill(template: str, fields: Mapping[str, str]) -> str:

@@ -15,7 +15,7 @@ ROOMS = {
     "base": set(),
     "texts": set(),
     "provenance": {"base"},
-    "study": {"base"},
+    "study": {"base", "texts"},
     "machine": set(),
     "hub": {"base", "study"},
     "runtime": {"machine"},

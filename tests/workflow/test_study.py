@@ -103,7 +103,7 @@ def test_further_evaluation_set_of_two_classes_is_scored_by_its_own_rule(tmp_pat
     (tmp_path / "hans.jsonl").unlink()
     refused = snakemake(str(metrics), "--dry-run", "--cores", "1", *options, check=False)
     assert refused.returncode != 0
-    assert "data.sets.hans.source.path: no file" in refused.stdout
+    assert "no such file; correct config.yaml: data.sets.hans.source.path" in refused.stdout
 
 
 def test_records_hold_no_home_path_and_no_environment(smoke):

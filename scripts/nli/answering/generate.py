@@ -102,9 +102,9 @@ def generate_answers(
     Raises:
         StudyError: a prompt and its answer have more tokens than the model has positions.
     """
-    check_prompts(model, tokenizer, prompts, generation["max_new_tokens"])
-    model.eval()
     values, names = effective_generation(model, generation), names or prompts
+    check_prompts(model, tokenizer, prompts, generation["max_new_tokens"], names)
+    model.eval()
     side, tokenizer.padding_side = tokenizer.padding_side, "left"
     greedy = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}  # the sampler's noise draws
     order = np.argsort([len(prompt) for prompt in prompts], kind="stable")
@@ -133,13 +133,26 @@ def generate_answers(
 
 
 def check_prompts(
-    model: nn.Module, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], max_new_tokens: int
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str],
+    answer: int,
+    names: Sequence[str],
+    asks: str = "generation.max_new_tokens is",
 ) -> None:
-    """Raise StudyError if the longest prompt leaves too few positions for its answer."""
+    """Raise StudyError, naming the row, if the longest prompt leaves too few positions for its answer.
+
+    Args:
+        answer: tokens of the longest answer.
+        names: the rows' names.
+        asks: what `answer` is, in words.
+    """
     limit = max_positions(model)
-    longest = max((len(ids) for ids in tokenizer(list(prompts))["input_ids"]), default=0)
-    if limit is not None and longest + max_new_tokens > limit:
-        raise StudyError(
-            f"models.decoder.name: the longest prompt has {longest} tokens, generation.max_new_tokens is "
-            f"{max_new_tokens}, but the model has only {limit} positions; choose a model with more"
-        )
+    lengths = [len(ids) for ids in tokenizer(list(prompts))["input_ids"]]
+    if limit is None or not lengths or max(lengths) + answer <= limit:
+        return
+    longest = int(np.argmax(lengths))
+    raise StudyError(
+        f"models.decoder.name: the longest prompt, of the row {names[longest][:80]!r}, has {lengths[longest]} tokens, "
+        f"{asks} {answer}, but the model has only {limit} positions; choose a model with more, or remove the row"
+    )

@@ -9,7 +9,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from nli.answering.demonstrations import demonstrations
-from nli.answering.generate import effective_generation, generate_answers
+from nli.answering.generate import check_prompts, effective_generation, generate_answers
 from nli.answering.label_scoring import CONTENT_FREE, LABEL_SCORERS, label_log_probabilities, with_spellings
 from nli.answering.reading import SCORERS
 from nli.answering.rows import answer_rows, scored_rows
@@ -88,12 +88,14 @@ def answer_pairs(
     frames = []
     reading = [scorer for scorer in spec["scorers"] if scorer in SCORERS]
     scoring = [scorer for scorer in spec["scorers"] if scorer in LABEL_SCORERS]
+    names = list(rows["pair_id"])
     if reading:
-        names = list(rows["pair_id"])
         answers = generate_answers(model, tokenizer, prompts, spec["generation"], batch_size, seed, names)
         frames += [answer_rows(rows, split, answers, question.words, scorer) for scorer in reading]
     if scoring:
         words = scored_words(tokenizer, question)
+        longest = max(len(tokenizer(question.lead + word, add_special_tokens=False)["input_ids"]) for word in words)
+        check_prompts(model, tokenizer, prompts, longest, names, "the longest label word has")
         blanks = [asked.ask(text, text) for asked in questions for text in CONTENT_FREE]
         asked, speed = [*prompts, *blanks], spec.get("speed", "plain")
         scores = label_log_probabilities(model, tokenizer, asked, question.lead, words, batch_size, speed)

@@ -10,12 +10,9 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 
+from nli.texts import folded
+
 MIN_PREFIX = 2  # letters; a shorter beginning of a label word is not an answer
-
-
-def folded(text: str) -> str:
-    """The text as it is compared: one form for each letter, without case."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
 def is_letter(character: str) -> bool:

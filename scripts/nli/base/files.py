@@ -9,16 +9,31 @@ from typing import Any
 from nli.base.errors import StudyError
 
 
-def read_json(path: Path | str) -> Any:
-    """The content of a JSON file; StudyError if it is missing, broken or unreadable."""
+def read_json(path: Path | str) -> dict[str, Any]:
+    """The record in a JSON file; StudyError if it is missing, broken, unreadable or no JSON object."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise StudyError(f"{path}: no such file; run the rule that creates it") from None
     except json.JSONDecodeError as error:
         raise StudyError(f"{path}, line {error.lineno}: not JSON ({error.msg}); delete the file and rerun") from None
+    except (ValueError, RecursionError):  # not UTF-8, or endless
+        raise StudyError(f"{path}: not JSON that can be read; delete the file and rerun") from None
     except OSError as error:
         raise StudyError(f"{path}: {error.strerror}; fix its permissions, or delete it and rerun") from None
+    if not isinstance(record, dict):
+        raise StudyError(f"{path}: not a record, but {str(record)[:40]}; delete the file and rerun")
+    return record
+
+
+def require_file(path: Path | str, advice: str) -> None:
+    """Raise StudyError, with `advice`, unless `path` is a file that can be read."""
+    try:
+        Path(path).open("rb").close()
+    except FileNotFoundError:
+        raise StudyError(f"{path}: no such file; {advice}") from None
+    except (OSError, ValueError) as error:
+        raise StudyError(f"{path}: {getattr(error, 'strerror', error)}; {advice}") from None
 
 
 def sha256(path: Path | str) -> str:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from nli.base.atomic import write_json
 from nli.base.errors import StudyError
-from nli.base.files import read_json, sha256
+from nli.base.files import read_json, require_file, sha256
 from nli.base.labels import LABELS
 from nli.data import readers, synthetic
 from nli.data.splits import SCHEMA, premise_id, read_split, write_split
@@ -82,7 +82,7 @@ def load_hub(name: str, revision: str, cache: Path, rows: dict[str, int] | None 
     for split, files in readers.choose_splits(snapshot.files, str(repository)).items():
         read = chain.from_iterable(readers.read_rows(snapshot.folder / file) for file in files)
         numbered = enumerate((row for _, row in read), start=1)
-        raw.frames[split], raw.dropped[split] = normalise(numbered, split, f"{name} {split}", "row", keep_empty=True)
+        raw.frames[split], raw.dropped[split] = normalise(numbered, split, f"{name} {split}", "row", published=True)
     check_rows(raw, rows or {}, str(repository))
     return raw
 
@@ -97,8 +97,7 @@ def load_set(name: str, source: dict[str, Any], cache: Path) -> RawData:
     """
     if source["path"]:
         path = Path(source["path"]).expanduser()
-        if not path.is_file():
-            raise StudyError(f"{path}: no such file; correct config.yaml: data.sets.{name}.source.path")
+        require_file(path, f"correct config.yaml: data.sets.{name}.source.path")
         raw, where = RawData("files", sha256={path.name: sha256(path)}), str(path)
     else:
         repository = Repository("dataset", source["name"], source["revision"], f"data.sets.{name}.source")
@@ -159,7 +158,7 @@ def normalise(
     split: str,
     source: Path | str,
     unit: str,
-    keep_empty: bool = False,
+    published: bool = False,
     columns: Mapping[str, tuple[str, ...]] | None = None,
     labels: Mapping[Any, int] = LABEL_IDS,
 ) -> tuple[pd.DataFrame, int]:
@@ -167,28 +166,36 @@ def normalise(
 
     Text is not changed, white space included. A row without an identifier is named by its split and its position in
     the file, from 0. Raises StudyError, naming the `source` and the line or row (`unit`), for a missing column, an
-    unknown label, an empty text (unless `keep_empty`), or no labelled row at all.
+    unknown label, an empty text, an empty or repeated identifier, two columns of one meaning that disagree, or no
+    labelled row at all.
 
     Args:
+        published: keep rows with an empty text, and training rows with another's identifier, as everyone counts them.
         columns: possible names of each column in this source, instead of COLUMN_NAMES.
         labels: spelling -> index of a label.
     """
     names = {**COLUMN_NAMES, **(columns or {})}
-    found: dict[str, str | None] = {}
+    found: dict[str, list[str]] = {}
+    keys: Any = ()
+    places = None if published and split == "train" else {}  # pair id -> its line or row
     values: dict[str, list] = {name: [] for name in SCHEMA.names}
     place = -1
     for place, (number, row) in enumerate(rows):
-        found = found or _find_columns(row, source, names)
+        if row.keys() != keys:
+            keys, found = row.keys(), _find_columns(row, source, names, found)
         where = (source, unit, number)
-        label = _label_id(row.get(found["label"]), where, labels)
+        label = _agreed({name: _label_id(row.get(name), where, labels) for name in found["label"]}, where)
         if label == UNLABELLED:
             continue
-        pair_id, genre = (row.get(found[name]) for name in ("pair_id", "genre"))
-        values["pair_id"].append(f"{split}-{place}" if pair_id is None else str(pair_id))
-        values["genre"].append("" if genre is None else str(genre))
-        values["premise"].append(_text(row, found["premise"], where, keep_empty))
+        pair_id, genre, premise, hypothesis = (
+            _agreed({column: row.get(column) for column in found[name]}, where)
+            for name in ("pair_id", "genre", "premise", "hypothesis")
+        )
+        values["pair_id"].append(_name(f"{split}-{place}" if pair_id is None else pair_id, places, where))
+        values["genre"].append("" if genre is None else _whole(str(genre), "genre", where))
+        values["premise"].append(_text(premise, found["premise"][0], where, published))
         values["premise_id"].append(premise_id(values["premise"][-1]))
-        values["hypothesis"].append(_text(row, found["hypothesis"], where, keep_empty))
+        values["hypothesis"].append(_text(hypothesis, found["hypothesis"][0], where, published))
         values["label"].append(label)
     kept, dropped = len(values["label"]), place + 1 - len(values["label"])
     if not kept:
@@ -200,12 +207,14 @@ def normalise(
 
 
 def _find_columns(
-    row: dict[str, Any], source: Path | str, names: Mapping[str, tuple[str, ...]]
-) -> dict[str, str | None]:
+    row: dict[str, Any], source: Path | str, names: Mapping[str, tuple[str, ...]], before: Mapping[str, list[str]]
+) -> dict[str, list[str]]:
+    """The row's names for each of our columns; those of the row `before` it where it has none."""
     found = {
-        name: next((spelling for spelling in spellings if spelling in row), None) for name, spellings in names.items()
+        name: [spelling for spelling in spellings if spelling in row] or before.get(name, [])
+        for name, spellings in names.items()
     }
-    missing = [" or ".join(names[name]) for name in REQUIRED if found[name] is None]
+    missing = [" or ".join(names[name]) for name in REQUIRED if not found[name]]
     if missing:
         raise StudyError(
             f"{source}: no column {', no column '.join(missing)}; rename or add it (found {', '.join(map(str, row))})"
@@ -225,10 +234,35 @@ def _label_id(value: Any, where: tuple, labels: Mapping[Any, int]) -> int:
     return label
 
 
-def _text(row: dict[str, Any], column: str, where: tuple, keep_empty: bool) -> str:
-    text = row.get(column)
-    if not isinstance(text, str) or not (keep_empty or text.strip()):
+def _agreed(values: dict[str, Any], where: tuple) -> Any:
+    """The value of the columns of one meaning, None without any; StudyError if they disagree."""
+    given = list(values.values())
+    if any(value != given[0] for value in given[1:]):
+        raise StudyError(f"{_place(where)}: {' and '.join(values)} disagree; keep the right one")
+    return given[0] if given else None
+
+
+def _name(pair_id: Any, places: dict[str, int] | None, where: tuple) -> str:
+    """A row's identifier, entered into `places` (None: none are compared); StudyError if empty or another row's."""
+    name = _whole(str(pair_id), "pair_id", where)
+    if not name.strip():
+        raise StudyError(f"{_place(where)}: the pair_id is empty; fill it in, or remove the column")
+    if places is not None and (first := places.setdefault(name, where[2])) != where[2]:
+        raise StudyError(
+            f"{_place(where)}: the pair_id {name!r} is that of {where[1]} {first}; give each row its own, "
+            "or remove the column"
+        )
+    return name
+
+
+def _text(text: Any, column: str, where: tuple, published: bool) -> str:
+    if not isinstance(text, str) or not (published or text.strip()):
         raise StudyError(f"{_place(where)}: no text in {column} ({text!r}); fill it in or remove the row")
+    return _whole(text, column, where)
+
+
+def _whole(text: str, column: str, where: tuple) -> str:
+    """`text`, if it can be written as UTF-8."""
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise StudyError(f"{_place(where)}: half a surrogate pair in {column}; correct the text")
     return text

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nli.base.errors import StudyError
+from nli.base.files import require_file
 
 Rows = Iterator[tuple[int, dict[str, Any]]]
 
@@ -44,9 +45,15 @@ STEMS = {
 def input_files(folder: Path | str) -> dict[str, Path]:
     """The file of each split, found by name; StudyError if there is none or more than one."""
     folder = Path(folder).expanduser()
-    if not folder.is_dir():
-        raise StudyError(f"{folder}: no such folder; give the folder with MultiNLI's files")
-    return {split: _find_split(folder, split) for split in STEMS}
+    try:
+        if not folder.is_dir():
+            raise StudyError(f"{folder}: no such folder; give the folder with MultiNLI's files")
+        found = {split: _find_split(folder, split) for split in STEMS}
+    except OSError as error:
+        raise StudyError(f"{folder}: {error.strerror}; give a folder that you may read") from None
+    for path in found.values():
+        require_file(path, "give a file that you may read")
+    return found
 
 
 def _find_split(folder: Path, split: str) -> Path:
@@ -142,13 +149,30 @@ def _read_jsonl(stream: BinaryIO) -> Rows:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = json.loads(line, object_pairs_hook=_each_key_once)
         except json.JSONDecodeError as error:
             reason = f"{error.msg} at column {error.colno}"
             raise ValueError(f"line {number}: broken JSON ({reason})") from error
+        except ValueError as error:
+            raise ValueError(f"line {number}: {error}") from error
+        except RecursionError:
+            raise ValueError(f"line {number}: JSON nested too deep") from None
         if not isinstance(row, dict):
             raise ValueError(f"line {number}: not a JSON object")
         yield number, row
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; ValueError if it states a key twice, of which Python would keep the last."""
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        raise ValueError(f"{_repeated([key for key, _ in pairs])!r} is stated twice")
+    return row
+
+
+def _repeated(names: list[str]) -> str | None:
+    """The first name that is in the list twice."""
+    return next((name for i, name in enumerate(names) if name in names[:i]), None)
 
 
 def _read_tsv(stream: BinaryIO) -> Rows:
@@ -171,7 +195,9 @@ def _csv_fields(stream: BinaryIO) -> Iterator[tuple[int, list[str]]]:
 
 
 def _under_header(lines: Iterator[tuple[int, list[str]]]) -> Rows:
-    _, header = next(lines, (0, []))
+    first, header = next(lines, (0, []))
+    if (name := _repeated(header)) is not None:
+        raise ValueError(f"line {first}: the header has {name!r} twice")
     for number, fields in lines:
         if fields in ([], [""]):
             continue
@@ -182,7 +208,10 @@ def _under_header(lines: Iterator[tuple[int, list[str]]]) -> Rows:
 
 def _read_parquet(stream: BinaryIO) -> Rows:
     try:
-        yield from arrow_rows(pq.ParquetFile(stream))
+        file = pq.ParquetFile(stream)
+        if (name := _repeated(file.schema_arrow.names)) is not None:
+            raise ValueError(f"it has the column {name!r} twice")
+        yield from arrow_rows(file)
     except pa.ArrowException as error:
         raise ValueError(f"not a readable Parquet file ({error})") from error
 

@@ -4,14 +4,17 @@ Nothing here reads a parameter's value, so everything works on a model on the me
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.pytorch_utils import Conv1D
 
 from nli.base.errors import StudyError
 
+# Without it transformers asks on stdin whether to run the code that a model's folder names in `auto_map`.
+NO_FOREIGN_CODE = {"trust_remote_code": False}
 # The decoders for which `speed: fast` is tested: their forward pass takes a mask (rows, 1, queries, keys), positions,
 # the positions whose logits are wanted, and labels for these.
 STANDARD_DECODERS = ("llama", "mistral", "qwen2", "qwen3", "gemma3_text")
@@ -24,11 +27,28 @@ def load_config(folder: Path | str, role: str) -> PreTrainedConfig:
         role: "encoder" or "decoder", the key below `models:`.
     """
     try:
-        return AutoConfig.from_pretrained(folder)
-    except (OSError, ValueError, KeyError) as error:
+        return AutoConfig.from_pretrained(folder, **NO_FOREIGN_CODE)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split(".")[0].split())
         raise StudyError(
             f"models.{role}.name: {folder} has no model that transformers knows without the model's own code "
+            f"({reason}); choose another"
+        ) from None
+
+
+def load_tokenizer_files(folder: Path | str, role: str, **settings: Any) -> PreTrainedTokenizerBase:
+    """The tokenizer as the folder describes it; StudyError if transformers cannot load it.
+
+    Args:
+        role: "encoder" or "decoder", the key below `models:`.
+        settings: for `AutoTokenizer.from_pretrained`.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(folder, **NO_FOREIGN_CODE, **settings)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split(".")[0].split())
+        raise StudyError(
+            f"models.{role}.name: {folder} has no tokenizer that transformers loads without the model's own code "
             f"({reason}); choose another"
         ) from None
 
@@ -46,7 +66,7 @@ def load_skeleton(folder: Path | str, auto_class: type, role: str) -> PreTrained
     config = load_config(folder, role)
     try:
         with torch.device("meta"):
-            return auto_class.from_config(config)
+            return auto_class.from_config(config, **NO_FOREIGN_CODE)
     except ValueError:
         known = {"encoder": "sequence classifier", "decoder": "causal language model"}[role]
         raise StudyError(

@@ -8,7 +8,6 @@ from peft import PeftModel, TaskType, prepare_model_for_kbit_training
 from torch import nn
 from transformers import (
     AutoModelForCausalLM,
-    AutoTokenizer,
     BitsAndBytesConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -16,6 +15,7 @@ from transformers import (
 
 from nli.base.errors import StudyError
 from nli.models.adapters import add_lora
+from nli.models.architecture import NO_FOREIGN_CODE, load_tokenizer_files
 from nli.models.base_weights import require_weights
 from nli.models.training import mark_pretrained
 from nli.runtime import device
@@ -38,6 +38,7 @@ def load_quantized(auto_class: type, folder: Path | str, quantization: dict[str,
         quantization_config=quantization_config(quantization),
         dtype=compute_dtype(quantization["compute_dtype"]),
         output_loading_info=True,
+        **NO_FOREIGN_CODE,
         **{"device_map": {"": device()}, **settings},
     )
     require_weights(model, info["missing_keys"], folder, "decoder")
@@ -83,7 +84,7 @@ def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
     Raises:
         StudyError: no token to pad with.
     """
-    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="right")
+    tokenizer = load_tokenizer_files(folder, "decoder", padding_side="right")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if tokenizer.pad_token is None:

@@ -13,7 +13,6 @@ from transformers import (
     MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
-    AutoTokenizer,
     DataCollatorWithPadding,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -24,7 +23,7 @@ from transformers import (
 from nli.base.errors import StudyError
 from nli.base.labels import LABEL_NAMES, LABELS
 from nli.models import methods
-from nli.models.architecture import load_config, transformer_blocks
+from nli.models.architecture import NO_FOREIGN_CODE, load_config, load_tokenizer_files, transformer_blocks
 from nli.models.base_weights import require_weights
 from nli.models.cloze import fill_cloze
 from nli.models.packing import pack_rows
@@ -55,7 +54,8 @@ def load_encoder(
 ) -> PreTrainedModel:
     """The base encoder with weights of type `dtype` and a new three-class head, or as a masked language model."""
     head = {"num_labels": len(LABELS), **LABEL_NAMES} if auto_class is AutoModelForSequenceClassification else {}
-    model, info = auto_class.from_pretrained(folder, **head, dtype=getattr(torch, dtype), output_loading_info=True)
+    settings = {**head, **NO_FOREIGN_CODE, "dtype": getattr(torch, dtype)}
+    model, info = auto_class.from_pretrained(folder, output_loading_info=True, **settings)
     require_weights(model, info["missing_keys"], folder, "encoder")
     return mark_pretrained(model, set(info["missing_keys"]))
 
@@ -100,7 +100,7 @@ def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
     Raises:
         StudyError: no token to pad with.
     """
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = load_tokenizer_files(folder, "encoder")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.sep_token or tokenizer.eos_token
     if tokenizer.pad_token is None:

@@ -12,6 +12,7 @@ from peft import PeftModel
 from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
+from nli.models.architecture import NO_FOREIGN_CODE
 from nli.models.base_weights import require_weights
 from nli.models.decoder import compute_dtype, load_adapter, load_decoder, plain_cpu_kernels, prepared_to_answer
 from nli.models.next_token import next_token_logits
@@ -53,7 +54,9 @@ def load_unquantized(folder: Path, quantization: dict[str, Any], device: torch.d
     """The decoder in its compute type, on `device`, or else on the GPU and what does not fit there in main memory."""
     where: Any = {"": device} if device else "auto" if torch.cuda.is_available() else {"": "cpu"}
     dtype = compute_dtype(quantization["compute_dtype"])
-    model, info = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, device_map=where, output_loading_info=True)
+    model, info = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, device_map=where, output_loading_info=True, **NO_FOREIGN_CODE
+    )
     require_weights(model, info["missing_keys"], folder, "decoder")
     return model
 

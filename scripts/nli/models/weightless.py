@@ -22,6 +22,7 @@ from transformers.quantizers import AutoHfQuantizer
 from nli.base.errors import StudyError
 from nli.base.files import read_json
 from nli.base.labels import LABELS
+from nli.models.architecture import NO_FOREIGN_CODE
 from nli.models.decoder import compute_dtype, plain_cpu_kernels, quantization_config
 from nli.models.training import mark_pretrained
 
@@ -68,7 +69,7 @@ def random_encoder(
     """The encoder with a three-class head or another one, randomly initialised as its architecture prescribes."""
     config.num_labels = len(LABELS)
     with device:
-        model = auto_class.from_config(config, dtype=getattr(torch, dtype))
+        model = auto_class.from_config(config, **NO_FOREIGN_CODE, dtype=getattr(torch, dtype))
     return mark_pretrained(model)
 
 
@@ -99,7 +100,7 @@ def _unpacked_decoder(config: PretrainedConfig, quantization: dict[str, Any], au
     """The decoder on the meta device with bitsandbytes' layers in place, not packed yet."""
     config.num_labels = len(LABELS)  # a language model ignores it
     with torch.device("meta"):
-        model = auto_class.from_config(config, dtype=compute_dtype(quantization["compute_dtype"]))
+        model = auto_class.from_config(config, **NO_FOREIGN_CODE, dtype=compute_dtype(quantization["compute_dtype"]))
     if quantization["load_in_4bit"]:
         quantizer = AutoHfQuantizer.from_config(quantization_config(quantization), pre_quantized=False)
         quantizer.preprocess_model(model=model, device_map={"": "cpu"})

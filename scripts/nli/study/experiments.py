@@ -14,15 +14,18 @@ from nli.study.types import (
     Positive,
     PositiveFloat,
     Probability,
+    Real,
     Seed,
     SetName,
     Strict,
+    Title,
     each_once,
     require_fields,
     require_label_last,
     require_only,
     tell_apart,
 )
+from nli.texts import folded
 
 
 class Tokenization(Strict):
@@ -38,7 +41,7 @@ class Training(Strict):
     batch_size: Positive = Field(description="examples per forward pass on the device")
     eval_batch_size: Positive | None = Field(None, description="for the evaluation after each epoch")
     gradient_accumulation: Positive = 1
-    epochs: PositiveFloat | None = None
+    epochs: Annotated[PositiveFloat, Field(le=100_000)] | None = None
     max_steps: Positive | None = Field(None, description="optimizer steps, instead of epochs")
     weight_decay: NonNegativeFloat
     optimizer: Literal["adamw_torch", "paged_adamw_8bit"]
@@ -91,7 +94,7 @@ class Generation(Strict):
     top_k: NonNegative | None = Field(
         None, description="number of most probable tokens to sample from; 0: all; null: the decoder's setting"
     )
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = Field(
+    top_p: Annotated[Real, Field(gt=0, le=1)] | None = Field(
         None, description="probability mass to sample from; null: the decoder's setting"
     )
     max_new_tokens: Positive
@@ -140,6 +143,9 @@ class SoftPrompt(Strict):
     )
 
 
+CLOZE_FIELDS = ("premise", "premise_unpunctuated", "hypothesis", "mask")
+
+
 class Cloze(Strict):
     first: str = Field(
         description="first segment; fills in {mask}, {hypothesis} and {premise}, or {premise_unpunctuated}, without "
@@ -155,8 +161,12 @@ class Cloze(Strict):
         require_fields(both.replace("{premise_unpunctuated}", "{premise}"), "premise", "hypothesis", "mask")
         if both.count("{mask}") != 1:
             raise ValueError("needs exactly one {mask}, in 'first' or in 'second'")
+        for where in ("first", "second"):
+            require_only(getattr(self, where), *CLOZE_FIELDS, where=where)
         if set(self.words) != set(LABELS):
             raise ValueError(f"'words' must have a word for each of {', '.join(LABELS)}")
+        if len(set(self.words.values())) < len(LABELS) or not all(word.strip() for word in self.words.values()):
+            raise ValueError("'words' must be three different words")
         return self
 
 
@@ -186,9 +196,7 @@ class Prompt(Strict):
             raise ValueError("shots need either 'example' or 'drawn'; without shots, leave both out")
         if self.example is not None and self.shots != 1:
             raise ValueError("'example' is a single example; set shots: 1")
-        if self.example is not None and self.example.answer.casefold() not in {
-            word.casefold() for word in self.answers
-        }:
+        if self.example is not None and folded(self.example.answer) not in map(folded, self.answers):
             raise ValueError(f"the example's answer '{self.example.answer}' is none of: {', '.join(self.answers)}")
         shown = tuple(f"example_{name}" for name in Example.model_fields) if self.example else ()
         require_only(self.text, "premise", "hypothesis", *shown)
@@ -206,7 +214,7 @@ class Experiment(Strict):
 
     family: str
     name: str
-    title: str = Field(description="its name in the report")
+    title: Title = Field(description="its name in the report")
     origin: Literal["reported", "described", "repaired", "ours"] = Field(
         description="in the original, with or without figures; our repair of a failure there; or ours alone"
     )

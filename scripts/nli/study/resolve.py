@@ -12,11 +12,12 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from nli.base.errors import StudyError
+from nli.study.differences import check_differences
 from nli.study.experiments import FAMILIES
+from nli.study.plain import FILE, expect_mapping, refuse_control_characters, refuse_loops
 from nli.study.schema import Study
 from nli.study.types import unknown
 
-FILE = "config.yaml"
 OWN_OF_A_MODEL = ("title", "gb", "licence")  # lost where another model is named
 OWN_KEYS = ("title", "origin", "extra", "compared_with", "extends")  # never inherited
 
@@ -43,6 +44,9 @@ def load_study(config: Mapping[str, Any], overrides: Mapping[str, Any] | None = 
     Raises:
         StudyError: an unknown key, a wrong type or an impossible combination; one line per problem, with its key.
     """
+    for stated in (config, overrides or {}):
+        refuse_loops(stated)
+        refuse_control_characters(stated)
     overrides = retype(overrides or {})
     body = deep_merge(config, overrides)
     scales = known_scales(body.pop("scales", {}))
@@ -72,12 +76,15 @@ def load_study(config: Mapping[str, Any], overrides: Mapping[str, Any] | None = 
 
 
 def known_scales(scales: Any) -> Mapping[str, Any]:
-    """The table of scales; StudyError for a scale that is no section or has an unknown key, chosen or not."""
-    known = [*Study.model_fields, "families", "own_data", "extends"]
+    """The table of scales; StudyError for one with an unknown key or a wrong value, chosen or not."""
     for name, scale in expect_mapping(scales, "scales").items():
-        for key in expect_mapping(scale or {}, f"scales.{name}"):
-            if key not in known:
-                raise StudyError(f"{FILE}: scales.{name}: {unknown(str(key), known)}")
+        if not isinstance(name, str):
+            raise StudyError(f"{FILE}: scales.{name}: takes a name, got {name!r}")
+        own = dict(expect_mapping(scale or {}, f"scales.{name}"))
+        scale_overlay(name, scales)
+        own.pop("extends", None)
+        for where, stated in ((f"scales.{name}.own_data", own.pop("own_data", None) or {}), (f"scales.{name}", own)):
+            check_differences(expect_mapping(stated, where), where)
     return scales
 
 
@@ -89,9 +96,9 @@ def scale_overlay(scale: str, scales: Mapping[str, Any], seen: tuple[str, ...] =
     parent = own.pop("extends", None)
     if parent is None:
         return own
-    if parent not in scales:
+    if not isinstance(parent, str) or parent not in scales:
         raise StudyError(f"{FILE}: scales.{scale}.extends: {unknown(str(parent), scales)}")
-    return deep_merge(scale_overlay(str(parent), scales, (*seen, scale)), own)
+    return deep_merge(scale_overlay(parent, scales, (*seen, scale)), own)
 
 
 def source_of(resolved: Mapping[str, Any]) -> Any:
@@ -102,7 +109,7 @@ def source_of(resolved: Mapping[str, Any]) -> Any:
 def drop_what_is_another_models(resolved: dict[str, Any], overlay: Mapping[str, Any]) -> None:
     """Take a model's title, size and licence out of `resolved`, in place, where the overlay names another model."""
     for role, stated in expect_mapping(overlay.get("models") or {}, "models").items():
-        model = resolved.get("models", {}).get(role)
+        model = expect_mapping(resolved.get("models") or {}, "models").get(role)
         if isinstance(stated, Mapping) and "name" in stated and isinstance(model, dict):
             for key in OWN_OF_A_MODEL:
                 model.pop(key, None)
@@ -126,7 +133,7 @@ def own_errors(errors: list[Any], stated: Mapping[str, Any]) -> list[Any]:
     kept = []
     for error in errors:
         own = stated.get(error["loc"][1], {}) if error["loc"][:1] == ("experiments",) else {}
-        parent = own.get("extends") or own.get("adapter")
+        parent = parent_of(own)
         if parent is None or identity(error, parent) not in seen:
             kept.append(error)
     return kept
@@ -153,13 +160,6 @@ def retype(value: Any) -> Any:
     return value
 
 
-def expect_mapping(value: Any, where: str) -> Mapping[str, Any]:
-    """`value` if it is a section; raises StudyError with the key otherwise."""
-    if not isinstance(value, Mapping):
-        raise StudyError(f"{FILE}: {where}: takes a section (key: value lines), got {value!r}")
-    return value
-
-
 def resolve_experiments(stated: Mapping[str, Any], families: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Every experiment in full: family defaults, then the chain of `extends`, then its own keys.
 
@@ -167,7 +167,7 @@ def resolve_experiments(stated: Mapping[str, Any], families: Mapping[str, Any]) 
     """
     for family in families:
         if family not in FAMILIES:
-            raise StudyError(f"{FILE}: families: {unknown(family, FAMILIES)}")
+            raise StudyError(f"{FILE}: families: {unknown(str(family), FAMILIES)}")
     resolved = {key: resolve_experiment(key, stated, families) for key in stated}
     require_origins(resolved)
     return resolved
@@ -197,20 +197,20 @@ def resolve_experiment(
     if key in seen:
         raise StudyError(f"{FILE}: {where}: 'extends' is circular: {' -> '.join([*seen, key])}")
     family, _, name = key.partition("/")
-    if family not in FAMILIES or not name.isidentifier():
+    if family not in FAMILIES or not (name.isascii() and name.isidentifier()) or len(name) > 100:
         raise StudyError(
             f"{FILE}: {where}: takes a name 'family/name' with a family of {', '.join(FAMILIES)} "
             "and a name of letters, digits and underscores"
         )
     own = expect_mapping(stated[key], where)
-    parent = own.get("extends") or own.get("adapter")
+    parent = parent_of(own)
     base: Mapping[str, Any] = expect_mapping(families.get(family, {}), f"families.{family}")
     if parent is not None:
         if not isinstance(parent, str):
             raise StudyError(f"{FILE}: {where}: takes the name of one experiment to take from, got {parent!r}")
         if parent not in stated:
-            raise StudyError(f"{FILE}: {where}: {unknown(str(parent), stated)}")
-        if not str(parent).startswith(f"{family}/"):
+            raise StudyError(f"{FILE}: {where}: {unknown(parent, stated)}")
+        if not parent.startswith(f"{family}/"):
             raise StudyError(f"{FILE}: {where}: '{parent}' is in another family; extend one of the same family")
         base = resolve_experiment(parent, stated, families, (*seen, key))
         base = {k: v for k, v in base.items() if k not in OWN_KEYS}
@@ -220,6 +220,11 @@ def resolve_experiment(
     resolved = deep_merge(base, own, {"family": family, "name": name})
     resolved.pop("extends", None)
     return resolved
+
+
+def parent_of(own: Mapping[str, Any]) -> Any:
+    """What an experiment takes its other keys from, as it states it; None if from its family alone."""
+    return own.get("adapter") if own.get("extends") is None else own["extends"]
 
 
 def describe(error: Mapping[str, Any]) -> str:

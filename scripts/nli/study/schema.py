@@ -32,6 +32,7 @@ from nli.study.types import (
     Seed,
     SetName,
     Strict,
+    Title,
     each_once,
     unknown,
 )
@@ -101,7 +102,7 @@ class Machine(Strict):
 class Notice(Strict):
     """What the report says about its scale: `title` on every page, `detail` below it at the top of the report."""
 
-    title: str = Field(min_length=1)
+    title: Title
     detail: str = Field(min_length=1)
 
 
@@ -159,7 +160,7 @@ TOGETHER = {
 class Ladder(Strict):
     """A failure explained: the experiment as reported, then one factor changed at a time."""
 
-    title: str
+    title: Title
     question: str = Field(description="what the ladder answers")
     shows: list[str] = Field(
         default_factory=list,
@@ -316,8 +317,8 @@ class Study(Strict):
                 raise ValueError(f"only: {unknown(name, [*FAMILIES, *ORIGINS, *self.experiments])}")
         titles: dict[str, str] = {}
         for key, experiment in self.experiments.items():
-            if titles.setdefault(experiment.title, key) != key:
-                raise ValueError(f"experiments.{key}.title: '{experiment.title}' is that of {titles[experiment.title]}")
+            if (other := titles.setdefault(" ".join(experiment.title.casefold().split()), key)) != key:
+                raise ValueError(f"experiments.{key}.title: '{experiment.title}' is that of {other}")
             if isinstance(experiment, IclExperiment) and experiment.prompt not in self.prompts:
                 raise ValueError(f"experiments.{key}.prompt: {unknown(experiment.prompt, self.prompts)}")
             for split in experiment.evaluation.splits:
@@ -327,7 +328,7 @@ class Study(Strict):
             draws = getattr(experiment, "draws", 1)
             if draws > 1 and self.prompts[experiment.prompt].drawn is None:
                 raise ValueError(f"experiments.{key}.draws: '{experiment.prompt}' draws no examples; leave it out")
-            if experiment.compared_with not in (None, *self.experiments):
+            if experiment.compared_with not in (None, *self.experiments.keys() - {key}):
                 raise ValueError(
                     f"experiments.{key}.compared_with: {unknown(experiment.compared_with, self.experiments)}"
                 )

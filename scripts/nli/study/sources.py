@@ -1,10 +1,9 @@
 """The typed definition of `data:` and `models:`, where rows and weights come from."""
 
-import os
 from collections import Counter
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from nli.study.types import (
     Commit,
@@ -19,6 +18,9 @@ from nli.study.types import (
     Seed,
     SetName,
     Strict,
+    Title,
+    hub_name,
+    local_path,
 )
 
 Column = Literal["premise", "hypothesis", "label", "pair_id", "genre"]
@@ -42,7 +44,7 @@ class SetRows(Strict):
     """An evaluation set's own rows: one file, on this machine or in a data set on the hub."""
 
     path: LocalPath | None = Field(None, description="the file: JSONL, TSV (or .txt), CSV or Parquet, plain or .gz")
-    name: str | None = Field(None, description="or the data set on the hub")
+    name: Annotated[str, AfterValidator(hub_name)] | None = Field(None, description="or the data set on the hub")
     revision: Commit | None = Field(None, description="its pinned commit, in full")
     file: str | None = Field(None, description="the file in that data set")
     rows: Positive | None = Field(None, description="number of labelled rows in the file; the fetch checks it")
@@ -82,7 +84,7 @@ class SetRows(Strict):
 class EvaluationSet(Strict):
     """Pairs to evaluate on: a split of the study's data, or their own rows."""
 
-    title: str = Field(min_length=1, description="its name in the report")
+    title: Title = Field(description="its name in the report")
     role: Literal["validation", "tuning"] = Field(
         "validation",
         description="validation: its scores are in the report; tuning: for choices, and in no table of scores",
@@ -103,7 +105,7 @@ DRAWN = {"matched": "validation_matched", "mismatched": "validation_mismatched",
 
 class Data(Strict):
     source: Literal["hub", "files", "synthetic"] = Field(description="where MultiNLI comes from")
-    name: str | None = Field(None, description="data set on the hub")
+    name: Annotated[str, AfterValidator(hub_name)] | None = Field(None, description="data set on the hub")
     revision: Commit | None = Field(None, description="its pinned commit, in full")
     gb: PositiveFloat | None = Field(None, description="GB to fetch, for `hub`; null: unknown")
     rows: Rows | None = Field(None, description="labelled rows that the hub's splits have; the fetch checks them")
@@ -209,12 +211,14 @@ class Model(Strict):
     revision: Commit | None = Field(None, description="its pinned commit, in full")
     gb: PositiveFloat | None = Field(None, description="GB to fetch, for `hub`; null: unknown")
     licence: str | None = Field(None, description="its licence as the hub writes it, for the cards of trained models")
-    title: str | None = Field(None, description="what the report calls it; null, or another name: the name's last part")
+    title: Title | None = Field(None, description="what the report calls it; null: the last part of its name")
 
     @field_validator("name")
     @classmethod
-    def _folder_is_a_local_path(cls, name: str | None, info: ValidationInfo) -> str | None:
-        return os.path.expanduser(name) if name and info.data.get("source") == "path" else name
+    def _folder_or_name_on_the_hub(cls, name: str | None, info: ValidationInfo) -> str | None:
+        if name is None:
+            return None
+        return local_path(name) if info.data.get("source") == "path" else hub_name(name)
 
     @model_validator(mode="after")
     def _source_has_what_it_needs(self) -> "Model":

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from nli.texts import folded
+
 Label = Literal["entailment", "neutral", "contradiction"]
 SetName = Annotated[str, Field(pattern=r"^[a-z]\w*$")]
 LARGEST = 2**31 - 1  # what tokenizers, samplers and counters take
@@ -34,15 +36,49 @@ NonNegativeFloat = Annotated[Real, Field(ge=0)]
 Probability = Annotated[Real, Field(ge=0, lt=1)]
 
 
-# Jobs, Snakemake and containers get the expanded path: a shell would expand ~, Snakemake does not, and a container has
-# another home folder.
-LocalPath = Annotated[str, AfterValidator(os.path.expanduser)]
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")  # no tab, no line feed
+
+
+def _one_line(title: str) -> str:
+    """`title` without white space around it, if it is one line that can be seen; else ValueError."""
+    if not title.strip() or re.search(r"[\n\t]", title.strip()):
+        raise ValueError(f"takes one line of text, got {title!r}")
+    return title.strip()
+
+
+Title = Annotated[str, Field(max_length=200), AfterValidator(_one_line)]
+
+
+def local_path(path: str) -> str:
+    """`path` with ~ expanded, if scripts and Snakemake can take it; else ValueError.
+
+    A shell would expand ~, Snakemake does not, and a container has another home folder. Snakemake takes braces for
+    wildcards, and scripts take a hyphen for an option.
+    """
+    if not path.strip():
+        raise ValueError("takes a path, got an empty one")
+    if found := re.search(r"[{}\n\t]|^-|://", path):
+        raise ValueError(
+            f"takes a path of this machine, without braces or a hyphen first, got {found[0]!r} in {path!r}"
+        )
+    if any(len(part.encode()) > 255 for part in Path(path).parts) or len(path.encode()) > 2000:
+        raise ValueError(f"takes a path that a disk can hold, got {len(path)} characters")
+    return os.path.expanduser(path)
+
+
+LocalPath = Annotated[str, AfterValidator(local_path)]
+HubName = r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?"  # of a model or a data set
+
+
+def hub_name(name: str) -> str:
+    """`name` if the hub could have it; else ValueError."""
+    if not re.fullmatch(HubName, name, re.ASCII) or ".." in name or len(name) > 96:
+        raise ValueError(f"takes a name on the hub, 'owner/name', got {name!r}")
+    return name
 
 
 def _bare_word(path: str) -> str:
     """`path` if the rules' commands can use it without quotes and Snakemake takes it literally; else ValueError."""
-    if not path:
-        raise ValueError("takes a folder, got an empty name")
     if found := re.search(r"""[\s"'`$\\;&|<>()*?\[\]{}]""", path):
         raise ValueError(
             f"takes a folder without spaces, quotes or shell characters, got {found.group()!r} in {path!r}"
@@ -51,19 +87,21 @@ def _bare_word(path: str) -> str:
 
 
 # The repository's own folders, which a run must not write into.
-OWN_FOLDERS = (".git", ".venv", "containers", "docs", "models", "profiles", "report", "rules", "scripts", "tests")
+OWN_FOLDERS = (".git", ".snakemake", ".venv")
+OWN_FOLDERS += ("containers", "docs", "models", "profiles", "report", "rules", "scripts", "tests")
 
 
 def _results_folder(path: str) -> str:
     """`path` if results can be written and deleted there without harm to anything else; else ValueError."""
     parts = Path(path).parts
     whole = os.path.abspath(path)
-    if path.startswith("-") or "://" in path:
-        raise ValueError(f"takes a folder of this machine, got {path!r}")
-    if ".." in parts or whole in ("/", os.path.abspath("."), os.path.expanduser("~")):
+    repository = os.path.abspath(".")
+    if ".." in parts or whole == os.path.expanduser("~") or Path(repository).is_relative_to(whole):
         raise ValueError(f"takes a folder of its own, got {path!r}; give its whole path, or one below the repository")
     if os.path.relpath(whole).split(os.sep)[0] in OWN_FOLDERS:
         raise ValueError(f"takes a folder that the repository does not use, got {path!r}")
+    if os.path.exists(whole) and not os.path.isdir(whole):
+        raise ValueError(f"takes a folder, got the file {path!r}")
     return path
 
 
@@ -101,11 +139,11 @@ def each_once(values: list[int] | None) -> list[int] | None:
 
 def tell_apart(words: Iterable[str], where: str) -> None:
     """Raise ValueError if a word is empty or begins another, case aside: answers are read by them."""
-    folded = [word.strip().casefold() for word in words]
-    for i, word in enumerate(folded):
+    stripped = [folded(word.strip()) for word in words]
+    for i, word in enumerate(stripped):
         if not word:
             raise ValueError(f"'{where}' holds an empty word")
-        if clash := next((other for j, other in enumerate(folded) if i != j and other.startswith(word)), None):
+        if clash := next((other for j, other in enumerate(stripped) if i != j and other.startswith(word)), None):
             raise ValueError(f"'{where}': an answer '{word}' cannot be told from '{clash}'; choose other words")
 
 

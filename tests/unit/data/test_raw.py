@@ -207,7 +207,70 @@ BAD_FILES = {
         gzip.compress(b"premise,hypothesis,label\na,b,0\n")[:-9],
         "ended before",
     ),
+    "deep JSON": ("train.jsonl", GOOD + "\n" + "[" * 100_000, "line 2: JSON nested too deep"),
+    "huge number": ("train.jsonl", '{"label": ' + "9" * 5000 + "}", "line 1: Exceeds the limit"),
+    "key stated twice": ("train.jsonl", GOOD[:-1] + ', "label": 2}', "line 1: 'label' is stated twice"),
+    "repeated header of a CSV": (
+        "train.csv",
+        "premise,hypothesis,label,label\na,b,0,2\n",
+        "line 1: the header has 'label'",
+    ),
+    "repeated header of a TSV": ("train.tsv", "premise\tpremise\nab\tb\n", "line 1: the header has 'premise' twice"),
+    "labels that disagree": (
+        "train.jsonl",
+        GOOD + "\n" + GOOD[:-1] + ', "gold_label": "neutral"}',
+        "line 2: label and gold_label disagree; keep the right one",
+    ),
+    "texts that disagree": ("train.jsonl", GOOD[:-1] + ', "sentence1": "c"}', "line 1: premise and sentence1 disagree"),
+    "empty pair id": ("train.csv", "pairID,premise,hypothesis,label\n ,a,b,0\n", "line 2: the pair_id is empty"),
+    "repeated pair id": (
+        "train.csv",
+        "pairID,premise,hypothesis,label\n7,a,b,0\n8,a,b,1\n7,a,b,2\n",
+        "line 4: the pair_id '7' is that of line 2; give each row its own",
+    ),
+    "pair id of a row without one": (
+        "train.jsonl",
+        GOOD[:-1] + ', "pair_id": "train-1"}\n' + GOOD[:-1] + ', "pair_id": null}',
+        "line 2: the pair_id 'train-1' is that of line 1",
+    ),
+    "half a surrogate in a genre": (
+        "train.jsonl",
+        GOOD[:-1] + ', "genre": "\\ud83d"}',
+        "half a surrogate pair in genre",
+    ),
 }
+
+
+@pytest.mark.parametrize("gold", [2, "2", "contradiction"])
+def test_two_columns_that_agree_are_read(tmp_path, gold):
+    write_folder(tmp_path, rows=[{**PAIRS[2], "gold_label": gold, "sentence1": PAIRS[2]["premise"]}])
+    assert load_files(tmp_path).frames["train"]["label"].tolist() == [2]
+
+
+@pytest.fixture
+def another_user(tmp_path):
+    """The test runs as a user who owns nothing, and may look into `tmp_path`."""
+    if os.geteuid() != 0:
+        yield
+        return
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        folder.chmod(0o755)
+    os.seteuid(65534)
+    yield
+    os.seteuid(0)
+
+
+def test_file_and_folder_that_may_not_be_read_are_named(tmp_path, request):
+    write_folder(tmp_path)
+    (tmp_path / "closed").mkdir(mode=0)
+    (tmp_path / "dev_matched.jsonl").touch()
+    (tmp_path / "validation_matched.jsonl").rename(tmp_path / "dev_matched.jsonl")
+    (tmp_path / "dev_matched.jsonl").chmod(0)
+    request.getfixturevalue("another_user")
+    with pytest.raises(StudyError, match=r"dev_matched\.jsonl: Permission denied; give a file that you may read"):
+        input_files(tmp_path)
+    with pytest.raises(StudyError, match=r"closed: Permission denied; give a folder that you may read"):
+        input_files(tmp_path / "closed")
 
 
 @pytest.mark.parametrize(("name", "text", "message"), BAD_FILES.values(), ids=BAD_FILES.keys())

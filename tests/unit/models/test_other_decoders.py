@@ -2,6 +2,7 @@
 
 import re
 
+import pandas as pd
 import pytest
 import torch
 import transformers
@@ -17,6 +18,7 @@ from unit.specs import QLORA_SPEC, QUANTIZATION, dataset_of, trainable
 from nli import runtime
 from nli.answering.classify import classify
 from nli.answering.generate import generate_answers
+from nli.answering.pairs import answer_pairs
 from nli.base.errors import StudyError
 from nli.models.architecture import linear_layers, load_skeleton
 from nli.models.base_weights import check_weights
@@ -205,10 +207,15 @@ def test_prompt_longer_than_the_decoder_is_refused_before_the_first_answer(decod
     assert length == 253
     assert len(generate_answers(model, tokenizer, prompts, {"temperature": 0.0, "max_new_tokens": 3}, 1, 0)) == 2
     message = (
-        r"^models\.decoder\.name: the longest prompt has 253 tokens, generation\.max_new_tokens is 4, .* 256 positions"
+        r"^models\.decoder\.name: the longest prompt, of the row '8n', has 253 tokens, "
+        r"generation\.max_new_tokens is 4, but the model has only 256 positions; .* remove the row"
     )
     with pytest.raises(StudyError, match=message):
-        generate_answers(model, tokenizer, prompts, {"temperature": 0.0, "max_new_tokens": 4}, 1, 0)
+        generate_answers(model, tokenizer, prompts, {"temperature": 0.0, "max_new_tokens": 4}, 1, 0, ["7n", "8n"])
+    spec = {**QLORA_SPEC, "scorers": ["label_logp"], "evaluation": {"batch_size": 1}}
+    rows = pd.DataFrame({"pair_id": ["7n", "8n"], "premise": ["All dogs", " Maybe" * 256], "hypothesis": ["b", "b"]})
+    with pytest.raises(StudyError, match=r"the row '8n', has \d+ tokens, the longest label word has \d"):
+        answer_pairs(model, tokenizer, rows, "matched", spec, 0)
 
 
 def test_label_words_that_begin_alike_are_refused(decoders):

@@ -21,6 +21,19 @@ def test_an_anchor_is_no_repetition():
     assert repeated_keys("a: &x {b: 1}\nc: *x\n") == []
 
 
+@pytest.mark.parametrize("text", ["a: &x {b: *x}\n", "a: &x [1, *x]\n", "a: " + "[" * 5000 + "]" * 5000 + "\n"])
+def test_a_file_without_end_is_refused(tmp_path, text):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(StudyError, match=r"mine\.yaml: nested too deep, or an alias"):
+        refuse_repeated_keys([path])
+
+
+def test_aliases_of_aliases_are_visited_once():
+    lists = "\n".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 40))
+    assert repeated_keys(f"a0: &a0 {{b: 1, b: 2}}\n{lists}\n") == [("a0.b", 1, 1)]
+
+
 def test_the_study_s_own_files_repeat_no_key():
     paths = [ROOT / "config.yaml", ROOT / "report/reported.yaml", *sorted((ROOT / "docs").glob("*.yaml"))]
     assert len(paths) == 4
