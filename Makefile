@@ -4,13 +4,14 @@ PYTHON ?= python3
 MULTINLI ?= ../shared/data/multinli
 CORES ?= $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() or 1, 8))')
 LOCKS := containers/study.lock containers/report.lock containers/workflow.lock containers/dev.lock
+INSTALLERS := $(addprefix containers/,install.sh install_locked.py install_quarto.py cuda.lock)
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() or 1, 4))')
 PYTEST := python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 SNAKEFILES := Snakefile $(wildcard rules/*.smk)
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help demo demo-models small study status containers test test-system test-real bench cluster-demo cluster-stop lint format schema lock clean
+.PHONY: help demo demo-models small study status containers test test-system test-real bench cluster-demo cluster-stop lint format schema lock audit clean
 
 help:
 	@echo "make demo     the whole study on a laptop: synthetic pairs, tiny models, minutes"
@@ -26,7 +27,8 @@ help:
 	@echo "make cluster-demo, make cluster-stop  a throw-away SLURM cluster on one Debian machine, to try the profile"
 	@echo "make lint     only the linters; make format fixes what it can"
 	@echo "make schema   config.schema.json and docs/configuration.md from scripts/nli/study/"
-	@echo "make lock     the lock files from pyproject.toml"
+	@echo "make lock     the lock files from pyproject.toml; locked versions stay, or UPGRADE=1"
+	@echo "make audit    known vulnerabilities of the locked packages, where the network allows"
 	@echo "make clean    delete the demo's results"
 
 demo: .venv/installed
@@ -89,14 +91,22 @@ format: .venv/installed
 schema: .venv/installed
 	python scripts/describe_config.py --schema config.schema.json --reference docs/configuration.md
 
-lock: .venv/installed
-	pip install --quiet uv
-	containers/lock.sh
+lock: .venv/maintain/installed
+	PATH=$(CURDIR)/.venv/maintain/bin:$$PATH containers/lock.sh $(if $(UPGRADE),--upgrade)
+
+audit: .venv/maintain/installed
+	PATH=$(CURDIR)/.venv/maintain/bin:$$PATH python containers/audit.py containers/*.lock
 
 clean:
 	rm -rf results/demo
 
+# uv and pip-audit, apart from the environment.
+.venv/maintain/installed: containers/maintain.lock .venv/installed
+	python -m venv .venv/maintain
+	.venv/maintain/bin/python containers/install_locked.py $<
+	@touch $@
+
 # The environment, rebuilt only when a lock changes.
-.venv/installed: $(LOCKS) containers/install.sh
+.venv/installed: $(LOCKS) $(INSTALLERS)
 	PYTHON=$(PYTHON) containers/install.sh $(LOCKS)
 	@touch $@

@@ -1,10 +1,10 @@
 #!/bin/sh
-# While an image is built: install_packages.sh LOCK [REQUIREMENT] makes /opt/venv from a lock file, without pip, headers
-# and the packages' own tests, which no job needs.
+# While an image is built: install_packages.sh LOCK [cpu|cuda] makes /opt/venv from a lock file, with that build of torch
+# and without pip, headers and the packages' own tests, which no job needs.
 set -eu
 
 lock=$1
-requirement=${2:-}
+torch=${2:-auto}
 # The site's pip settings (index, find-links, certificate), written and bound by scripts/nli/launch/image_build.py.
 if [ -f /mnt/build.env ]; then . /mnt/build.env; fi
 work=$(mktemp -d)
@@ -22,9 +22,8 @@ python3 -c 'import venv, ensurepip' 2>/dev/null || {
 
 python3 -m venv "$work/tools"
 python3 -m venv --without-pip /opt/venv
-echo "$requirement" >"$work/constraints"
-"$work/tools/bin/pip" --python /opt/venv/bin/python install --disable-pip-version-check --no-cache-dir \
-    --requirement "$lock" --constraint "$work/constraints"
+export PIP_NO_CACHE_DIR=1
+"$work/tools/bin/python" /opt/nli/install_locked.py --python /opt/venv/bin/python --torch "$torch" "$lock"
 
 packages=$(/opt/venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 find "$packages" -depth -type d -name tests -exec rm -rf {} +

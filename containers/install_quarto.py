@@ -53,9 +53,9 @@ def without_quarto(reason: str) -> bool:
 
 
 def main() -> None:
-    machine = MACHINES.get(platform.machine())
+    machine = MACHINES.get(platform.machine()) if platform.system() == "Linux" else None
     if machine is None:
-        without_quarto(f"no release for {platform.machine()}")
+        without_quarto(f"no release for {platform.system()} on {platform.machine()}")
     elif install(sys.argv[1], URL.format(version=VERSION, machine=machine), SHA256[machine]):
         print(f"Quarto {VERSION} is installed")
 

@@ -1,6 +1,12 @@
 # The images that jobs run in. The rules exist only with --use-singularity, and only for images that are not given.
 
 
+def image_locks(wildcards):
+    """The lock of an image, and with torch that of the libraries that its CUDA build requires."""
+    libraries = ["containers/cuda.lock"] if wildcards.image == "study" else []
+    return [f"containers/{wildcards.image}.lock", *libraries]
+
+
 if IMAGES_TO_BUILD:
 
     localrules:
@@ -10,8 +16,8 @@ if IMAGES_TO_BUILD:
     rule build_image:
         input:
             definition="containers/{image}.def",
-            lock="containers/{image}.lock",
-            installer="containers/install_packages.sh",
+            locks=image_locks,
+            installers=["containers/install_packages.sh", "containers/install_locked.py"],
         output:
             image="containers/{image}.sif",
         log:

@@ -41,6 +41,7 @@ PIP_OPTIONS = (  # only those that decide where packages come from
     "retries",
 )
 INDEXES = ("index-url", "extra-index-url")
+UNVERIFIED = "NLI_UNVERIFIED"  # packages whose hashes are not checked: containers/install_locked.py
 ID_RANGES = (Path("/etc/subuid"), Path("/etc/subgid"))
 
 
@@ -62,7 +63,7 @@ def build_image(name: str, output: Path, base: str | None, torch: str, log: Path
     say(log, check_space(name, torch, temporary, output.parent))
     arguments = fakeroot_option() + base_arguments(base) + label_arguments(lock)
     if name == "study":
-        arguments += ["--build-arg", f"torch={torch_requirement(torch, lock)}"]
+        arguments += ["--build-arg", f"torch={torch}"]
     partial = output.with_name(f".partial-{output.name}")
     partial.unlink(missing_ok=True)  # left by a killed build
     with build_folder(temporary) as work:
@@ -198,16 +199,6 @@ def label_arguments(lock: Path) -> list[str]:
     return [part for key, value in labels.items() for part in ("--build-arg", f"{key}={value}")]
 
 
-def torch_requirement(variant: str, lock: Path) -> str:
-    """The requirement that selects a build of the locked torch; `auto` is whichever pip prefers.
-
-    PyPI's CUDA build has no local version, which `===` requires; the CPU build has `+cpu`.
-    """
-    line = next(line for line in lock.read_text(encoding="utf-8").splitlines() if line.startswith("torch=="))
-    version = line.split(";")[0].strip().removeprefix("torch==")
-    return {"auto": "", "cpu": f"torch=={version}+cpu", "cuda": f"torch==={version}"}[variant]
-
-
 def pip_settings() -> dict[str, str]:
     """This environment's pip options that decide where packages come from: files, then environment variables."""
     done = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True)
@@ -243,7 +234,7 @@ def bind_arguments(settings: dict[str, str], work: Path) -> list[str]:
             exports[f"PIP_{option.upper().replace('-', '_')}"] = f"{MOUNT}/{option}.pem"
     if "PIP_CERT" in exports:
         exports["SSL_CERT_FILE"] = exports["PIP_CERT"]
-    exports |= {name: os.environ[name] for name in PROXIES if name in os.environ}
+    exports |= {name: os.environ[name] for name in (*PROXIES, UNVERIFIED) if name in os.environ}
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in exports.items()]
     (mount / "build.env").write_text("".join(lines), encoding="utf-8")
     for folder in (work / "tmp", mount / "tmp", *(mount / str(number) for number in range(len(folders)))):

@@ -287,8 +287,7 @@ def check_versions(study: Study, launch: Launch, locks: Sequence[Path]) -> Check
     torch = metadata.version("torch") if "torch" in pins else ""
     if torch.endswith("+cpu") and study.machine.has_gpu and launch.gpu_jobs:
         found = f"torch {torch} is the build without CUDA, so every job would run on the CPU"
-        pinned = torch.removesuffix("+cpu")
-        advice = f"install PyPI's, which has CUDA on Linux: pip install --force-reinstall torch=={pinned}"
+        advice = "install the one with CUDA: python containers/install_locked.py --torch cuda containers/study.lock"
         return Check("versions", "fail", found, advice)
     if other:
         return Check("versions", "warn", f"not as locked: {some(other)}", advice)
@@ -297,7 +296,7 @@ def check_versions(study: Study, launch: Launch, locks: Sequence[Path]) -> Check
 
 def locked_packages(lock: Path) -> list[Requirement]:
     """The pins of a lock file that apply to this Python and system."""
-    lines = (line.split("#")[0].strip() for line in lock.read_text(encoding="utf-8").splitlines())
+    lines = (re.split("#|--hash=|\\\\$", line)[0].strip() for line in lock.read_text(encoding="utf-8").splitlines())
     pins = [Requirement(line) for line in lines if line and not line.startswith("-")]
     return [pin for pin in pins if pin.marker is None or pin.marker.evaluate()]
 

@@ -250,17 +250,12 @@ def test_base_image_is_an_address_or_a_folder(base, expected, monkeypatch):
     assert [word for word in image_build.base_arguments(base) if word != "--build-arg"] == expected
 
 
-def test_torch_variants_pick_one_build_of_the_locked_version(tmp_path):
-    from packaging.specifiers import SpecifierSet
-
-    lock = tmp_path / "lock"
-    lock.write_text("tokenizers==0.1\ntorch==2.13.0 ; sys_platform == 'linux'\n")
-    both = ["2.13.0", "2.13.0+cpu"]
-    taken = {
-        variant: [v for v in both if v in SpecifierSet(image_build.torch_requirement(variant, lock)[5:])]
-        for variant in ("auto", "cpu", "cuda")
-    }
-    assert taken == {"auto": both, "cpu": ["2.13.0+cpu"], "cuda": ["2.13.0"]}
+def test_variant_of_torch_and_unverified_packages_reach_the_build(stand_in, tmp_path, monkeypatch):
+    monkeypatch.setenv("NLI_UNVERIFIED", "torch")
+    stand_in(build=f"cat {tmp_path}/nli-build-*/mnt/build.env; {WRITES}")
+    build(tmp_path, torch="cpu")
+    assert "\ntorch=cpu\n" in (tmp_path / "calls").read_text()
+    assert "export NLI_UNVERIFIED=torch" in (tmp_path / "build.log").read_text()
 
 
 # ------------------------------------------------------------------------------------------------ the site's pip
@@ -497,4 +492,4 @@ def test_machine_without_a_release_leaves_the_report_without_quarto(quarto, tmp_
     monkeypatch.setattr(quarto.platform, "machine", lambda: "riscv64")
     monkeypatch.setattr(sys, "argv", ["install_quarto.py", str(tmp_path)])
     quarto.main()
-    assert "is not available here (no release for riscv64)" in capsys.readouterr().out
+    assert "is not available here (no release for Linux on riscv64)" in capsys.readouterr().out

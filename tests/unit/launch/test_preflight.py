@@ -472,9 +472,15 @@ def test_installed_packages_are_held_against_the_locks(tmp_path, monkeypatch, pa
 
     monkeypatch.setattr(preflight.metadata, "version", version)
     lock = tmp_path / "study.lock"
+    hashes = f"    --hash=sha256:{64 * 'a'} \\\n    --hash=sha256:{64 * 'b'}\n"
     for pins, status, found in (
         ("# made\none==1.0\ntorch==2.13.0  # the CPU's build is the same version", "ok", "2 packages as in study.lock"),
         ("one==1.0\ntwo==2.0 ; sys_platform == 'emscripten'", "ok", "1 packages as in study.lock"),
+        (
+            f"one==1.0 ; python_version > '3' \\\n{hashes}torch==2.13.0 \\\n{hashes}",
+            "ok",
+            "2 packages as in study.lock",
+        ),
         ("one==1.1", "warn", "not as locked: one 1.0 (==1.1)"),
         ("one==1.1\ntwo==2.0", "fail", "not installed: two"),
     ):
