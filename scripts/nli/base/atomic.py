@@ -1,10 +1,10 @@
-"""Atomic file writes: a file is written under a temporary name in its folder, then renamed."""
+"""Atomic file writes: a file is written under a temporary name in its folder, flushed to the disk, then renamed."""
 
 import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,21 @@ def whole_file(path: Path | str) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o644)
+        _flush(temporary)
         temporary.replace(path)
+        with suppress(OSError):  # some network file systems cannot
+            _flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Have the disk store a file's content, or a folder's names, so that a power cut leaves the old file or the new."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -17,6 +17,8 @@ def read_json(path: Path | str) -> Any:
         raise StudyError(f"{path}: no such file; run the rule that creates it") from None
     except json.JSONDecodeError as error:
         raise StudyError(f"{path}, line {error.lineno}: not JSON ({error.msg}); delete the file and rerun") from None
+    except (UnicodeDecodeError, RecursionError):
+        raise StudyError(f"{path}: not JSON; delete the file and rerun") from None
     except OSError as error:
         raise StudyError(f"{path}: {error.strerror}; fix its permissions, or delete it and rerun") from None
 
@@ -25,6 +27,12 @@ def sha256(path: Path | str) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def content_hash(value: Any) -> str:
+    """SHA-256 of what a JSON value says, whatever its layout and the order of its keys."""
+    plain = json.loads(json.dumps(value))  # JSON's keys are text, and are to be sorted as such
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def hashed_files(files: Mapping[str, Path]) -> dict[str, dict[str, Any]]:

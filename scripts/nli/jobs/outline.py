@@ -11,12 +11,12 @@ import pandas as pd
 from torch import nn
 
 from nli import runtime
-from nli.answering.rows import as_merged, parse_splits, read_sample
+from nli.answering.rows import as_merged
 from nli.base.atomic import write_json
 from nli.base.files import read_json
-from nli.data.predictions import write_predictions
-from nli.data.sampling import draw_rows
-from nli.data.splits import merged_labels, read_split
+from nli.data.run_files import write_answers
+from nli.data.sampling import draw_rows, read_sample
+from nli.data.splits import merged_labels, parse_splits, read_split
 from nli.jobs.records import run_record, training_record
 from nli.models.sessions import Sessions
 from nli.models.training import GradientAudit
@@ -101,7 +101,6 @@ def answer_splits(
         frames += [as_merged(frame, merged) for frame in answer(rows, split)]
         print(f"{split}: {len(rows)} pairs answered", flush=True)
     seconds = time.perf_counter() - evaluation_started
-    write_predictions(pd.concat(frames), args.predictions)
     training = read_json(record) if record else None
     run = run_record(spec, args.seed, model, started, seconds, splits, args.model, training)
-    write_json(args.run, {**run, **(details or {})})
+    write_answers(args.predictions, args.run, pd.concat(frames), {**run, **(details or {})}, spec)
