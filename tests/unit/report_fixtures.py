@@ -121,10 +121,15 @@ def make_run(directory: Path, key: str, spec: dict, scale: str, n: int, rng, **c
     record["spec"] = {**training_spec(study, key), **asked}
     record["data"]["sha256"] = {name: sha256(folder / f"data/{name}.parquet") for name in spec["evaluation"]["splits"]}
     record |= changes
+    record["trained"] = write_training_files(directory, family, spec, rng)
     predictions = directory / "predictions.parquet"
     write_answers(predictions, directory / "run.json", frame, record, asked)
     scores = {"results": score_predictions(frame), "by_draw": score_draws(frame, spec.get("draws", 1), seed)}
     write_metrics(directory / "metrics.json", predictions, scores, record, asked)
+
+
+def write_training_files(directory: Path, family: str, spec: dict, rng) -> dict[str, str]:
+    """Write history.json and samples.json where the run trains; returns their SHA-256 by name."""
     if family not in ("baseline", "icl") and not spec.get("adapter"):
         write_json(directory / "history.json", draw_history(family, rng))
     if spec.get("sample"):
@@ -133,6 +138,7 @@ def make_run(directory: Path, key: str, spec: dict, scale: str, n: int, rng, **c
         after = " Contradiction Entailment Contradiction Contradiction Neutral Contradiction"
         answers = {"before": f" {prompt} | *dogs* `ran` ```", "after": after}
         write_json(directory / "samples.json", {"sample": sample, "prompt": prompt, **answers})
+    return {name: sha256(directory / name) for name in ("history.json", "samples.json") if (directory / name).exists()}
 
 
 def make_answers(folder: Path, frame: pd.DataFrame, seed: int = 42, **changes) -> None:

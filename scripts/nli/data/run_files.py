@@ -1,12 +1,14 @@
-"""run.json and metrics.json: their schemas, and what each file of a run says that it belongs to.
+"""training.json, run.json and metrics.json: their schemas, and what each file of a run says that it belongs to.
 
 predictions.parquet (in its metadata), run.json and metrics.json name the run (family, name, seed, scale) and hash its
 spec, its data and the code that answered. run.json has the SHA-256 of the predictions, metrics.json that of the
-predictions that it was computed from. Both have the hash of their own content, so that an edit shows. A file that does
-not fit is refused in one line, which says what remakes it.
+predictions that it was computed from. training.json names its experiment and seed, and has the SHA-256 of what its
+training wrote beside it; run.json passes that on. All three records have the hash of their own content, so that an edit
+shows. A file that does not fit is refused in one line, which says what remakes it. Trainings of earlier versions, which
+lack this, are kept.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,6 +24,7 @@ from nli.study.types import Label, Seed
 
 # What remakes a file, for the end of a message. No training is repeated: its outputs are other files.
 ANSWER_AGAIN = "delete it and rerun: the pairs are answered again, nothing is trained again"
+TRAIN_AGAIN = "restore it, or delete it and rerun, which trains again"
 SCORE_AGAIN = "delete it and rerun: the answers are scored again, which takes seconds"
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -72,7 +75,7 @@ class NamedRun(Identity):
     hashes: Hashes
 
 
-# ---------------------------------------------------------------------------------------------- run.json
+# ---------------------------------------------------------------------------------------------- records
 
 
 class Data(Part):
@@ -94,8 +97,8 @@ class Code(Closed):
     answering: dict[str, str]
 
 
-class Record(Identity):
-    """run.json; the last three keys are missing in those of earlier versions."""
+class Work(Part):
+    """What a job worked on, and what it took."""
 
     spec: dict[str, Any]
     parameters: Parameters
@@ -104,6 +107,21 @@ class Record(Identity):
     energy_kwh: Quantities
     throughput: Quantities
     peak_memory_gib: Quantities
+    content_sha256: Sha256 | None = None
+
+
+class Training(Work):
+    """training.json; `files` is name -> SHA-256 of what the training wrote beside it."""
+
+    code: dict[str, str]
+    base: dict[str, str | None] | None
+    seed: Seed | None = None
+    files: dict[str, Sha256] = {}
+
+
+class Record(Identity, Work):
+    """run.json; the last three keys are missing in those of earlier versions."""
+
     device: str
     dtype: str
     versions: dict[str, str]
@@ -111,9 +129,9 @@ class Record(Identity):
     model: dict[str, Any] | None
     code: Code
     git_commit: str | None
+    trained: dict[str, Sha256] = {}
     hashes: Hashes | None = None
     predictions: Sha256 | None = None
-    content_sha256: Sha256 | None = None
 
     @model_validator(mode="after")
     def _sealed_or_old(self) -> "Record":
@@ -220,6 +238,16 @@ def write_metrics(
     _write(path, {**belongs, **scores}, Metrics)
 
 
+def write_training(path: Path, record: Mapping[str, Any], seed: int, files: Sequence[Path]) -> None:
+    """Write training.json.
+
+    Args:
+        record: its content, without what is added here.
+        files: what the training wrote beside it.
+    """
+    _write(path, {**record, "seed": seed, "files": {file.name: sha256(file) for file in files}}, Training)
+
+
 def identity_of(record: Mapping[str, Any]) -> dict[str, Any]:
     """`Identity` of a file's content."""
     return {key: record[key] for key in IDENTITY}
@@ -231,13 +259,31 @@ def hashes_of(record: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, s
     return {name: spec_hash(value) for name, value in made_from.items()}
 
 
-def _write(path: Path, content: Mapping[str, Any], schema: type[Identity]) -> None:
-    content = {**content, "content_sha256": content_hash(content)}
+def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A file's content with the hash of itself."""
+    return {**content, "content_sha256": content_hash(content)}
+
+
+def _write(path: Path, content: Mapping[str, Any], schema: type[Part]) -> None:
+    content = sealed(content)
     _validate(path, content, schema, "this is an error of the code that writes it")
     write_json(path, content)
 
 
 # ---------------------------------------------------------------------------------------------- reading
+
+
+def read_training(path: Path, spec: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """training.json of the training that a prediction job's spec builds on; StudyError if it is another's or edited."""
+    content = read_json(path)
+    _validate(path, content, Training, TRAIN_AGAIN)
+    check_seal(path, content, TRAIN_AGAIN)
+    wanted = spec.get("adapter") or f"{spec['family']}/{spec['name']}"
+    found = f"{content['spec'].get('family')}/{content['spec'].get('name')}"
+    if found != wanted or content.get("seed", seed) != seed:
+        by = f", seed {content['seed']}" if "seed" in content else ""
+        raise StudyError(f"{path}: it belongs to {found}{by}, not to {wanted}, seed {seed}; {TRAIN_AGAIN}")
+    return content
 
 
 def read_run(path: Path, wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -267,13 +313,18 @@ def _read(path: Path, wanted: Mapping[str, Any], schema: type[Identity], remedy:
     _validate(path, content, schema, remedy)
     if identity_of(content) != wanted:
         raise StudyError(f"{path}: it belongs to {in_words(content)}, not to {in_words(wanted)}; {remedy}")
-    seal = content.get("content_sha256")
-    if seal and seal != content_hash({key: value for key, value in content.items() if key != "content_sha256"}):
-        raise StudyError(f"{path}: edited after it was written (content_sha256 does not fit); {remedy}")
+    check_seal(path, content, remedy)
     return content
 
 
-def _validate(path: Path, content: Any, schema: type[Identity], remedy: str) -> None:
+def check_seal(path: Path, content: Mapping[str, Any], remedy: str) -> None:
+    """Raise StudyError if a file's content has a hash of itself that does not fit."""
+    seal = content.get("content_sha256")
+    if seal and seal != content_hash({key: value for key, value in content.items() if key != "content_sha256"}):
+        raise StudyError(f"{path}: edited after it was written (content_sha256 does not fit); {remedy}")
+
+
+def _validate(path: Path, content: Any, schema: type[Part], remedy: str) -> None:
     """Raise StudyError with the first key that the schema refuses."""
     try:
         schema.model_validate(content)
@@ -301,6 +352,14 @@ def check_predictions_file(path: Path, record: Mapping[str, Any], metrics: Mappi
             f"{path}: not the answers that metrics.json was computed from; delete metrics.json and rerun: scoring "
             "takes seconds and checks the answers"
         )
+
+
+def check_trained(folder: Path, record: Mapping[str, Any]) -> None:
+    """Raise StudyError unless the files that a run's own training wrote are those that its run.json names."""
+    for name, made in ({} if record["spec"].get("adapter") else record.get("trained", {})).items():
+        path = folder / name
+        if not path.exists() or sha256(path) != made:
+            raise StudyError(f"{path}: not the file that the training wrote (SHA-256); {TRAIN_AGAIN}")
 
 
 def check_made_from(path: Path, record: Mapping[str, Any], spec: Mapping[str, Any], splits: Mapping[str, Path]) -> None:

@@ -16,7 +16,15 @@ from pydantic import ValidationError
 
 from nli.base.errors import StudyError
 from nli.data.predictions import read_predictions
-from nli.data.run_files import check_made_from, check_predictions_file, read_metrics, read_run
+from nli.data.run_files import (
+    check_made_from,
+    check_predictions_file,
+    check_seal,
+    check_trained,
+    read_metrics,
+    read_run,
+    sealed,
+)
 from nli.measure.answers import Answers
 from nli.measure.ladders import measure_ladders
 from nli.measure.recount import check_scores
@@ -27,6 +35,7 @@ from nli.study.sources import DRAWN
 from nli.study.specs import prediction_spec
 from nli.texts import fill
 
+MEASURE_AGAIN = "delete it and rerun: the ladders are measured again"
 FAMILY_TITLES = {
     "baseline": "Baselines",
     "roberta": "{encoder}",
@@ -190,13 +199,15 @@ def load_results(
     """
     plan = _read(study, json.loads)
     resolved = _resolved(study, plan)
-    measured = _read(ladders, json.loads) if ladders else {}
+    measured = read_ladders(ladders) if ladders else {}
     over_seeds = measured.get("over_seeds") or {}
     experiments = {}
     for key, spec in (plan.get("experiments") or {}).items():
         seeds = seeds_of(plan, spec) if is_selected(key, spec, plan.get("only")) else []
         loaded = load_experiment(folder, key, spec, seeds, resolved, keep_going or resolved.finished_only)
         experiments[key] = replace(loaded, over_seeds=over_seeds.get(key, {}))
+    if ladders:
+        check_measured(ladders, measured, experiments)
     return Results(
         study=plan,
         experiments=experiments,
@@ -204,6 +215,26 @@ def load_results(
         reported=_read(reported, yaml.safe_load),
         ladders=measured,
     )
+
+
+def read_ladders(path: Path) -> dict[str, Any]:
+    """ladders.json; StudyError if it is edited or not whole."""
+    measured = _read(path, json.loads)
+    missing = [key for key in ("standings", "ladders", "pairs", "predictions", "content_sha256") if key not in measured]
+    if missing:
+        raise StudyError(f"{path}: {missing[0]}: missing; {MEASURE_AGAIN}")
+    check_seal(path, measured, MEASURE_AGAIN)
+    return measured
+
+
+def check_measured(path: Path, measured: Mapping[str, Any], experiments: Mapping[str, Experiment]) -> None:
+    """Raise StudyError unless ladders.json was measured from the predictions of these runs."""
+    for key, experiment in experiments.items():
+        for run in experiment.runs:
+            if measured["predictions"].get(f"{key}/seed{run.seed}") != run.metrics["predictions"]:
+                raise StudyError(
+                    f"{path}: measured from other answers than those of {key}, seed {run.seed}; {MEASURE_AGAIN}"
+                )
 
 
 def describe_data(path: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
@@ -266,6 +297,7 @@ def load_run(folder: Path, key: str, seed: int, study: Study) -> Run | None:
     check_made_from(path, run, spec, {name: file_of_set(folder, name, study) for name in spec["evaluation"]["splits"]})
     metrics = read_metrics(directory / "metrics.json", run, spec)
     check_predictions_file(directory / "predictions.parquet", run, metrics)
+    check_trained(directory, run)
     others = {name: directory / f"{name}.json" for name in ("history", "samples")}
     history, samples = (_read(path, json.loads) if path.exists() else {} for path in others.values())
     return Run(seed, run, metrics, history, samples)
@@ -298,11 +330,15 @@ def _read(path: Path, parse: Any) -> Any:
 
 
 def measure_results(folder: Path, results: Results) -> dict[str, Any]:
-    """The content of ladders.json, from the predictions in a scale's results folder."""
+    """The content of ladders.json, from the predictions in a scale's results folder, with their SHA-256 by run."""
     answers = {key: read_answers(folder, experiment) for key, experiment in results.experiments.items()}
-    return measure_ladders(
-        results.study, answers, {key: experiment.scorer for key, experiment in results.experiments.items()}
-    )
+    scorers = {key: experiment.scorer for key, experiment in results.experiments.items()}
+    used = {
+        f"{key}/seed{run.seed}": run.metrics["predictions"]
+        for key, experiment in results.experiments.items()
+        for run in experiment.runs
+    }
+    return sealed({**measure_ladders(results.study, answers, scorers), "predictions": used})
 
 
 def read_answers(folder: Path, experiment: Experiment) -> Answers:

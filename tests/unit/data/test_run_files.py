@@ -5,10 +5,14 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from unit.report_fixtures import draw_rows, make_answers, rewrite, score_answers
+from unit.report_fixtures import describe_run, draw_rows, make_answers, rewrite, score_answers
 
+from nli.base.errors import StudyError
 from nli.data.predictions import named_run, write_predictions
+from nli.data.run_files import check_trained, read_training, write_training
 from nli.data.splits import read_split, write_split
+
+SPEC = {"family": "roberta", "name": "lora"}
 
 
 @pytest.fixture
@@ -140,3 +144,50 @@ def test_run_of_an_earlier_version_beside_answers_that_name_theirs_is_refused(fo
     as_earlier(folder)
     (folder / "predictions.parquet").write_bytes(answers)
     assert "predictions.parquet: not the answers that run.json beside it records" in refusal(folder)
+
+
+@pytest.fixture
+def training(tmp_path):
+    """training.json and history.json of a training of SPEC under seed 42."""
+    (tmp_path / "history.json").write_text("{}")
+    record = {**describe_run("roberta", {}, "demo"), "spec": SPEC, "code": {}, "base": None}
+    write_training(tmp_path / "training.json", record, 42, [tmp_path / "history.json"])
+    return tmp_path / "training.json"
+
+
+def test_record_of_a_training_is_taken_for_its_own_experiment_and_one_that_borrows_its_adapter(training):
+    assert read_training(training, SPEC, 42)["parameters"]["trainable"] == 33_000
+    assert read_training(training, {"family": "roberta", "name": "other", "adapter": "roberta/lora"}, 42)
+
+
+@pytest.mark.parametrize(
+    ("spec", "seed", "said"),
+    [
+        ({**SPEC, "name": "full"}, 42, "it belongs to roberta/lora, seed 42, not to roberta/full, seed 42"),
+        ({**SPEC, "adapter": "qlora/attempt2"}, 42, "not to qlora/attempt2, seed 42"),
+        (SPEC, 43, "seed 42, not to roberta/lora, seed 43"),
+    ],
+)
+def test_record_of_another_training_is_refused(training, spec, seed, said):
+    with pytest.raises(StudyError, match=rf"training\.json: .*{said}; restore it, or delete it"):
+        read_training(training, spec, seed)
+
+
+def test_edited_record_of_a_training_is_refused_and_one_of_an_earlier_version_is_kept(training):
+    record = json.loads(training.read_text())
+    training.write_text(json.dumps({**record, "sessions": 9}))
+    with pytest.raises(StudyError, match="edited after it was written"):
+        read_training(training, SPEC, 42)
+    training.write_text(json.dumps({k: v for k, v in record.items() if k not in ("content_sha256", "seed", "files")}))
+    assert read_training(training, SPEC, 42)["sessions"] == 1
+
+
+def test_files_of_a_training_are_those_that_it_wrote(training):
+    run = {"spec": SPEC, "trained": json.loads(training.read_text())["files"]}
+    check_trained(training.parent, run)
+    training.with_name("history.json").write_text("{} ")
+    with pytest.raises(StudyError, match=r"history\.json: not the file that the training wrote"):
+        check_trained(training.parent, run)
+    check_trained(
+        training.parent, {**run, "spec": {**SPEC, "adapter": "qlora/attempt2"}}
+    )  # those of another's training

@@ -138,6 +138,11 @@ def remade(folder, kept):
     shutil.copy(folder / kept, run)
 
 
+def history_of_another_experiment(folder):
+    shutil.copy(folder / LORA / "history.json", folder / FULL)
+    return "history.json: not the file that the training wrote"
+
+
 def missing_answers(folder):
     (folder / FULL / "predictions.parquet").unlink()
     return "predictions.parquet: no such file"
@@ -180,6 +185,7 @@ WRONG = [
     changed_gold,
     answers_of_another_experiment,
     answers_of_an_earlier_run,
+    history_of_another_experiment,
     missing_answers,
     truncated_answers,
     answers_to_other_rows,
@@ -225,6 +231,20 @@ def test_report_on_what_finished_shows_the_wrong_ones_reason_and_the_others_numb
     assert summary["roberta/full"]["problem"].startswith("roberta/full/seed42/metrics.json: edited after")
     assert "0.99" not in json.dumps(summary)
     assert "edited after it was written" in (folder / "report/make_tables/experiments.md").read_text()
+
+
+def test_ladders_that_were_edited_or_measured_from_other_answers_are_refused(folder, tmp_path):
+    ladders = folder / "report/ladders.json"
+    other = make_results(tmp_path / "other", n=60, seed=1, only=("roberta/full",))
+    first = ladders.read_text()
+    edit(ladders, lambda content: content["pairs"].update(split="tune"))
+    for said in ("edited after it was written", "measured from other answers than those of roberta/full, seed 42"):
+        done = run_report_script("make_tables.py", folder)
+        assert done.returncode == 1
+        assert f"{ladders}: {said}" in done.stderr
+        shutil.copy(other / "report/ladders.json", ladders)
+    ladders.write_text(first)
+    assert run_report_script("make_tables.py", folder).returncode == 0
 
 
 def test_untouched_results_pass_and_give_the_same_summary(folder):
