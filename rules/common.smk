@@ -249,10 +249,18 @@ def evaluation_splits(family):
     """Input function: the Parquet file of every split that an experiment of `family` answers."""
 
     def splits(wildcards):
-        names = STUDY.experiments[f"{family}/{wildcards.name}"].evaluation.splits
-        return [path_of_set(name) for name in names]
+        return splits_of_experiment(f"{family}/{wildcards.name}")
 
     return splits
+
+
+def splits_of_run(wildcards):
+    """Input function: the same for a rule of every family."""
+    return splits_of_experiment(f"{wildcards.family}/{wildcards.name}")
+
+
+def splits_of_experiment(key):
+    return [path_of_set(name) for name in STUDY.experiments[key].evaluation.splits]
 
 
 def path_of_set(name, ending="parquet"):

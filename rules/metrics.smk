@@ -5,6 +5,8 @@ rule score:
     input:
         predictions="<study>/{family}/{name}/seed{seed}/predictions.parquet",
         run="<study>/{family}/{name}/seed{seed}/run.json",
+        spec="<study>/specs/{family}/{name}/predict.json",
+        splits=splits_of_run,
         code=[*SCORING_CODE, *CARD_CODE, "scripts/score.py"],
         image=STUDY_FILE,
     output:
@@ -19,9 +21,11 @@ rule score:
     resources:
         **job_class("cpu"),
     params:
+        splits=split_arguments,
         licence=licence_argument,
     message:
         cpu_job("score {wildcards.family}/{wildcards.name}, seed {wildcards.seed}")
     shell:
-        "python scripts/score.py --predictions {input.predictions} --run {input.run}"
+        "python scripts/score.py --spec {input.spec} --seed {wildcards.seed} {params.splits}"
+        " --predictions {input.predictions} --run {input.run}"
         " --output {output.metrics} --card {output.card} {params.licence:q} > {log} 2>&1"

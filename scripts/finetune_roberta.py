@@ -6,9 +6,9 @@ Writes the model as a folder that transformers or PEFT loads, the history of the
 from pathlib import Path
 
 from nli import runtime
-from nli.answering.rows import read_sample
 from nli.base.errors import run_main
 from nli.base.files import read_json
+from nli.data.sampling import read_sample
 from nli.jobs.families import FAMILIES
 from nli.jobs.outline import add_base_arguments, finish_training, read_training_rows, training_parser
 from nli.models.encoder import build_encoder, load_tokenizer

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from nli import runtime
 from nli.answering.pairs import question_of
-from nli.answering.rows import parse_splits, read_sample
 from nli.base.atomic import write_json
 from nli.base.errors import run_main
 from nli.base.files import read_json
+from nli.data.sampling import read_sample
+from nli.data.splits import parse_splits
 from nli.models.decoder import load_tokenizer, load_with_adapter
 from nli.models.merging import MERGES, MergeError, free_memory, load_merged
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pandas as pd
 
 from nli.answering.baselines import baseline_record, fit_baseline, log_probabilities
-from nli.answering.rows import as_merged, parse_splits, read_sample, scored_rows
-from nli.base.atomic import write_json
+from nli.answering.rows import as_merged, scored_rows
 from nli.base.errors import run_main
 from nli.base.files import read_json
-from nli.data.predictions import write_predictions
-from nli.data.splits import merged_labels, read_split
+from nli.data.run_files import write_answers
+from nli.data.sampling import read_sample
+from nli.data.splits import merged_labels, parse_splits, read_split
 
 
 def main() -> None:
@@ -38,8 +38,8 @@ def main() -> None:
         frames.append(as_merged(frame, merged_labels(path)))
         print(f"{split}: {len(rows)} pairs answered", flush=True)
     seconds = time.perf_counter() - evaluation_started
-    write_predictions(pd.concat(frames), args.predictions)
-    write_json(args.run, baseline_record(spec, args.seed, baseline, started, seconds, splits))
+    record = baseline_record(spec, args.seed, baseline, started, seconds, splits)
+    write_answers(args.predictions, args.run, pd.concat(frames), record, spec)
 
 
 if __name__ == "__main__":

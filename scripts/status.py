@@ -18,7 +18,7 @@ def main() -> None:
     add_results_arguments(parser)
     parser.add_argument("--command", required=True, help="the command that makes the study")
     arguments = parser.parse_args()
-    results = load_results(arguments.results, arguments.study, arguments.reported, arguments.data)
+    results = load_results(arguments.results, arguments.study, arguments.reported, arguments.data, keep_going=True)
     print("\n".join(status_lines(results, REPOSITORY, str(arguments.results), arguments.command)))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from nli.base.files import read_json, sha256
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+SCRIPTS = REPOSITORY / "scripts"
 COMMIT_VARIABLE = "NLI_GIT_COMMIT"  # the workflow sets it for containers, which have no git
 PACKAGES = ("torch", "transformers", "datasets", "peft", "bitsandbytes", "trl", "accelerate", "tokenizers")
 PACKAGES += ("scikit-learn",)
@@ -37,12 +38,37 @@ def data_identity(splits: dict[str, Path]) -> dict[str, Any]:
 
 
 def code_hashes() -> dict[str, str]:
-    """The hash of this script and of every library module that it has loaded, by path in the repository."""
-    main = getattr(sys.modules["__main__"], "__file__", None)
-    loaded = [module.__file__ for name, module in list(sys.modules.items()) if name.split(".")[0] == "nli"]
-    paths = {Path(path).resolve() for path in (main, *loaded) if path}
-    inside = sorted(path for path in paths if path.is_relative_to(REPOSITORY) and path.suffix == ".py")
-    return {str(path.relative_to(REPOSITORY)): code_hash(path) for path in inside}
+    """The hash of this script and of every library module that it imports, by path in the repository.
+
+    What else the process has loaded, as the fork server has, does not count. Outside a script of the study: the hash of
+    every library module that is loaded.
+    """
+    main = Path(getattr(sys.modules["__main__"], "__file__", None) or ".").resolve()
+    if main.is_relative_to(SCRIPTS):
+        paths = imported_files(main)
+    else:
+        modules = [module for name, module in list(sys.modules.items()) if name.split(".")[0] == "nli"]
+        paths = {Path(module.__file__).resolve() for module in modules if module.__file__}
+    return {str(path.relative_to(REPOSITORY)): code_hash(path) for path in sorted(paths)}
+
+
+def imported_files(script: Path) -> set[Path]:
+    """A script's file and those of the library's modules that it imports, directly or not, even within functions."""
+    found, waiting = set(), [script]
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.add(path)
+        names = set()
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        files = [SCRIPTS.joinpath(*name.split(".")).with_suffix(".py") for name in names if name.startswith("nli.")]
+        waiting += [file for file in files if file.is_file()]
+    return found
 
 
 def code_hash(path: Path) -> str:

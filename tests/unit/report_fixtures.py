@@ -4,21 +4,33 @@ By hand: PYTHONPATH=scripts python tests/unit/report_fixtures.py FOLDER [--scale
 """
 
 import argparse
+import io
 import json
 import math
+import runpy
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pandas as pd
 import yaml
 
 from nli.base.atomic import write_json
+from nli.base.files import content_hash, read_json, sha256
 from nli.base.labels import LABELS
-from nli.data.predictions import write_predictions
+from nli.data.run_files import write_answers, write_metrics
+from nli.data.splits import SCHEMA as SPLIT
+from nli.data.splits import write_split
 from nli.measure.draws import score_draws
 from nli.measure.metrics import score_predictions
 from nli.reporting.results import Results, load_results, measure_results
 from nli.study.resolve import load_study
+from nli.study.schema import Study
+from nli.study.specs import prediction_spec, training_spec
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,14 +66,20 @@ LAYERS = {
 }
 
 
-def make_results(folder: Path, scale: str = "demo", n: int = 240, seed: int = 0, rungs: str = "core") -> Path:
-    """Write study.json, data/description.json and every run directory; returns `folder`."""
+def make_results(
+    folder: Path, scale: str = "demo", n: int = 240, seed: int = 0, rungs: str = "core", only: Sequence[str] = ()
+) -> Path:
+    """Write study.json, the data and every run directory, or those of `only`; returns `folder`."""
     rng = np.random.default_rng(seed)
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    study = load_study({**config, "scale": scale, "rungs": rungs}).model_dump(mode="json")
+    study = load_study({**config, "scale": scale, "rungs": rungs, "only": list(only)}).model_dump(mode="json")
     write_json(folder / "study.json", study)
     write_json(folder / "data" / "description.json", describe(rng))
+    for split in ("matched", "mismatched"):
+        write_split(draw_split(split, n), folder / "data" / f"{split}.parquet")
     for key, spec in study["experiments"].items():
+        if only and key not in only:
+            continue
         for run_seed in spec["seeds"] or study["seeds"]:
             make_run(folder / key / f"seed{run_seed}", key, spec, scale, n, rng)
     measure(folder)
@@ -88,15 +106,30 @@ def load(folder: Path) -> Results:
     )
 
 
-def make_run(directory: Path, key: str, spec: dict, scale: str, n: int, rng) -> None:
-    """Write the files of one run."""
-    family, name = key.split("/")
+def make_run(directory: Path, key: str, spec: dict, scale: str, n: int, rng, **changes) -> None:
+    """Write the files of one run of the study in study.json, and the spec of its prediction job.
+
+    Args:
+        changes: keys of run.json.
+    """
+    folder, (family, name), seed = directory.parents[2], key.split("/"), int(directory.name.removeprefix("seed"))
+    study = Study.model_validate(read_json(folder / "study.json"))
+    asked = prediction_spec(study, key)
+    write_json(folder / "specs" / key / "predict.json", asked)
     frame = draw_predictions(key, spec, n, rng)
-    write_predictions(frame, directory / "predictions.parquet")
-    identity = {"family": family, "name": name, "seed": 42}
-    by_draw = score_draws(frame, spec.get("draws", 1), seed=42)
-    write_json(directory / "metrics.json", {**identity, "results": score_predictions(frame), "by_draw": by_draw})
-    write_json(directory / "run.json", {**identity, **describe_run(family, spec, scale)})
+    record = {"family": family, "name": name, "seed": seed, **describe_run(family, spec, scale)}
+    record["spec"] = {**training_spec(study, key), **asked}
+    record["data"]["sha256"] = {name: sha256(folder / f"data/{name}.parquet") for name in spec["evaluation"]["splits"]}
+    record |= changes
+    record["trained"] = write_training_files(directory, family, spec, rng)
+    predictions = directory / "predictions.parquet"
+    write_answers(predictions, directory / "run.json", frame, record, asked)
+    scores = {"results": score_predictions(frame), "by_draw": score_draws(frame, spec.get("draws", 1), seed)}
+    write_metrics(directory / "metrics.json", predictions, scores, record, asked)
+
+
+def write_training_files(directory: Path, family: str, spec: dict, rng) -> dict[str, str]:
+    """Write history.json and samples.json where the run trains; returns their SHA-256 by name."""
     if family not in ("baseline", "icl") and not spec.get("adapter"):
         write_json(directory / "history.json", draw_history(family, rng))
     if spec.get("sample"):
@@ -105,6 +138,70 @@ def make_run(directory: Path, key: str, spec: dict, scale: str, n: int, rng) -> 
         after = " Contradiction Entailment Contradiction Contradiction Neutral Contradiction"
         answers = {"before": f" {prompt} | *dogs* `ran` ```", "after": after}
         write_json(directory / "samples.json", {"sample": sample, "prompt": prompt, **answers})
+    return {name: sha256(directory / name) for name in ("history.json", "samples.json") if (directory / name).exists()}
+
+
+def make_answers(folder: Path, frame: pd.DataFrame, seed: int = 42, **changes) -> None:
+    """Write one run into `folder`, flat, with the splits that it answered and its spec: what scripts/score.py reads."""
+    splits = list(dict.fromkeys(frame["split"]))
+    spec = {
+        "family": "icl",
+        "name": "prompt1",
+        "scale": "demo",
+        "sample_seed": 1,
+        "scorers": list(frame["scorer"].unique()),
+    }
+    spec |= {"evaluation": {"splits": splits, "examples": None}, **changes}
+    for split in splits:
+        rows = frame[frame["split"] == split].drop_duplicates("pair_id")
+        labels = rows["gold"].map(LABELS.index).astype("int8")
+        write_split(rows.assign(premise="A.", hypothesis="B.", label=labels)[SPLIT.names], folder / f"{split}.parquet")
+    write_json(folder / "predict.json", spec)
+    record = {"family": spec["family"], "name": spec["name"], "seed": seed, **describe_run("icl", spec, "demo")}
+    record["data"]["sha256"] = {split: sha256(folder / f"{split}.parquet") for split in splits}
+    write_answers(folder / "predictions.parquet", folder / "run.json", frame, record, spec)
+
+
+def score_answers(folder: Path, seed: int = 42) -> subprocess.CompletedProcess:
+    """`run_script` of score.py on what `make_answers` has written; it writes metrics.json and README.md."""
+    names = {"spec": "predict.json", "predictions": "predictions.parquet", "run": "run.json"}
+    names |= {"output": "metrics.json", "card": "README.md"}
+    options = [part for key, name in names.items() for part in (f"--{key}", str(folder / name))]
+    splits = read_json(folder / "predict.json")["evaluation"]["splits"]
+    options += [f"--split={split}={folder / f'{split}.parquet'}" for split in splits]
+    return run_script("score.py", "--seed", seed, *options)
+
+
+def run_script(name: str, *arguments) -> subprocess.CompletedProcess:
+    """Run one of scripts/ in this process, which need not import the libraries again."""
+    output, errors = io.StringIO(), io.StringIO()
+    command = [str(ROOT / "scripts" / name), *map(str, arguments)]
+    with mock.patch.object(sys, "argv", command), redirect_stdout(output), redirect_stderr(errors):
+        try:
+            runpy.run_path(command[0], run_name="__main__")
+            code = 0
+        except SystemExit as end:
+            code = end.code
+    return subprocess.CompletedProcess(command, code, output.getvalue(), errors.getvalue())
+
+
+def run_report_script(name: str, folder: Path) -> subprocess.CompletedProcess:
+    """`run_script` of make_ladders.py, make_tables.py or make_figures.py on a results folder, into its report/."""
+    options = ["--results", folder, "--study", folder / "study.json", "--data", folder / "data/description.json"]
+    options += ["--reported", ROOT / "report/reported.yaml"]
+    ladders = folder / "report/ladders.json"
+    if name == "make_ladders.py":
+        return run_script(name, *options, "--output", ladders, "--summary", folder / "summary.json")
+    return run_script(
+        name, *options, "--ladders", ladders, "--output-dir", folder / "report" / name.removesuffix(".py")
+    )
+
+
+def rewrite(path: Path, **changes) -> None:
+    """Change keys of a run.json or metrics.json as if the study had written them."""
+    content = {**read_json(path), **changes}
+    content.pop("content_sha256")
+    write_json(path, {**content, "content_sha256": content_hash(content)})
 
 
 def draw_predictions(key: str, spec: dict, n: int, rng) -> pd.DataFrame:
@@ -119,8 +216,24 @@ def draw_predictions(key: str, spec: dict, n: int, rng) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
+def draw_split(split: str, n: int) -> pd.DataFrame:
+    """The rows of an evaluation set; a smaller one has the first of them."""
+    rng = np.random.default_rng(len(split))
+    return pd.DataFrame(
+        {
+            "pair_id": [f"{split}-{i}" for i in range(n)],
+            "premise_id": [f"premise-{i // 3}" for i in range(n)],
+            "premise": [f"Premise {i // 3}." for i in range(n)],
+            "hypothesis": [f"Hypothesis {i}." for i in range(n)],
+            "label": rng.choice(len(LABELS), n, p=[0.35, 0.32, 0.33]).astype("int8"),
+            "genre": rng.choice(GENRES, n),
+        }
+    )
+
+
 def draw_rows(split: str, scorer: str, family: str, skill: float, n: int, rng) -> pd.DataFrame:
-    gold = np.random.default_rng(len(split)).choice(LABELS, n, p=[0.35, 0.32, 0.33])  # the same for every experiment
+    rows = draw_split(split, n)
+    gold = np.array(LABELS)[rows["label"]]
     guess = rng.choice(LABELS, n) if skill else np.full(n, LABELS[0])
     pred = np.where(rng.random(n) < skill, gold, guess).astype(object)
     pred[rng.random(n) < UNPARSED.get(family, 0)] = None
@@ -128,9 +241,7 @@ def draw_rows(split: str, scorer: str, family: str, skill: float, n: int, rng) -
         {
             "split": split,
             "scorer": scorer,
-            "pair_id": [f"{split}-{i}" for i in range(n)],
-            "genre": rng.choice(GENRES, n),
-            "premise_id": [f"premise-{i // 3}" for i in range(n)],
+            **{column: rows[column] for column in ("pair_id", "genre", "premise_id")},
             "gold": gold,
             "pred": pred,
             "answer": None if family in CLASSIFIERS else "Maybe",
@@ -145,7 +256,7 @@ def draw_rows(split: str, scorer: str, family: str, skill: float, n: int, rng) -
 
 
 def describe_run(family: str, spec: dict, scale: str) -> dict:
-    """run.json without its identity."""
+    """run.json without its identity and the hashes of its data."""
     total = sum(LAYERS.values()) if family == "roberta" else 1_204_864
     trainable = {"full": total, "lora": 16_384 + 16_899, "prompt_tuning": 204_800}
     train = trainable.get(spec.get("method"), 33_000) if family != "icl" else 0
@@ -177,8 +288,9 @@ def describe_run(family: str, spec: dict, scale: str) -> dict:
         "device": "cpu",
         "dtype": "float32",
         "versions": {"python": "3.11.2", "torch": "2.13.0", "transformers": "5.23.0"},
-        "data": {"source": "synthetic", "revision": None, "sha256": {"train": "ab" * 32}},
+        "data": {"source": "synthetic", "revision": None},
         "model": None if family == "baseline" else {"id": "made/encoder", "revision": None, "sha256": "cd" * 32},
+        "code": {"training": None, "answering": {}},
         "git_commit": "0123456789abcdef0123456789abcdef01234567",
     }
 

@@ -141,14 +141,3 @@ CLOZE = {
     "words": {"entailment": " Yes", "neutral": " Maybe", "contradiction": " No"},
     "trained": True,
 }
-
-
-def run_json(family="icl", name="prompt1", seed=42, **changes):
-    """A run.json with what the scoring reads of it."""
-    parts = {
-        "spec": {},
-        "parameters": {"trainable": 0},
-        "model": None,
-        "data": {"source": "synthetic", "revision": None},
-    }
-    return {"family": family, "name": name, "seed": seed, "scale": "demo", "git_commit": None, **parts, **changes}

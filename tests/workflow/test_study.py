@@ -11,7 +11,7 @@ import yaml
 from conftest import ROOT
 from workflow.conftest import SMOKE, planned_jobs, snakemake
 
-from nli.data.predictions import read_predictions
+from nli.data.predictions import named_run, read_predictions, write_predictions
 from nli.data.splits import read_split
 from nli.study.resolve import load_study
 
@@ -198,6 +198,29 @@ def test_an_edit_reruns_scores_and_report_and_never_a_training_or_an_answer(copi
         assert planned_jobs(*copied[1]).keys() == rerun
     finally:
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def test_edited_and_exchanged_results_are_named_and_remade_once_deleted(copied):
+    results, arguments = copied
+    metrics, answers = results / "roberta/full/seed42/metrics.json", results / "icl/prompt1/seed42/predictions.parquet"
+    before = metrics.read_bytes(), answers.read_bytes()
+    target = [str(results / "report/ladders.json"), "--cores", "2", *arguments]
+
+    def refusal():
+        done = snakemake(*target, check=False)
+        assert done.returncode != 0
+        return " ".join(done.stdout.split())  # long lines of a log are broken
+
+    metrics.write_text(metrics.read_text().replace('"accuracy": 0.', '"accuracy": 0.9', 1))
+    assert "metrics.json: edited after it was written" in refusal()
+    shutil.copy(results / "roberta/lora/seed42/metrics.json", metrics)
+    assert "metrics.json: it belongs to roberta/lora" in refusal()
+    metrics.unlink()
+    write_predictions(read_predictions(answers).iloc[:-20], answers, named_run(answers))
+    assert "predictions.parquet: not the answers that run.json beside it records" in refusal()
+    answers.unlink()
+    snakemake(*target)
+    assert (metrics.read_bytes(), answers.read_bytes()) == before
 
 
 def test_second_clone_notices_changed_data_and_models(copied):

@@ -1,37 +1,13 @@
 """Turns a model's answers into the rows of predictions.parquet, for every family."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from nli.answering.reading import SCORERS
-from nli.base.errors import StudyError
 from nli.base.labels import LABELS
 from nli.data.predictions import LOGP_COLUMNS
-from nli.data.sampling import draw_premises
-from nli.data.splits import read_split
-
-
-def parse_splits(arguments: Sequence[str]) -> dict[str, Path]:
-    """Command-line arguments `matched=path` as a mapping; StudyError for anything else."""
-    splits = {}
-    for argument in arguments:
-        name, separator, path = argument.partition("=")
-        if not separator:
-            raise StudyError(f"--split {argument}: write NAME=FILE, e.g. matched=results/demo/data/matched.parquet")
-        splits[name] = Path(path)
-    return splits
-
-
-def read_sample(path: Path, examples: int | None, seed: int) -> pd.DataFrame:
-    """The rows of a split to answer: all, or a sample that is the same for every experiment.
-
-    Whole premises are drawn (`sampling.draw_premises`). A smaller sample is a subset of a larger one, so methods are
-    compared on the same pairs.
-    """
-    return draw_premises(read_split(path), examples, seed, "answered")
 
 
 def scored_rows(

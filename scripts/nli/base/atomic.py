@@ -1,10 +1,10 @@
-"""Atomic file writes: a file is written under a temporary name in its folder, then renamed."""
+"""Atomic file writes: a file is written under a temporary name in its folder, flushed to the disk, then renamed."""
 
 import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,10 @@ def whole_file(path: Path | str) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o644)
+        sync(temporary)
         temporary.replace(path)
+        with suppress(OSError):  # some network file systems cannot
+            sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -42,6 +42,12 @@ def sha256(path: Path | str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def content_hash(value: Any) -> str:
+    """SHA-256 of what a JSON value says, whatever its layout and the order of its keys."""
+    plain = json.loads(json.dumps(value))  # JSON's keys are text, and are to be sorted as such
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
 def hashed_files(files: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
     """Size in bytes and SHA-256 of each of `files` (name -> file)."""
     return {name: {"size": path.stat().st_size, "sha256": sha256(path)} for name, path in files.items()}

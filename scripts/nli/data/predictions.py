@@ -18,9 +18,14 @@ logp_entailment    double    log-probability of the label; null if it was not co
 logp_neutral       double
 logp_contradiction double
 =================  ========  ==============================================================
+
+The file's metadata names the run that the rows belong to (`named_run`).
 """
 
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,13 +51,17 @@ SCHEMA = pa.schema(
     ]
 )
 COLUMNS = tuple(SCHEMA.names)
+RUN = "nli.run"  # a key of the file's metadata
 
 
-def write_predictions(frame: pd.DataFrame, path: Path | str) -> None:
-    """Check `frame` and write it as Parquet; the same rows give the same bytes.
+def write_predictions(frame: pd.DataFrame, path: Path | str, run: Mapping[str, Any] | None = None) -> None:
+    """Check `frame` and write it as Parquet; the same rows of the same run give the same bytes.
 
     Columns may come in any order and with any string or float type. Raises StudyError if the
     frame breaks the contract, and then writes nothing.
+
+    Args:
+        run: what the rows belong to (`nli.data.run_files`); nothing in it may differ between two equal runs.
     """
     _check_columns(frame, path)
     frame = frame[list(COLUMNS)]
@@ -61,7 +70,7 @@ def write_predictions(frame: pd.DataFrame, path: Path | str) -> None:
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise StudyError(f"predictions for {path}: a column has the wrong type: {error}") from error
     # pandas' metadata contains library versions, so equal rows would give different files.
-    table = table.replace_schema_metadata(None)
+    table = table.replace_schema_metadata({RUN: json.dumps(run)} if run else None)
     check_predictions(table.to_pandas(), path)
     with whole_file(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
@@ -69,12 +78,7 @@ def write_predictions(frame: pd.DataFrame, path: Path | str) -> None:
 
 def read_predictions(path: Path | str) -> pd.DataFrame:
     """Read and check a predictions file; columns in the contract's order, missing values as NaN."""
-    try:
-        table = pq.read_table(path)
-    except FileNotFoundError as error:
-        raise StudyError(f"predictions {path}: no such file; run the experiment first") from error
-    except (pa.ArrowInvalid, OSError) as error:
-        raise StudyError(f"predictions {path}: not a readable Parquet file ({error}); rerun the experiment") from error
+    table = _parquet(pq.read_table, path)
     if tuple(table.column_names) != COLUMNS:
         raise StudyError(
             f"predictions {path}: columns are {', '.join(table.column_names)}; "
@@ -87,6 +91,23 @@ def read_predictions(path: Path | str) -> pd.DataFrame:
     frame = table.to_pandas()
     check_predictions(frame, path)
     return frame
+
+
+def named_run(path: Path | str) -> dict[str, Any] | None:
+    """The run that the rows belong to, from the file's metadata; None in a file of an earlier version."""
+    text = (_parquet(pq.read_schema, path).metadata or {}).get(RUN.encode())
+    return json.loads(text) if text else None
+
+
+def _parquet(read: Callable[[Path | str], Any], path: Path | str) -> Any:
+    """What a reader of pyarrow finds in the file; StudyError if it is missing or unreadable."""
+    try:
+        return read(path)
+    except FileNotFoundError as error:
+        raise StudyError(f"predictions {path}: no such file; rerun to make it") from error
+    except (pa.ArrowException, OSError) as error:
+        said = str(error).partition("\n")[0]
+        raise StudyError(f"predictions {path}: not a readable Parquet file ({said}); delete it and rerun") from error
 
 
 def check_predictions(frame: pd.DataFrame, path: Path | str) -> None:

@@ -10,6 +10,7 @@ row, as in the original. Held-out splits are drawn by whole premises, and train 
 
 import math
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ import pandas as pd
 from nli.base.errors import StudyError
 from nli.base.labels import LABELS
 from nli.data.raw import RawData
+from nli.data.splits import read_split
 from nli.study.sources import DRAWN
 
 EVALUATION_SPLITS = {name: source for name, source in DRAWN.items() if source != "train"}
@@ -44,6 +46,14 @@ def draw_premises(frame: pd.DataFrame, n: int | None, seed: int, stream: str) ->
     codes, premises = pd.factorize(frame["premise_id"])
     order = np.argsort(_ranks(len(premises), seed, stream)[codes], kind="stable")
     return _take(frame, order[:n])
+
+
+def read_sample(path: Path, examples: int | None, seed: int) -> pd.DataFrame:
+    """The rows of a split to answer: all, or a sample that is the same for every experiment.
+
+    Whole premises are drawn. A smaller sample is a subset of a larger one, so methods are compared on the same pairs.
+    """
+    return draw_premises(read_split(path), examples, seed, "answered")
 
 
 def draw_rows(frame: pd.DataFrame, n: int | None, seed: int, stream: str) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -26,6 +26,17 @@ SCHEMA = pa.schema(
 )
 
 MERGED = "nli.merged"  # a key of the file's metadata
+
+
+def parse_splits(arguments: Sequence[str]) -> dict[str, Path]:
+    """Command-line arguments `matched=path` as a mapping; StudyError for anything else."""
+    splits = {}
+    for argument in arguments:
+        name, separator, path = argument.partition("=")
+        if not separator:
+            raise StudyError(f"--split {argument}: write NAME=FILE, e.g. matched=results/demo/data/matched.parquet")
+        splits[name] = Path(path)
+    return splits
 
 
 def premise_id(premise: str) -> str:

@@ -11,12 +11,11 @@ import pandas as pd
 from torch import nn
 
 from nli import runtime
-from nli.answering.rows import as_merged, parse_splits, read_sample
+from nli.answering.rows import as_merged
 from nli.base.atomic import write_json
-from nli.base.files import read_json
-from nli.data.predictions import write_predictions
-from nli.data.sampling import draw_rows
-from nli.data.splits import merged_labels, read_split
+from nli.data.run_files import read_training, write_answers, write_training
+from nli.data.sampling import draw_rows, read_sample
+from nli.data.splits import merged_labels, parse_splits, read_split
 from nli.jobs.records import run_record, training_record
 from nli.models.sessions import Sessions
 from nli.models.training import GradientAudit
@@ -72,7 +71,9 @@ def finish_training(
     """Write history and record, then delete the checkpoints, since the trained tensors are now in `output_dir`."""
     write_json(args.history, history)
     base = {"name": args.base, "revision": args.revision} if "base" in args else None
-    write_json(args.record, {**training_record(model, history, audit, sessions, spec), "base": base})
+    record = {**training_record(model, history, audit, sessions, spec), "base": base}
+    samples = [args.samples] if "samples" in args else []
+    write_training(args.record, record, args.seed, [args.history, *samples])
     shutil.rmtree(args.checkpoints, ignore_errors=True)
 
 
@@ -92,6 +93,7 @@ def answer_splits(
         record: the training job's record, if there was one.
         details: further entries of run.json.
     """
+    training = read_training(record, spec, args.seed) if record else None
     splits = parse_splits(args.split)
     evaluation_started = time.perf_counter()
     frames = []
@@ -101,7 +103,5 @@ def answer_splits(
         frames += [as_merged(frame, merged) for frame in answer(rows, split)]
         print(f"{split}: {len(rows)} pairs answered", flush=True)
     seconds = time.perf_counter() - evaluation_started
-    write_predictions(pd.concat(frames), args.predictions)
-    training = read_json(record) if record else None
     run = run_record(spec, args.seed, model, started, seconds, splits, args.model, training)
-    write_json(args.run, {**run, **(details or {})})
+    write_answers(args.predictions, args.run, pd.concat(frames), {**run, **(details or {})}, spec)

@@ -158,6 +158,7 @@ def run_record(
         "data": data_identity(data),
         "model": model_identity(model_folder),
         "base": training.get("base"),
+        "trained": training.get("files", {}),
         "code": {"training": training.get("code"), "answering": code_hashes()},
         "git_commit": git_commit(),
     }

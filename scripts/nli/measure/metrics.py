@@ -29,15 +29,25 @@ def score_predictions(frame: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]
 
 
 def score_rows(rows: pd.DataFrame) -> dict[str, Any]:
-    """Score the rows of one split and one scorer; the keys are those of metrics.json.
+    """Score the rows of one split and one scorer; the keys are those of metrics.json."""
+    right, parsed = (rows["pred"] == rows["gold"]).to_numpy(dtype=bool)[None], rows["pred"].notna().to_numpy()[None]
+    premises = codes_of(rows["premise_id"])
+    strict, lenient = (estimate(right, premises, kept) for kept in (None, parsed))
+    return {
+        **count_rows(rows),
+        **{key: strict[key] for key in ("interval", "clustered_interval", "design_effect")},
+        **{f"parsed_{key}": lenient[key] for key in ("interval", "clustered_interval")},
+    }
+
+
+def count_rows(rows: pd.DataFrame) -> dict[str, Any]:
+    """The scores of one split and one scorer, without intervals.
 
     Macro F1 is the mean over the labels that the split has: a set of two classes lacks one.
     """
     gold = rows["gold"].to_numpy(dtype=object)
     pred = rows["pred"].fillna(UNPARSED).to_numpy(dtype=object)
     n, parsed, correct = len(rows), int((pred != UNPARSED).sum()), int((pred == gold).sum())
-    premises = codes_of(rows["premise_id"])
-    strict, lenient = (estimate((pred == gold)[None], premises, kept) for kept in (None, (pred != UNPARSED)[None]))
     majority = float(max((gold == label).mean() for label in LABELS))
     answers = {name: int((pred == name).sum()) for name in (*LABELS, UNPARSED)}
     most_frequent = max(answers[name] for name in LABELS)
@@ -47,10 +57,8 @@ def score_rows(rows: pd.DataFrame) -> dict[str, Any]:
         "parsed": parsed,
         "correct": correct,
         "accuracy": correct / n,
-        **{key: strict[key] for key in ("interval", "clustered_interval", "design_effect")},
-        "premises": int(premises.max()) + 1,
+        "premises": rows["premise_id"].nunique(),
         "parsed_accuracy": correct / parsed if parsed else None,
-        **{f"parsed_{key}": lenient[key] for key in ("interval", "clustered_interval")},
         "majority_accuracy": majority,
         "per_class": per_class,
         "macro_f1": float(np.mean([scores["f1"] for scores in per_class.values() if scores["support"]])),

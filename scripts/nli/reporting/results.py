@@ -1,7 +1,7 @@
 """The report's input: every experiment of the study with its files, whether it ran or not.
 
-An experiment without files is "not run". One whose run directory has a missing or unreadable file is "failed", with the
-reason. Neither stops the report.
+An experiment without files is "not run". A file that is missing, unreadable, edited or of another run stops the report;
+where the study is to report on what has finished (`finished_only`), its experiment is "failed", with the reason.
 """
 
 import argparse
@@ -12,16 +12,30 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from nli.base.errors import StudyError
 from nli.data.predictions import read_predictions
+from nli.data.run_files import (
+    check_made_from,
+    check_predictions_file,
+    check_seal,
+    check_trained,
+    read_metrics,
+    read_run,
+    sealed,
+)
 from nli.measure.answers import Answers
 from nli.measure.ladders import measure_ladders
+from nli.measure.recount import check_scores
 from nli.reporting.markup import escape
 from nli.study.experiments import FAMILIES
+from nli.study.schema import Study
 from nli.study.sources import DRAWN
+from nli.study.specs import prediction_spec
 from nli.texts import fill
 
+MEASURE_AGAIN = "delete it and rerun: the ladders are measured again"
 FAMILY_TITLES = {
     "baseline": "Baselines",
     "roberta": "{encoder}",
@@ -167,21 +181,33 @@ def add_fragment_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output-dir", type=Path, required=True, help="folder for the output")
 
 
-def load_results(folder: Path, study: Path, reported: Path, description: Path, ladders: Path | None = None) -> Results:
+def load_results(
+    folder: Path,
+    study: Path,
+    reported: Path,
+    description: Path,
+    ladders: Path | None = None,
+    keep_going: bool = False,
+) -> Results:
     """Read a scale's results folder; only study.json and reported.yaml must exist.
 
     Args:
         ladders: the output of make_ladders; None: there are no ladders to show.
+        keep_going: an experiment with a wrong file is "failed", as in a study with `finished_only`.
 
-    Raises StudyError if one of the named files, except the description, is missing or broken.
+    Raises StudyError if one of the named files, except the description, is missing or broken, or else a file of a run.
     """
     plan = _read(study, json.loads)
-    measured = _read(ladders, json.loads) if ladders else {}
+    resolved = _resolved(study, plan)
+    measured = read_ladders(ladders) if ladders else {}
     over_seeds = measured.get("over_seeds") or {}
     experiments = {}
     for key, spec in (plan.get("experiments") or {}).items():
         seeds = seeds_of(plan, spec) if is_selected(key, spec, plan.get("only")) else []
-        experiments[key] = replace(load_experiment(folder, key, spec, seeds), over_seeds=over_seeds.get(key, {}))
+        loaded = load_experiment(folder, key, spec, seeds, resolved, keep_going or resolved.finished_only)
+        experiments[key] = replace(loaded, over_seeds=over_seeds.get(key, {}))
+    if ladders:
+        check_measured(ladders, measured, experiments)
     return Results(
         study=plan,
         experiments=experiments,
@@ -189,6 +215,26 @@ def load_results(folder: Path, study: Path, reported: Path, description: Path, l
         reported=_read(reported, yaml.safe_load),
         ladders=measured,
     )
+
+
+def read_ladders(path: Path) -> dict[str, Any]:
+    """ladders.json; StudyError if it is edited or not whole."""
+    measured = _read(path, json.loads)
+    missing = [key for key in ("standings", "ladders", "pairs", "predictions", "content_sha256") if key not in measured]
+    if missing:
+        raise StudyError(f"{path}: {missing[0]}: missing; {MEASURE_AGAIN}")
+    check_seal(path, measured, MEASURE_AGAIN)
+    return measured
+
+
+def check_measured(path: Path, measured: Mapping[str, Any], experiments: Mapping[str, Experiment]) -> None:
+    """Raise StudyError unless ladders.json was measured from the predictions of these runs."""
+    for key, experiment in experiments.items():
+        for run in experiment.runs:
+            if measured["predictions"].get(f"{key}/seed{run.seed}") != run.metrics["predictions"]:
+                raise StudyError(
+                    f"{path}: measured from other answers than those of {key}, seed {run.seed}; {MEASURE_AGAIN}"
+                )
 
 
 def describe_data(path: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
@@ -218,15 +264,18 @@ def is_selected(key: str, spec: Mapping[str, Any], only: list[str] | None) -> bo
     return not only or bool({key, spec["family"], spec["origin"]} & set(only))
 
 
-def load_experiment(folder: Path, key: str, spec: Mapping[str, Any], seeds: list[int]) -> Experiment:
-    """One experiment with its runs; an unreadable run makes it "failed", with the reason."""
+def load_experiment(
+    folder: Path, key: str, spec: Mapping[str, Any], seeds: list[int], study: Study, keep_going: bool
+) -> Experiment:
+    """One experiment with its runs; StudyError for a wrong one or, to `keep_going`, "failed" with the reason."""
     runs, problems = [], []
     for seed in seeds:
-        directory = folder / key / f"seed{seed}"
         try:
-            run = load_run(directory, seed)
+            run = load_run(folder, key, seed, study)
         except StudyError as error:
-            problems.append(str(error))
+            if not keep_going:
+                raise
+            problems.append(str(error).replace(f"{folder}/", ""))
             continue
         if run:
             runs.append(run)
@@ -234,49 +283,72 @@ def load_experiment(folder: Path, key: str, spec: Mapping[str, Any], seeds: list
     return Experiment(key, spec, status, "; ".join(problems), tuple(runs))
 
 
-def load_run(directory: Path, seed: int) -> Run | None:
-    """The run in a directory; None if it is empty. Raises StudyError if it is incomplete."""
-    names = ("run", "metrics", "history", "samples")
-    present = [name for name in names if (directory / f"{name}.json").exists()]
-    if not present:
+def load_run(folder: Path, key: str, seed: int, study: Study) -> Run | None:
+    """The run of an experiment and seed; None if it has no files.
+
+    Raises StudyError if it is incomplete, or if a file of it is edited, of another run, or made from another spec or
+    other rows than the study's.
+    """
+    directory = folder / key / f"seed{seed}"
+    if not any((directory / f"{name}.json").exists() for name in ("run", "metrics", "history", "samples")):
         return None
-    missing = [f"{name}.json" for name in ("run", "metrics") if name not in present]
-    if missing:
-        raise StudyError(f"seed {seed}: {' and '.join(missing)} missing")
-    files = {name: _read(directory / f"{name}.json", json.loads) for name in present}
-    return Run(seed, *(files.get(name, {}) for name in names))
+    path, spec = directory / "run.json", prediction_spec(study, key)
+    run = read_run(path, {**{name: spec[name] for name in ("family", "name", "scale")}, "seed": seed})
+    check_made_from(path, run, spec, {name: file_of_set(folder, name, study) for name in spec["evaluation"]["splits"]})
+    metrics = read_metrics(directory / "metrics.json", run, spec)
+    check_predictions_file(directory / "predictions.parquet", run, metrics)
+    check_trained(directory, run)
+    others = {name: directory / f"{name}.json" for name in ("history", "samples")}
+    history, samples = (_read(path, json.loads) if path.exists() else {} for path in others.values())
+    return Run(seed, run, metrics, history, samples)
+
+
+def file_of_set(folder: Path, name: str, study: Study) -> Path:
+    """The rows of an evaluation set in a scale's results folder."""
+    return folder.joinpath("data", *(["sets"] if name in study.data.own_sets else []), f"{name}.parquet")
+
+
+def _resolved(path: Path, plan: Mapping[str, Any]) -> Study:
+    try:
+        return Study.model_validate(plan)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise StudyError(f"{path}: {place}: {first['msg']}; delete it and rerun") from None
 
 
 def _read(path: Path, parse: Any) -> Any:
-    """The parsed content of a file; StudyError gives its file name and what is wrong."""
+    """The parsed content of a file; StudyError gives its path and what is wrong."""
     try:
         value = parse(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else "not readable"
-        raise StudyError(f"{Path(path).name}: {reason}; rerun the job that makes it") from error
+        raise StudyError(f"{path}: {reason}; rerun the job that makes it") from error
     if not isinstance(value, dict):
-        raise StudyError(f"{Path(path).name}: not a mapping of keys; rerun the job that makes it")
+        raise StudyError(f"{path}: not a mapping of keys; delete it and rerun")
     return value
 
 
 def measure_results(folder: Path, results: Results) -> dict[str, Any]:
-    """The content of ladders.json, from the predictions in a scale's results folder."""
+    """The content of ladders.json, from the predictions in a scale's results folder, with their SHA-256 by run."""
     answers = {key: read_answers(folder, experiment) for key, experiment in results.experiments.items()}
-    return measure_ladders(
-        results.study, answers, {key: experiment.scorer for key, experiment in results.experiments.items()}
-    )
+    scorers = {key: experiment.scorer for key, experiment in results.experiments.items()}
+    used = {
+        f"{key}/seed{run.seed}": run.metrics["predictions"]
+        for key, experiment in results.experiments.items()
+        for run in experiment.runs
+    }
+    return sealed({**measure_ladders(results.study, answers, scorers), "predictions": used})
 
 
 def read_answers(folder: Path, experiment: Experiment) -> Answers:
-    """An experiment's predictions by seed; unreadable ones are left out and named as the problem."""
-    frames, problems = {}, [experiment.problem] if experiment.problem else []
+    """An experiment's predictions by seed; StudyError if they are broken or do not give the scores in metrics.json."""
+    frames = {}
     for run in experiment.runs:
-        try:
-            frames[run.seed] = read_predictions(folder / experiment.key / f"seed{run.seed}" / "predictions.parquet")
-        except StudyError as error:
-            problems.append(f"seed {run.seed}: {error}")
-    status = experiment.status if frames or experiment.status != "done" else "failed"
-    return Answers(status, "; ".join(problems), frames, experiment.first.run if experiment.first else {})
+        directory = folder / experiment.key / f"seed{run.seed}"
+        frames[run.seed] = read_predictions(directory / "predictions.parquet")
+        check_scores(directory / "metrics.json", run.metrics["results"], frames[run.seed])
+    return Answers(experiment.status, experiment.problem, frames, experiment.first.run if experiment.first else {})
 
 
 def reported_entry(reported: Mapping[str, Any], key: str) -> Mapping[str, Any]:

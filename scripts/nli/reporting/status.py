@@ -24,7 +24,7 @@ def stale_stages(results: Results, repository: Path) -> list[tuple[str, str, lis
 
 
 def status_lines(results: Results, repository: Path, folder: str, command: str) -> list[str]:
-    """The output of `snakemake status`: a line for each such stage, then the command that remakes them all.
+    """The output of `snakemake status`: a line for each wrong file and each such stage, and the command for these.
 
     Args:
         folder: the scale's results folder, as Snakemake names it.
@@ -32,9 +32,12 @@ def status_lines(results: Results, repository: Path, folder: str, command: str) 
     """
     stale = stale_stages(results, repository)
     runs = sum(len(experiment.runs) for experiment in results.done())
+    problems = [experiment.problem for experiment in results.experiments.values() if experiment.problem]
+    wrong = [f"Missing or wrong files in {folder}:"] if problems else []
+    wrong += [f"  {problem}" for problem in problems]
     if not stale:
-        return [f"{runs} runs in {folder}, all made by the current code."]
-    lines = [f"{len(stale)} results in {folder} were made by other code. They are kept. Changed files:"]
+        return [*wrong, f"{runs} runs in {folder}, all made by the current code."]
+    lines = [*wrong, f"{len(stale)} results in {folder} were made by other code. They are kept. Changed files:"]
     lines += [f"  {run}, {stage}: {', '.join(changed)}" for run, stage, changed in stale]
     targets = " ".join(f"{folder}/{run}/{MADE[stage]}" for run, stage, _ in stale)
     return [*lines, "To remake them and the report:", f"  {command} --forcerun {targets}"]

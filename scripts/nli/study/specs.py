@@ -1,10 +1,9 @@
 """What each job depends on: the part of the study that decides a training, a prediction, a model folder or the data."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from nli.base.files import content_hash
 from nli.study.experiments import Experiment
 from nli.study.schema import Study
 
@@ -113,4 +112,4 @@ def set_spec(study: Study, name: str) -> dict[str, Any]:
 
 def spec_hash(spec: Mapping[str, Any]) -> str:
     """A hash of `spec`: twelve hexadecimal digits."""
-    return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:12]
+    return content_hash(spec)[:12]

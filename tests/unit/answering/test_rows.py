@@ -13,11 +13,12 @@ from transformers import DataCollatorWithPadding
 from unit.specs import TOKENIZATION, encoder_spec
 
 from nli.answering.classify import classify
-from nli.answering.rows import answer_rows, parse_splits, read_sample, scored_rows
+from nli.answering.rows import answer_rows, scored_rows
 from nli.base.errors import StudyError
 from nli.base.files import model_source, sha256
 from nli.data.predictions import COLUMNS, read_predictions, write_predictions
-from nli.data.splits import write_split
+from nli.data.sampling import read_sample
+from nli.data.splits import parse_splits, write_split
 from nli.jobs.records import model_identity, run_record
 from nli.models.encoder import build_encoder, load_tokenizer, tokenize_pairs
 from nli.provenance import git_commit
@@ -104,6 +105,7 @@ def test_commit_is_that_of_the_checkout(root):
 
 def test_error_of_a_script_is_one_line_on_standard_error(root, tmp_path):
     command = [sys.executable, "scripts/score.py", "--predictions", str(tmp_path / "none.parquet")]
+    command += ["--spec", str(tmp_path / "none.json"), "--seed", "1", "--split", "matched=none.parquet"]
     command += ["--run", str(tmp_path / "none.json"), "--output", str(tmp_path / "out.json")]
     command += ["--card", str(tmp_path / "README.md")]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True)

@@ -1,17 +1,13 @@
 """Several draws of worked examples: pairs are divided evenly, and each draw's accuracy is counted."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
-from unit.specs import run_json
+from unit.report_fixtures import make_answers, score_answers
 
 from nli.data.draws import assign_draws
-from nli.data.predictions import write_predictions
 from nli.measure.draws import score_draws
 
 
@@ -56,20 +52,9 @@ def test_draws_that_are_all_wrong_are_not_tested():
 @pytest.mark.parametrize("spec", [{"draws": 2}, {"draws": 1}, {}])
 def test_score_writes_the_draws_that_the_run_had(tmp_path, spec):
     frame = pd.concat([predictions([True] * 4), predictions([False] * 4, scorer="label_logp")])
-    write_predictions(frame, tmp_path / "predictions.parquet")
-    run = run_json(name="shot1", seed=3, spec=spec)
-    (tmp_path / "run.json").write_text(json.dumps(run))
-    files = [
-        "--predictions",
-        "predictions.parquet",
-        "--run",
-        "run.json",
-        "--output",
-        "metrics.json",
-        "--card",
-        "README.md",
-    ]
-    subprocess.run([sys.executable, ROOT / "scripts/score.py", *files], cwd=tmp_path, check=True)
+    make_answers(tmp_path, frame, seed=3, name="shot1", **spec)
+    done = score_answers(tmp_path, seed=3)
+    assert done.returncode == 0, done.stderr
     by_draw = json.loads((tmp_path / "metrics.json").read_text())["by_draw"]
     if spec.get("draws", 1) == 1:
         assert by_draw == {}

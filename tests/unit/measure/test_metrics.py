@@ -1,20 +1,16 @@
 """Metrics compared with values worked out by hand."""
 
+import hashlib
 import json
 import math
-import subprocess
-import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
-from unit.specs import run_json
+from unit.report_fixtures import make_answers, score_answers
 
-from nli.data.predictions import write_predictions
 from nli.measure.metrics import calibration_error, score_predictions, score_rows
 from nli.measure.paired import wilson_interval
 
-ROOT = Path(__file__).parents[3]
 E, N, C = "entailment", "neutral", "contradiction"
 
 
@@ -145,28 +141,21 @@ def test_every_split_and_scorer_is_scored_on_its_own():
     assert results["mismatched"]["first_label"]["answers"]["unparsed"] == 1
 
 
-def run_score(folder: Path) -> subprocess.CompletedProcess:
-    """Run scripts/score.py on the files in `folder`."""
-    names = {"predictions": "predictions.parquet", "run": "run.json", "output": "metrics.json", "card": "README.md"}
-    options = [part for key, name in names.items() for part in (f"--{key}", str(folder / name))]
-    command = [sys.executable, str(ROOT / "scripts" / "score.py"), *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 def test_score_script_writes_metrics_that_name_their_run(tmp_path):
-    write_predictions(make_rows(GOLD, PRED), tmp_path / "predictions.parquet")
-    run = run_json()
-    (tmp_path / "run.json").write_text(json.dumps(run))
-    done = run_score(tmp_path)
+    make_answers(tmp_path, make_rows(GOLD, PRED))
+    done = score_answers(tmp_path)
     assert done.returncode == 0, done.stderr
-    metrics = json.loads((tmp_path / "metrics.json").read_text())
-    assert (metrics["family"], metrics["name"], metrics["seed"]) == ("icl", "prompt1", 42)
+    metrics, run = (json.loads((tmp_path / name).read_text()) for name in ("metrics.json", "run.json"))
+    assert (metrics["family"], metrics["name"], metrics["seed"], metrics["scale"]) == ("icl", "prompt1", 42, "demo")
+    assert metrics["hashes"] == run["hashes"]
+    assert metrics["predictions"] == hashlib.sha256((tmp_path / "predictions.parquet").read_bytes()).hexdigest()
     assert metrics["results"]["matched"]["parsed"]["accuracy"] == 5 / 8
 
 
 def test_score_script_says_in_one_line_what_is_missing(tmp_path):
+    make_answers(tmp_path, make_rows(GOLD, PRED))
     (tmp_path / "run.json").write_text(json.dumps({"family": "icl"}))
-    done = run_score(tmp_path)
+    done = score_answers(tmp_path)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert "cannot read family, name and seed" in done.stderr
+    assert f"{tmp_path / 'run.json'}: name: Field required" in done.stderr

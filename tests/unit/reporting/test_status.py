@@ -2,8 +2,9 @@
 
 import json
 
+import numpy as np
 from conftest import ROOT
-from unit.report_fixtures import load, make_results, measure
+from unit.report_fixtures import load, make_results, make_run, measure
 
 from nli.provenance import code_hash
 from nli.reporting.status import status_lines
@@ -11,17 +12,17 @@ from nli.reporting.status import status_lines
 ERRORS = "scripts/nli/base/errors.py"
 
 
-def with_code(folder, run, **code):
-    path = folder / run / "run.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "code": code}))
+def with_code(folder, key, **code):
+    spec = json.loads((folder / "study.json").read_text())["experiments"][key]
+    make_run(folder / key / "seed42", key, spec, "demo", 20, np.random.default_rng(0), code=code)
 
 
 def test_a_result_of_other_code_is_named_with_the_file_and_the_command_that_remakes_it(tmp_path):
     folder = make_results(tmp_path, n=20)
     measure(folder)
     now = {ERRORS: code_hash(ROOT / ERRORS)}
-    with_code(folder, "roberta/full/seed42", training={ERRORS: "0" * 12}, answering=now)
-    with_code(folder, "icl/prompt1/seed42", training=None, answering={ERRORS: "0" * 12, "scripts/gone.py": "1" * 12})
+    with_code(folder, "roberta/full", training={ERRORS: "0" * 12}, answering=now)
+    with_code(folder, "icl/prompt1", training=None, answering={ERRORS: "0" * 12, "scripts/gone.py": "1" * 12})
     lines = status_lines(load(folder), ROOT, "results/demo", "snakemake --cores 2 --config seeds=[42]")
     assert lines[0].startswith("2 results in results/demo were made by other code")
     assert lines[1:3] == [

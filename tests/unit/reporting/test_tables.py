@@ -5,9 +5,10 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pytest
 import yaml
-from unit.report_fixtures import ROOT, load, make_results, measure
+from unit.report_fixtures import ROOT, load, make_results, make_run, measure, rewrite
 
 from nli.base.errors import StudyError
 from nli.reporting import markup, original, prose
@@ -43,6 +44,8 @@ def results(folder):
 def broken(tmp_path_factory):
     """Results in which experiments are missing, failed, half written or unreadable."""
     folder = make_results(tmp_path_factory.mktemp("broken"))
+    study = json.loads((folder / "study.json").read_text())
+    (folder / "study.json").write_text(json.dumps({**study, "finished_only": True}))
     for path in (folder / "roberta/full/seed42").iterdir():
         path.unlink()
     (folder / "icl/prompt1/seed42/run.json").unlink()
@@ -115,10 +118,13 @@ def test_every_fragment_is_written_when_experiments_are_missing(broken, tmp_path
     registry.make_tables(broken, tmp_path)
     text = (tmp_path / "experiments.md").read_text()
     assert cells(text, "Full fine-tuning") == ["Full fine-tuning", "reported", "not run", ""]
-    assert cells(text, "Prompt 1")[2:] == ["failed", "seed 42: run.json missing"]
+    assert cells(text, "Prompt 1")[2:] == [
+        "failed",
+        "icl/prompt1/seed42/run.json: no such file; run the rule that creates it",
+    ]
     assert cells(text, "Attempt 3: SFTTrainer, longer and faster")[2] == "failed"
-    assert "metrics.json missing" in text
-    assert "run.json: not readable" in text
+    assert "metrics.json: no such file" in text
+    assert "run.json, line 1: not JSON" in text
 
 
 def test_every_fragment_is_written_when_nothing_ran(folder, tmp_path):
@@ -533,14 +539,22 @@ def test_several_seeds_show_mean_and_spread(results, folder, tmp_path):
     study = json.loads((folder / "study.json").read_text())
     study["seeds"] = [1, 2]
     (tmp_path / "study.json").write_text(json.dumps(study))
+    shutil.copytree(folder / "data", tmp_path / "data")
+    make_seeds(tmp_path, study)
     for seed, accuracy in ((1, 0.5), (2, 0.6)):
-        run = tmp_path / "roberta/full" / f"seed{seed}"
-        run.mkdir(parents=True)
-        (run / "run.json").write_text("{}")
-        matched = {"classifier": {"accuracy": accuracy}}
-        (run / "metrics.json").write_text(json.dumps({"results": {"matched": matched}}))
+        path = tmp_path / f"roberta/full/seed{seed}/metrics.json"
+        scores = json.loads(path.read_text())["results"]
+        scores["matched"]["classifier"]["accuracy"] = accuracy
+        rewrite(path, results=scores)
     row = cells(overview.seeds(load(tmp_path)), "Full fine-tuning")
     assert row[1:] == ["2", "55.00", "7.07", "50.00 to 60.00"]
+
+
+def make_seeds(folder, study, seeds=(1, 2)):
+    """Runs of full fine-tuning, one for each seed."""
+    spec, rng = study["experiments"]["roberta/full"], np.random.default_rng(0)
+    for seed in seeds:
+        make_run(folder / f"roberta/full/seed{seed}", "roberta/full", spec, "demo", 240, rng)
 
 
 def test_seeds_of_a_family_are_read_and_named(folder, tmp_path):
@@ -549,11 +563,8 @@ def test_seeds_of_a_family_are_read_and_named(folder, tmp_path):
     for key, spec in study["experiments"].items():
         spec["seeds"] = [1, 2] if key.startswith("roberta/") else None
     (tmp_path / "study.json").write_text(json.dumps(study))
-    for seed in (1, 2, 42):
-        run = tmp_path / "roberta/full" / f"seed{seed}"
-        run.mkdir(parents=True)
-        (run / "run.json").write_text("{}")
-        (run / "metrics.json").write_text(json.dumps({"results": {"matched": {"classifier": {"accuracy": 0.5}}}}))
+    shutil.copytree(folder / "data", tmp_path / "data")
+    make_seeds(tmp_path, study, (1, 2, 42))
     results = load(tmp_path)
     assert [run.seed for run in results.experiments["roberta/full"].runs] == [1, 2]
     assert cells(overview.seeds(results), "Full fine-tuning")[1] == "2"
@@ -626,13 +637,13 @@ def test_merge_conclusion_says_what_the_merge_did_to_the_next_token(folder, tmp_
     shutil.copytree(folder, tmp_path / "study")
     path = tmp_path / "study/qlora/attempt2_merged/seed42/run.json"
     error = {"into": "4bit", "rows": 1600, "kl_adapter_merged": 0.0123, "kl_adapter_base": 0.0492, "kl_ratio": 0.25}
-    path.write_text(json.dumps({**json.loads(path.read_text()), "merge": error}))
+    rewrite(path, merge=error)
     said = prose.merge(load(tmp_path / "study"))
     assert "are 0.012 nats from the adapter's" in said
     assert "mean over the 1,600 pairs answered), 25.00% of the 0.049 nats between the adapter's and its base's" in said
-    path.write_text(json.dumps({**json.loads(path.read_text()), "merge": {**error, "kl_adapter_merged": 2.5e-9}}))
+    rewrite(path, merge={**error, "kl_adapter_merged": 2.5e-9})
     assert "are 2.50 × 10^-9^ nats from" in prose.merge(load(tmp_path / "study"))
-    path.write_text(json.dumps({**json.loads(path.read_text()), "merge": {**error, "kl_ratio": 151.83}}))
+    rewrite(path, merge={**error, "kl_ratio": 151.83})
     assert "151.8 times the 0.049 nats" in prose.merge(load(tmp_path / "study"))
 
 
@@ -648,8 +659,7 @@ def test_draws_of_worked_examples_show_mean_and_range(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "study")
     path = tmp_path / "study/icl/prompt1/seed42/metrics.json"
     draws = {"n": [200, 199, 199], "accuracy": [0.3, 0.45, 0.36], "p_value": 0.0062}
-    metrics = {**json.loads(path.read_text()), "by_draw": {"matched": {"parsed": draws}}}
-    path.write_text(json.dumps(metrics))
+    rewrite(path, by_draw={"matched": {"parsed": draws}})
     row = cells(llama.icl_draws(load(tmp_path / "study")), "Prompt 1")
     assert row[1:] == ["parsed answer", "3", "199", "37.00", "30.00 to 45.00", "0.006"]
 
