@@ -208,6 +208,43 @@ def test_quarto_is_used_where_it_is_found_and_nothing_is_half_written(demo, tmp_
     assert not list(tmp_path.glob("*.pdf"))
 
 
+@pytest.mark.parametrize(
+    "warning",
+    [
+        "WARNING (/opt/quarto/share/filters/main.lua:14000) Unable to resolve crossref @tbl-nope",
+        "\x1b[33mWARN: Unable to resolve crossref @tbl-nope\x1b[39m",
+        "[WARNING] Duplicate identifier 'tbl-nope'",
+        "warning: unknown font family: tbl-nope",
+    ],
+)
+def test_a_warning_of_quarto_fails_the_render_with_its_text(demo, tmp_path, monkeypatch, warning):
+    program = tmp_path / "quarto"
+    program.write_text(f'#!/bin/sh\necho made > "$6"\necho "Output created: $6" >&2\necho "{warning}" >&2\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(report, "find_quarto", lambda: str(program))
+    study = report.assemble(SOURCE, demo[1].parent / "report", tmp_path / "build")
+    with pytest.raises(StudyError, match=r"quarto warns: .*tbl-nope"):
+        report.render(study, tmp_path / "r.html", tmp_path / "r.pdf")
+    assert not list(tmp_path.glob("r.*"))
+
+
+@pytest.mark.parametrize(
+    ("added", "said"),
+    [
+        ("See @tbl-nope.", "tbl-nope"),
+        ("See @nobody2024.", "nobody2024"),
+        ('```{=typst}\n#text(font: "Nope")[a]\n```', "Typst warns .*unknown font family: nope"),
+    ],
+)
+def test_a_warning_of_the_embedded_engine_fails_the_render_with_its_text(demo, tmp_path, added, said):
+    study = report.assemble(SOURCE, demo[1].parent / "report", tmp_path / "build")
+    with study.open("a") as text:
+        text.write(f"\n\n{added}\n")
+    with pytest.raises(StudyError, match=said):
+        report.render(study, tmp_path / "r.html", tmp_path / "r.pdf", engine="embedded")
+    assert not list(tmp_path.glob("r.*"))
+
+
 def test_asking_for_quarto_without_it_is_a_clear_error(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "find_quarto", lambda: None)
     with pytest.raises(StudyError, match="no quarto found"):
