@@ -137,11 +137,9 @@ def _render_html(study: Path, html: Path) -> None:
         "--standalone",
         "--embed-resources",
         "--number-sections",
-        "--toc",
-        f"--toc-depth={settings['toc-depth']}",
-        f"--metadata=toc-title:{settings['toc-title']}",
         f"--css={settings['css']}",
-        f"--include-before-body={settings['include-before-body']}",
+        *(f"--include-before-body={name}" for name in settings["include-before-body"]),
+        f"--include-after-body={settings['include-after-body']}",
     ]
     _pandoc(study, page, options)
     shutil.copyfile(page, html)

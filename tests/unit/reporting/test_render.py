@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import pytest
 import yaml
@@ -91,6 +92,16 @@ def test_every_figure_has_alternative_text(demo):
     assert all(len(alt) > 30 for alt in alts)
 
 
+def test_headings_skip_no_level_and_the_contents_name_each_section(demo):
+    levels = [int(level) for level in re.findall(r"<h([1-6])[ >]", demo[0])]
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    listed = re.search(r'<nav id="contents".*?</nav>', demo[0], re.DOTALL)[0]
+    headings = re.findall(r'<h([12])\s+(?:data-number="([\d.]+)"\s+)?(?:class="unnumbered"\s+)?id="([^"]+)"', demo[0])
+    links = re.findall(r'href="#([^"]+)"[^>]*>\s*(?:<span\s+class="toc-section-number">([\d.]+)</span>)?', listed)
+    assert [(name, number) for _, number, name in headings] == links
+    assert len(links) > 30
+
+
 def test_no_shortcode_and_no_group_mark_is_left(demo):
     assert "{{&lt;" not in demo[0]
     assert "{{<" not in demo[0]
@@ -98,7 +109,7 @@ def test_no_shortcode_and_no_group_mark_is_left(demo):
 
 
 def test_the_demo_notice_stands_above_the_page_and_on_each_page_of_the_pdf(demo):
-    assert '<div class="scale-bar" role="note">Demo scale' in demo[0]
+    assert '<aside class="scale-bar" aria-label="Notice">Demo scale' in demo[0]
     typst = (demo[1].parent / "build" / "study.typ").read_text()
     assert "#let study-notice = [Demo scale" in typst
     assert demo[1].read_bytes().startswith(b"%PDF")
@@ -136,10 +147,10 @@ def included() -> set[str]:
 def test_every_fragment_is_in_the_report_and_every_include_is_made():
     front = yaml.safe_load((SOURCE / "study.qmd").read_text().split("---\n")[1])
     by_format = front["format"]
-    named = {by_format["html"]["include-before-body"], *by_format["typst"]["include-in-header"]}
+    named = {*by_format["html"]["include-before-body"], *by_format["typst"]["include-in-header"]}
     made = {f"tables/{name}" for name in FRAGMENTS} | {f"figures/{name}.md" for name in FIGURES}
     sections = {f"sections/{path.name}" for path in (SOURCE / "sections").glob("*.qmd")}
-    assert included() | (named - {"theme/study.typ"}) == made | sections
+    assert included() | {name for name in named if not name.startswith("theme/")} == made | sections
 
 
 def test_no_result_is_typed_into_the_sources():
