@@ -3,7 +3,7 @@
 --   * a column called "reported", or a row so called behind an empty first cell, is set apart from ours;
 --   * a row with nothing but a bold first cell becomes a heading across the table;
 --   * table columns take the width their content needs;
---   * the boxes .scale-notice and .explain, and .contents, the table of contents in Typst.
+--   * the boxes .scale-notice and .explain, and .contents, the table of contents.
 
 local SEPARATOR = " › "
 local typst = FORMAT:match("typst") ~= nil
@@ -119,10 +119,48 @@ function Table(tbl)
   return tbl
 end
 
+-- The links to a document's sections and, below each, to its subsections, with the numbers that they get.
+local function contents(doc)
+  local counts, list = { 0, 0 }, pandoc.List()
+  doc.blocks:walk({
+    Header = function(header)
+      local text = header.content:clone()
+      if header.level > 2 or header.classes:includes("unlisted") then
+        return nil
+      end
+      if not header.classes:includes("unnumbered") then
+        counts = header.level == 1 and { counts[1] + 1, 0 } or { counts[1], counts[2] + 1 }
+        text:insert(1, pandoc.Span(table.concat(counts, ".", 1, header.level), { class = "toc-section-number" }))
+        text:insert(2, pandoc.Space())
+      end
+      local item = { pandoc.Plain(pandoc.Link(text, "#" .. header.identifier)) }
+      if header.level == 1 then
+        list:insert(item)
+      elseif list[#list][2] then
+        list[#list][2].content:insert(item)
+      else
+        table.insert(list[#list], pandoc.BulletList({ item }))
+      end
+    end,
+  })
+  return {
+    pandoc.RawBlock("html", '<nav id="contents" aria-label="Contents"><details><summary>Contents</summary>'),
+    pandoc.BulletList(list),
+    pandoc.RawBlock("html", "</details></nav>"),
+  }
+end
+
+function Pandoc(doc)
+  return doc:walk({
+    Div = function(div)
+      return div.classes:includes("contents") and contents(doc) or nil
+    end,
+  })
+end
+
 function Div(div)
-  if div.classes:includes("contents") then
-    local outline = "#outline(title: none, depth: 2, indent: 1.4em)"
-    return typst and pandoc.RawBlock("typst", outline) or {}
+  if typst and div.classes:includes("contents") then
+    return pandoc.RawBlock("typst", "#outline(title: none, depth: 2, indent: 1.4em)")
   end
   if not typst then
     return nil

@@ -26,7 +26,8 @@ def notice(results: Results) -> str:
 def notice_html(results: Results) -> str:
     """The bar fixed to the top of the HTML page; nothing without a notice."""
     stated = results.study.get("notice")
-    return f'<div class="scale-bar" role="note">{html.escape(stated["title"], quote=False)}</div>\n' if stated else ""
+    title = html.escape(stated["title"], quote=False) if stated else ""
+    return f'<aside class="scale-bar" aria-label="Notice">{title}</aside>\n' if stated else ""
 
 
 def notice_typst(results: Results) -> str:

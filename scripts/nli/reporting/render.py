@@ -25,6 +25,7 @@ from nli.base.errors import StudyError
 ENGINES = ("auto", "quarto", "embedded")
 INCLUDE = re.compile(r"\{\{<\s*include\s+(\S+)\s*>\}\}[ \t]*")
 FENCE = re.compile(r"(`{3,}|~{3,})")
+WARNING = re.compile(r"^(?:\x1b\[[\d;]*m)*(\[?warn(?:ing)?\b.*)", re.IGNORECASE | re.MULTILINE)  # Quarto's, its tools'
 PDF_TIMESTAMP = 946684800  # seconds; with a fixed date, equal reports have equal bytes
 
 
@@ -136,11 +137,9 @@ def _render_html(study: Path, html: Path) -> None:
         "--standalone",
         "--embed-resources",
         "--number-sections",
-        "--toc",
-        f"--toc-depth={settings['toc-depth']}",
-        f"--metadata=toc-title:{settings['toc-title']}",
         f"--css={settings['css']}",
-        f"--include-before-body={settings['include-before-body']}",
+        *(f"--include-before-body={name}" for name in settings["include-before-body"]),
+        f"--include-after-body={settings['include-after-body']}",
     ]
     _pandoc(study, page, options)
     shutil.copyfile(page, html)
@@ -155,9 +154,13 @@ def _render_pdf(study: Path, pdf: Path) -> None:
     options = ["--to=typst", "--standalone", "--template=theme/embedded.typst"]
     _pandoc(study, page, options + [f"--include-in-header={name}" for name in headers])
     try:
-        made = typst.compile(page, root=study.parent, ignore_system_fonts=True, timestamp=PDF_TIMESTAMP)
+        made, warnings = typst.compile_with_warnings(
+            page, root=study.parent, ignore_system_fonts=True, timestamp=PDF_TIMESTAMP
+        )
     except typst.TypstError as error:
         raise StudyError(f"report: Typst cannot set {page.name}: {error}") from error
+    if warnings:
+        raise StudyError(f"report: Typst warns about {page.name}: {'; '.join(w.message for w in warnings)}")
     pdf.write_bytes(made)
 
 
@@ -184,8 +187,11 @@ def _pandoc(study: Path, output: Path, options: list[str]) -> None:
 
 
 def _run(command: list[str], folder: Path) -> None:
-    """Run a renderer in the build folder; raise StudyError with its output if it fails."""
+    """Run a renderer in the build folder; raise StudyError with its text if it fails or warns."""
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    name = Path(command[0]).name
     if done.returncode:
         said = " ".join((done.stderr or done.stdout).split())[-600:]
-        raise StudyError(f"report: {Path(command[0]).name} failed: {said}")
+        raise StudyError(f"report: {name} failed: {said}")
+    if warnings := WARNING.findall(f"{done.stderr}\n{done.stdout}"):
+        raise StudyError(f"report: {name} warns: {'; '.join(warnings)[:600]}")

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import pytest
 import yaml
@@ -91,6 +92,16 @@ def test_every_figure_has_alternative_text(demo):
     assert all(len(alt) > 30 for alt in alts)
 
 
+def test_headings_skip_no_level_and_the_contents_name_each_section(demo):
+    levels = [int(level) for level in re.findall(r"<h([1-6])[ >]", demo[0])]
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    listed = re.search(r'<nav id="contents".*?</nav>', demo[0], re.DOTALL)[0]
+    headings = re.findall(r'<h([12])\s+(?:data-number="([\d.]+)"\s+)?(?:class="unnumbered"\s+)?id="([^"]+)"', demo[0])
+    links = re.findall(r'href="#([^"]+)"[^>]*>\s*(?:<span\s+class="toc-section-number">([\d.]+)</span>)?', listed)
+    assert [(name, number) for _, number, name in headings] == links
+    assert len(links) > 30
+
+
 def test_no_shortcode_and_no_group_mark_is_left(demo):
     assert "{{&lt;" not in demo[0]
     assert "{{<" not in demo[0]
@@ -98,7 +109,7 @@ def test_no_shortcode_and_no_group_mark_is_left(demo):
 
 
 def test_the_demo_notice_stands_above_the_page_and_on_each_page_of_the_pdf(demo):
-    assert '<div class="scale-bar" role="note">Demo scale' in demo[0]
+    assert '<aside class="scale-bar" aria-label="Notice">Demo scale' in demo[0]
     typst = (demo[1].parent / "build" / "study.typ").read_text()
     assert "#let study-notice = [Demo scale" in typst
     assert demo[1].read_bytes().startswith(b"%PDF")
@@ -136,10 +147,10 @@ def included() -> set[str]:
 def test_every_fragment_is_in_the_report_and_every_include_is_made():
     front = yaml.safe_load((SOURCE / "study.qmd").read_text().split("---\n")[1])
     by_format = front["format"]
-    named = {by_format["html"]["include-before-body"], *by_format["typst"]["include-in-header"]}
+    named = {*by_format["html"]["include-before-body"], *by_format["typst"]["include-in-header"]}
     made = {f"tables/{name}" for name in FRAGMENTS} | {f"figures/{name}.md" for name in FIGURES}
     sections = {f"sections/{path.name}" for path in (SOURCE / "sections").glob("*.qmd")}
-    assert included() | (named - {"theme/study.typ"}) == made | sections
+    assert included() | {name for name in named if not name.startswith("theme/")} == made | sections
 
 
 def test_no_result_is_typed_into_the_sources():
@@ -206,6 +217,43 @@ def test_quarto_is_used_where_it_is_found_and_nothing_is_half_written(demo, tmp_
     assert (tmp_path / "build" / "study.html").exists()
     assert not list(tmp_path.glob("*.html"))
     assert not list(tmp_path.glob("*.pdf"))
+
+
+@pytest.mark.parametrize(
+    "warning",
+    [
+        "WARNING (/opt/quarto/share/filters/main.lua:14000) Unable to resolve crossref @tbl-nope",
+        "\x1b[33mWARN: Unable to resolve crossref @tbl-nope\x1b[39m",
+        "[WARNING] Duplicate identifier 'tbl-nope'",
+        "warning: unknown font family: tbl-nope",
+    ],
+)
+def test_a_warning_of_quarto_fails_the_render_with_its_text(demo, tmp_path, monkeypatch, warning):
+    program = tmp_path / "quarto"
+    program.write_text(f'#!/bin/sh\necho made > "$6"\necho "Output created: $6" >&2\necho "{warning}" >&2\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(report, "find_quarto", lambda: str(program))
+    study = report.assemble(SOURCE, demo[1].parent / "report", tmp_path / "build")
+    with pytest.raises(StudyError, match=r"quarto warns: .*tbl-nope"):
+        report.render(study, tmp_path / "r.html", tmp_path / "r.pdf")
+    assert not list(tmp_path.glob("r.*"))
+
+
+@pytest.mark.parametrize(
+    ("added", "said"),
+    [
+        ("See @tbl-nope.", "tbl-nope"),
+        ("See @nobody2024.", "nobody2024"),
+        ('```{=typst}\n#text(font: "Nope")[a]\n```', "Typst warns .*unknown font family: nope"),
+    ],
+)
+def test_a_warning_of_the_embedded_engine_fails_the_render_with_its_text(demo, tmp_path, added, said):
+    study = report.assemble(SOURCE, demo[1].parent / "report", tmp_path / "build")
+    with study.open("a") as text:
+        text.write(f"\n\n{added}\n")
+    with pytest.raises(StudyError, match=said):
+        report.render(study, tmp_path / "r.html", tmp_path / "r.pdf", engine="embedded")
+    assert not list(tmp_path.glob("r.*"))
 
 
 def test_asking_for_quarto_without_it_is_a_clear_error(tmp_path, monkeypatch):

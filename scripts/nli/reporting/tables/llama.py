@@ -77,7 +77,7 @@ def _prompt_card(results: Results, experiment: Experiment) -> str:
     ]
     lines = [f"**{name}.** {text}  " for name, text in facts]
     name = experiment.key.replace("/", "-")
-    head = f"#### {escape(experiment.title)} {{#sec-{name} .unnumbered .unlisted}}"
+    head = f"### {escape(experiment.title)} {{#sec-{name} .unnumbered .unlisted}}"
     return "\n".join([head, "", code_block((prompt.get("drawn") or "") + prompt["text"]), *lines, ""])
 
 
@@ -227,7 +227,7 @@ def qlora_texts(results: Results) -> str:
             )
     parts = []
     for (text, asked), names in texts.items():
-        parts.append(f"#### {'; '.join(names)} {{.unnumbered .unlisted}}\n\n{code_block(text)}")
+        parts.append(f"### {'; '.join(names)} {{.unnumbered .unlisted}}\n\n{code_block(text)}")
         if asked:
             parts.append(f"\nAsked with a different text:\n\n{code_block(asked)}")
     return "\n".join(parts) or NONE
@@ -329,7 +329,7 @@ def samples(results: Results) -> str:
     for experiment in results.family("qlora"):
         if not experiment.spec.get("sample") or experiment.spec.get("adapter"):
             continue
-        parts.append(f"#### {escape(experiment.title)} {{.unnumbered .unlisted}}\n")
+        parts.append(f"### {escape(experiment.title)} {{.unnumbered .unlisted}}\n")
         shown = experiment.first.samples if experiment.first else {}
         if shown:
             blocks = [("Before training", shown["before"]), ("After training", shown["after"])]
@@ -345,7 +345,7 @@ def samples(results: Results) -> str:
 
 
 def _sample_block(title: str, text: str) -> str:
-    return f"##### {title} {{.unnumbered .unlisted}}\n\n{code_block(_visible(text))}"
+    return f"*{title}:*\n\n{code_block(_visible(text))}"
 
 
 def _visible(text: str) -> str:
