@@ -56,17 +56,22 @@ local function reference(cite)
   return pandoc.Link(labels[id]:gsub(" ", "\u{a0}"), "#" .. id, "", { class = "cross-reference" })
 end
 
+-- Pandoc's Typst writer drops the alternative text, so the call is written here.
+local function typst_image(image, alt)
+  local quoted = alt:gsub('[\\"]', "\\%0")
+  local call = '#image("%s", width: %s, alt: "%s")'
+  return pandoc.RawInline("typst", call:format(image.src, image.attributes.width or "100%", quoted))
+end
+
 local function figure(fig)
   fig.content = fig.content:walk({
     Image = function(image)
-      local alt = image.attributes["fig-alt"]
-      image.attributes["fig-alt"] = nil
-      if alt then
-        image.caption = pandoc.Inlines(alt)
-        if typst then
-          image.attributes.alt = alt
-        end
+      local alt = image.attributes["fig-alt"] or ""
+      if typst then
+        return typst_image(image, alt)
       end
+      image.attributes["fig-alt"] = nil
+      image.caption = pandoc.Inlines(alt)
       return image
     end,
   })
@@ -90,19 +95,6 @@ local function html_table(tbl)
   return text
 end
 
--- Typst: a table that is sure to fit on a page stays in one piece.
-local function typst_table(tbl)
-  local rows = 0
-  for _, body in ipairs(tbl.bodies) do
-    rows = rows + #body.body
-  end
-  if rows > 24 then
-    return nil
-  end
-  local whole = "#[#show figure: set block(breakable: false)"
-  return { pandoc.RawBlock("typst", whole), tbl, pandoc.RawBlock("typst", "]") }
-end
-
 function Pandoc(doc)
   doc.blocks:walk({ Block = collect, traverse = "topdown" })
   return doc:walk({
@@ -114,10 +106,7 @@ function Pandoc(doc)
       if not labels[tbl.identifier] then
         return nil
       end
-      if typst then
-        return typst_table(tbl)
-      end
-      return html_table(tbl)
+      return not typst and html_table(tbl) or nil
     end,
   })
 end

@@ -160,7 +160,7 @@ end
 
 function Div(div)
   if typst and div.classes:includes("contents") then
-    return pandoc.RawBlock("typst", "#outline(title: none, depth: 2, indent: 1.4em)")
+    return pandoc.RawBlock("typst", "#outline(title: [Contents], depth: 2, indent: 1.4em)")
   end
   if not typst then
     return nil

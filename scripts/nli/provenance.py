@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,11 @@ def changed_code(recorded: Mapping[str, str], repository: Path) -> list[str]:
     """The files of `code_hashes` that have changed or are gone."""
     paths = {name: repository / name for name in recorded}
     return [name for name, path in paths.items() if not path.exists() or code_hash(path) != recorded[name]]
+
+
+def finished() -> str:
+    """The time at which a job ends, in UTC: "2026-11-28T10:02:03+00:00"."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def git_commit() -> str | None:

@@ -193,8 +193,8 @@ def answers(results: Path) -> dict[str, bytes]:
     }
 
 
-# Measured values of a record, and the commit, which a copy of the repository lacks.
-MEASURED = {"sessions", "seconds", "throughput", "energy_kwh", "peak_memory_gib", "git_commit"}
+# Measured values of a record, its time, and the commit, which a copy of the repository lacks.
+MEASURED = {"sessions", "seconds", "throughput", "energy_kwh", "peak_memory_gib", "git_commit", "finished"}
 MEASURED_IN_HISTORY = {"seconds", "samples_per_second", "steps_per_second"}
 
 

@@ -278,6 +278,7 @@ def describe_run(family: str, spec: dict, scale: str) -> dict:
             "gradient_tensors": ["classifier.dense.weight"],
             "audited_steps": 5,
         },
+        "finished": "2026-11-28T10:02:03+00:00",
         "seconds": {"wall": 41.2, "train": None if family == "icl" else 31.5, "evaluation": 6.1},
         "sessions": None if family == "icl" else 1,
         "energy_kwh": {"train": None},

@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from nli.base.errors import StudyError
 from nli.base.labels import LABELS
 from nli.machine.memory import resident_memory
-from nli.provenance import code_hashes, data_identity, git_commit, versions
+from nli.provenance import code_hashes, data_identity, finished, git_commit, versions
 
 MAX_ITERATIONS = 1000
 
@@ -102,6 +102,7 @@ def baseline_record(
             "gradient_tensors": names,
             "audited_steps": 0,
         },
+        "finished": finished(),
         "seconds": {"wall": time.perf_counter() - started, "train": baseline.seconds, "evaluation": seconds},
         "sessions": None,
         "energy_kwh": {"train": None},

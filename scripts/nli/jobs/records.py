@@ -14,7 +14,7 @@ from torch import nn
 from nli.base.files import read_json
 from nli.models.sessions import Sessions, highest, peak_memory
 from nli.models.training import GradientAudit
-from nli.provenance import code_hashes, data_identity, git_commit, versions
+from nli.provenance import code_hashes, data_identity, finished, git_commit, versions
 
 
 def parameter_counts(model: nn.Module) -> dict[str, Any]:
@@ -143,6 +143,7 @@ def run_record(
         "scale": spec["scale"],
         "spec": {**training.get("spec", {}), **spec},
         "parameters": parameters,
+        "finished": finished(),
         "seconds": {
             "wall": wall + seconds.get("wall", 0.0),
             "train": seconds.get("train"),

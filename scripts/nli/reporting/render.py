@@ -10,11 +10,13 @@ The sources use only what both understand. theme/study.lua serves both; theme/em
 cross-references to Pandoc.
 """
 
+import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import yaml
@@ -26,7 +28,7 @@ ENGINES = ("auto", "quarto", "embedded")
 INCLUDE = re.compile(r"\{\{<\s*include\s+(\S+)\s*>\}\}[ \t]*")
 FENCE = re.compile(r"(`{3,}|~{3,})")
 WARNING = re.compile(r"^(?:\x1b\[[\d;]*m)*(\[?warn(?:ing)?\b.*)", re.IGNORECASE | re.MULTILINE)  # Quarto's, its tools'
-PDF_TIMESTAMP = 946684800  # seconds; with a fixed date, equal reports have equal bytes
+UNDATED = "2000-01-01"  # the PDF's date if the runs have none: equal reports have equal bytes
 
 
 def find_quarto() -> str | None:
@@ -123,8 +125,8 @@ def render(study: Path, html: Path, pdf: Path, engine: str = "auto") -> str:
 def _render_quarto(quarto: str, study: Path, html: Path, pdf: Path) -> None:
     study.write_text(without_shortcodes(study.read_text(encoding="utf-8")), encoding="utf-8")
     for to, made, target in (("html", "study.html", html), ("typst", "study.pdf", pdf)):
-        command = [quarto, "render", study.name, "--to", to, "--output", made]
-        _run(command, study.parent)
+        command = [quarto, "render", study.name, "--to", to, "--output", made, *_dated(study)]
+        _run(command, study.parent, {**os.environ, "SOURCE_DATE_EPOCH": str(timestamp(study))})
         shutil.copyfile(study.parent / made, target)
 
 
@@ -150,18 +152,43 @@ def _render_pdf(study: Path, pdf: Path) -> None:
     import typst
 
     page = study.parent / "study.typ"
-    headers = _settings(study)["format"]["typst"]["include-in-header"]
-    options = ["--to=typst", "--standalone", "--template=theme/embedded.typst"]
-    _pandoc(study, page, options + [f"--include-in-header={name}" for name in headers])
+    settings = _settings(study)["format"]["typst"]
+    (study.parent / "typst.yml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    options = ["--to=typst", "--standalone", "--template=theme/embedded.typst", "--metadata-file=typst.yml"]
+    options += [f"--include-in-header={name}" for name in settings["include-in-header"]]
+    _pandoc(study, page, [*options, *_dated(study)])
     try:
         made, warnings = typst.compile_with_warnings(
-            page, root=study.parent, ignore_system_fonts=True, timestamp=PDF_TIMESTAMP
+            page, root=study.parent, ignore_system_fonts=True, timestamp=timestamp(study)
         )
     except typst.TypstError as error:
         raise StudyError(f"report: Typst cannot set {page.name}: {error}") from error
     if warnings:
         raise StudyError(f"report: Typst warns about {page.name}: {'; '.join(w.message for w in warnings)}")
     pdf.write_bytes(made)
+
+
+def _run_date(study: Path) -> str:
+    """The day on which the last of the runs ended, from the fragments: "2026-11-28"; "" if the runs have none."""
+    return (study.parent / "tables" / "date.txt").read_text(encoding="utf-8").strip()
+
+
+def _dated(study: Path) -> list[str]:
+    """The option that prints the date of the runs below the PDF's title."""
+    date = _run_date(study)
+    return [f"--metadata=run-date:{date}"] if date else []
+
+
+def timestamp(study: Path) -> int:
+    """The PDF's date in seconds since 1970: SOURCE_DATE_EPOCH if it is set, else the date of the runs at midnight, UTC.
+
+    Raises StudyError if SOURCE_DATE_EPOCH is not a number.
+    """
+    given = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if given and not given.isdecimal():
+        raise StudyError(f"report: SOURCE_DATE_EPOCH is {given!r}; set it to seconds since 1970, or unset it")
+    date = datetime.fromisoformat(_run_date(study) or UNDATED).replace(tzinfo=UTC)
+    return int(given or date.timestamp())
 
 
 def _settings(study: Path) -> dict:
@@ -186,9 +213,9 @@ def _pandoc(study: Path, output: Path, options: list[str]) -> None:
     _run(command, study.parent)
 
 
-def _run(command: list[str], folder: Path) -> None:
+def _run(command: list[str], folder: Path, environment: dict[str, str] | None = None) -> None:
     """Run a renderer in the build folder; raise StudyError with its text if it fails or warns."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     name = Path(command[0]).name
     if done.returncode:
         said = " ".join((done.stderr or done.stdout).split())[-600:]

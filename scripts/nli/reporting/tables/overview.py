@@ -333,6 +333,12 @@ def costs(results: Results) -> str:
     return table(columns, by_family(results, len(columns), row), caption, "tbl-costs")
 
 
+def date(results: Results) -> str:
+    """The day on which the last of the runs ended, "2026-11-28" (UTC); "" if no run says so."""
+    ends = [run.run.get("finished") or "" for experiment in results.done() for run in experiment.runs]
+    return max(ends, default="")[:10]
+
+
 def versions(results: Results) -> str:
     """The library versions of the runs; several if runs differ."""
     found: dict[str, set[str]] = {}

@@ -13,10 +13,11 @@ from nli.reporting.results import Results
 from nli.reporting.tables import data, ladders, llama, overview, roberta
 
 FRAGMENTS: dict[str, Callable[[Results], str]] = {
-    # the notice of the scale: in the text, above the page in HTML, in the page header in PDF
+    # the notice of the scale: in the text, above the page in HTML, in the page header in PDF; and the PDF's date
     "notice.md": prose.notice,
     "notice.html": prose.notice_html,
     "notice.typ": prose.notice_typst,
+    "date.txt": overview.date,
     # summary
     "summary.md": prose.summary,
     "experiments.md": overview.experiments,
