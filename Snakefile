@@ -50,9 +50,10 @@ rule metrics:
 
 
 onstart:
+    lock_folders()
     check_before_launch()
     check_before_submission()
-    start_fork_server()
+    prepare_shells()
 
 
 onsuccess:

@@ -1,13 +1,15 @@
 # What Snakemake does before the first job (the checks) and after the last (the closing lines).
 
+import secrets
 from pathlib import Path
 
 from nli.base.errors import StudyError
-from nli.launch import fork_server
+from nli.launch import folder_lock, fork_server, local_jobs
 from nli.launch.cluster import asks_for_gpu, check_cluster
 from nli.launch.commands import with_setting, without_target
 
 USES_FORK_SERVER = STUDY.machine.fork_server and not STUDY.machine.has_gpu and not USES_CONTAINERS
+RUN = secrets.token_hex(8)  # marks what belongs to this run
 LOCKS = [f"containers/{name}.lock" for name in ("workflow", "study", "report")]
 
 
@@ -33,6 +35,39 @@ def preflight_arguments(wildcards):
 def command_of_the_study(wildcards):
     """The user's command, without the target `status`."""
     return without_target(sys.argv[1:], "status")
+
+
+def written_folders():
+    """The folders that this run writes to: this scale's results, and that of the images if it builds one."""
+    written = {str(file) for job in workflow.dag.needrun_jobs() for file in job.output}
+    images = written.intersection(IMAGES_TO_BUILD)
+    return [*([study_path()] if written - images else []), *(["containers"] if images else [])]
+
+
+def lock_folders():
+    """Keep other runs, from any clone, out of the folders that this run writes to.
+
+    Snakemake's own lock knows one working directory, and stays after a kill; profiles/ switch it off.
+    """
+    try:
+        for folder in written_folders():
+            if line := folder_lock.take(Path(folder), RUN):
+                print(line)
+    except StudyError as error:
+        sys.exit(f"error: {error}")
+
+
+def unlock_folders():
+    """`snakemake --unlock` for the folders' locks."""
+    try:
+        for folder in (study_path(), "containers"):
+            folder_lock.unlock(Path(folder))
+    except StudyError as error:
+        sys.exit(f"error: {error}")
+
+
+if "--unlock" in sys.argv:
+    unlock_folders()
 
 
 def check_before_launch():
@@ -82,16 +117,19 @@ def drop_benchmarks():
         declared._benchmark = None
 
 
-def start_fork_server():
-    """Let the shells of the jobs run their scripts in forks of one process, if all jobs run here and without a GPU."""
+def prepare_shells():
+    """Let the jobs on this machine end with Snakemake.
+
+    If all jobs run here, without a GPU and without containers, the shells also run their scripts in forks of one
+    process that has imported the libraries.
+    """
+    lines = [local_jobs.watch(RUN)]
     if USES_FORK_SERVER and not jobs_run_remotely():
-        definition = fork_server.start(
-            "python", JOB_THREADS, Path(study_path("logs", "fork_server.log"))
-        )
-        verbatim = definition.replace("{", "{{").replace(
-            "}", "}}"
-        )  # Snakemake fills wildcards into a prefix
-        shell.prefix(f"set -euo pipefail; {verbatim} ")
+        log = Path(study_path("logs", "fork_server.log"))
+        lines.append(fork_server.start("python", JOB_THREADS, log, {local_jobs.MARK: RUN}))
+    # Snakemake fills wildcards into a prefix.
+    verbatim = " ".join(lines).replace("{", "{{").replace("}", "}}")
+    shell.prefix(f"set -euo pipefail; {verbatim} ")
 
 
 def announce_report():

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 
 PRELOADED = ("nli.runtime", "nli.jobs.families", "nli.jobs.outline", "nli.measure.metrics", "nli.reporting.figures")
@@ -29,13 +30,14 @@ KILLED = 137  # as a shell reports a process that SIGKILL ended
 # ---------------------------------------------------------------------------------------------- Snakemake's side
 
 
-def start(python: str, threads: int, log: Path) -> str:
+def start(python: str, threads: int, log: Path, mark: Mapping[str, str]) -> str:
     """Start a server that ends with this process.
 
     Args:
         python: the interpreter of the jobs.
         threads: CPU threads of a job, which NumPy's libraries read when they are imported.
         log: where the server writes, next to the logs of the jobs.
+        mark: a variable by which the server and its forks are known as this run's.
 
     Returns:
         a definition of `python` for the shells of the jobs, on one line.
@@ -44,7 +46,7 @@ def start(python: str, threads: int, log: Path) -> str:
     address = Path(tempfile.mkdtemp(prefix="nli-"), "socket")  # only this user may enter the folder
     listener = listening(address)  # from now on clients wait for the server
     libraries = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB")
-    environment = os.environ | {f"{name}_NUM_THREADS": str(threads) for name in libraries}
+    environment = {**os.environ, **mark, **{f"{name}_NUM_THREADS": str(threads) for name in libraries}}
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as output:
         subprocess.Popen(

@@ -24,8 +24,6 @@ def seal(checkpoint: Path) -> None:
         sync(path)
     with whole_file(checkpoint / MANIFEST) as temporary:
         temporary.write_text(json.dumps(hashed_files(parts), indent=2), encoding="utf-8")
-        sync(temporary)
-    sync(checkpoint)
     sync(checkpoint.parent)
 
 

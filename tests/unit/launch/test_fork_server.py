@@ -25,7 +25,7 @@ STARTER = """
 import subprocess, sys
 from pathlib import Path
 from nli.launch import fork_server
-definition = fork_server.start(sys.executable, 1, Path("log"))
+definition = fork_server.start(sys.executable, 1, Path("log"), {})
 for command in ("python scripts/heavy.py", "python scripts/fetch_heavy.py", "python scripts/code.py | cat"):
     print(subprocess.run(["bash", "-c", f"set -o pipefail; {definition} {command}"]).returncode, flush=True)
 """

@@ -1,0 +1,140 @@
+"""One run at a time in a results folder, from whichever clone or machine it is started.
+
+The lock is the operating system's (flock). It ends with the process that holds it, whatever ends that, so that a reused
+process id is never taken for the owner. The record in the locked file says who the owner is. A run that ends empties
+it; that of a killed run stays, and tells whether the run was on this machine or may live on another, whose locks a
+shared file system does not always show.
+"""
+
+import atexit
+import errno
+import fcntl
+import json
+import os
+import socket
+import sys
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TextIO
+
+from nli.base.errors import StudyError
+from nli.launch.local_jobs import end_jobs
+
+NAME = ".lock"
+KERNEL = Path("/proc/sys/kernel/random/boot_id")
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # what flock says on a file system without locks
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who holds a lock.
+
+    Args:
+        run: the mark of its jobs (`local_jobs`).
+        kernel: the running kernel, which the containers on a machine share; empty where it is unknown.
+        started: when it took the lock, in UTC.
+        folder: where it was started.
+    """
+
+    run: str
+    host: str
+    kernel: str
+    process: int
+    started: str
+    folder: str
+
+    def __str__(self) -> str:
+        return f"process {self.process} on {self.host}, started at {self.started} in {self.folder}"
+
+    def is_on_this_machine(self) -> bool:
+        return self.host == socket.gethostname() or (self.kernel != "" and self.kernel == this_kernel())
+
+
+def take(folder: Path, run: str) -> str | None:
+    """Lock `folder`, which is created if it is missing, until this process ends.
+
+    What is left of a run that was killed on this machine is ended first.
+
+    Args:
+        run: the mark of this run's jobs.
+
+    Returns:
+        a line about the run that was killed; None if the last one ended by itself.
+
+    Raises:
+        StudyError: another run holds the lock, or may hold it; or the folder cannot be written.
+    """
+    file = opened(folder)
+    has_locks = lock(file, folder)
+    former = read_owner(file)
+    line = None
+    if former:
+        if not (has_locks and former.is_on_this_machine()):
+            raise StudyError(
+                f"{folder}: another run may still write here: {former}. Wait for it; if it has ended, run the same "
+                "command with --unlock once, then without"
+            )
+        ended = end_jobs(former.run)
+        left = f"; {ended} processes of its jobs still ran, and were ended" if ended else ""
+        line = f"{folder}: goes on after a run that was killed ({former}){left}"
+    started = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    owner = Owner(run, socket.gethostname(), this_kernel(), os.getpid(), started, os.getcwd())
+    write(file, json.dumps(asdict(owner)))
+    atexit.register(write, file, "")
+    return line
+
+
+def unlock(folder: Path) -> None:
+    """Forget the owner, which has ended; StudyError if it runs on this machine."""
+    if (folder / NAME).exists():
+        with opened(folder) as file:
+            lock(file, folder)
+            write(file, "")
+
+
+def opened(folder: Path) -> TextIO:
+    """The folder's lock file. It is never deleted: a deleted file can be locked, too, by who has opened it before."""
+    path = folder / NAME
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+", encoding="utf-8")
+    except OSError as error:
+        raise StudyError(
+            f"{path}: cannot be written ({error.strerror}); fix that, or choose another `results:`"
+        ) from None
+
+
+def lock(file: TextIO, folder: Path) -> bool:
+    """Lock the file; False if its file system has no locks. StudyError if another process has locked it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = read_owner(file) or "one that has just started"
+        raise StudyError(f"{folder}: another run writes here: {owner}. Wait for it or stop it, then rerun") from None
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        print(f"warning: {folder}: its file system has no locks; start one run at a time", file=sys.stderr)
+        return False
+    return True
+
+
+def this_kernel() -> str:
+    return KERNEL.read_text().strip() if KERNEL.exists() else ""
+
+
+def read_owner(file: TextIO) -> Owner | None:
+    """The owner on record; None if there is none, or the record is not whole."""
+    file.seek(0)
+    try:
+        return Owner(**json.loads(file.read()))
+    except (ValueError, TypeError):
+        return None
+
+
+def write(file: TextIO, text: str) -> None:
+    file.seek(0)
+    file.truncate()
+    file.write(text)
+    file.flush()

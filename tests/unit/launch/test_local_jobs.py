@@ -1,0 +1,66 @@
+"""Jobs end with the process that started them, and nothing else does."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+from conftest import ROOT
+
+from nli.base.errors import StudyError
+from nli.launch import local_jobs
+
+# Snakemake's part: watch, then start a job's shell, which starts a process in a session of its own.
+STARTER = """
+import subprocess
+from nli.launch import local_jobs
+line = local_jobs.watch("a-mark")
+subprocess.run(["bash", "-c", f"{line} (setsid sleep 600 &) ; echo started; sleep 600"])
+"""
+STUBBORN = "trap '' TERM; echo started; while true; do sleep 0.1; done"
+
+
+def marked(mark: str, script: str) -> subprocess.Popen:
+    """A running shell with the mark of a run."""
+    environment = {**os.environ, local_jobs.MARK: mark}
+    process = subprocess.Popen(["bash", "-c", script], env=environment, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "started\n"
+    return process
+
+
+def test_jobs_end_with_a_snakemake_that_is_killed():
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
+    starter = subprocess.Popen([sys.executable, "-c", STARTER], env=environment, stdout=subprocess.PIPE, text=True)
+    assert starter.stdout.readline() == "started\n"
+    watch, shell = psutil.Process(starter.pid).children()
+    jobs = local_jobs.processes_of("a-mark")
+    assert len(jobs) == 2
+    starter.kill()
+    starter.wait()
+    assert psutil.wait_procs([watch, shell, *jobs], timeout=60)[1] == []
+
+
+def test_only_the_jobs_of_the_run_are_ended():
+    with marked("one", "echo started; sleep 600 & wait") as one, marked("two", "echo started; sleep 600 & wait") as two:
+        assert local_jobs.end_jobs("one") == 2
+        assert one.wait(timeout=60) == -signal.SIGTERM
+        assert two.poll() is None
+        assert local_jobs.end_jobs("two") == 2
+
+
+def test_job_that_does_not_end_by_itself_is_killed(monkeypatch):
+    monkeypatch.setattr(local_jobs, "PATIENCE", 0.5)
+    with marked("three", STUBBORN) as process:
+        assert local_jobs.end_jobs("three") >= 1
+        assert process.wait(timeout=60) == -signal.SIGKILL
+
+
+def test_job_that_cannot_be_ended_is_named(monkeypatch):
+    monkeypatch.setattr(local_jobs, "PATIENCE", 0.1)
+    monkeypatch.setattr(psutil.Process, "kill", lambda self: None)
+    with marked("four", STUBBORN) as process:
+        with pytest.raises(StudyError, match=f"do not end .*{process.pid}"):
+            local_jobs.end_jobs("four")
+        os.kill(process.pid, signal.SIGKILL)
