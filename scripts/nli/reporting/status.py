@@ -1,5 +1,6 @@
-"""Which results were made by code that has changed since, and the command to remake them."""
+"""Which files of runs are wrong, which results were made by other code, and the command to remake them."""
 
+import re
 from pathlib import Path
 
 from nli.provenance import changed_code
@@ -23,21 +24,31 @@ def stale_stages(results: Results, repository: Path) -> list[tuple[str, str, lis
     return [stage for stage in stages if stage[2]]
 
 
+def wrong_files(results: Results) -> list[str]:
+    """The paths, in the scale's folder, of the files of runs that `load_results` has found missing or wrong."""
+    problems = "\n".join(experiment.problem for experiment in results.experiments.values())
+    return re.findall(r"(\S+/seed\d+/\w+\.(?:json|parquet)): ", problems)
+
+
 def status_lines(results: Results, repository: Path, folder: str, command: str) -> list[str]:
-    """The output of `snakemake status`: a line for each wrong file and each such stage, and the command for these.
+    """The output of `snakemake status`: a line for each wrong file and each such stage, and the command for them all.
 
     Args:
         folder: the scale's results folder, as Snakemake names it.
         command: the Snakemake command that makes the study.
     """
-    stale = stale_stages(results, repository)
+    stale, wrong = stale_stages(results, repository), wrong_files(results)
     runs = sum(len(experiment.runs) for experiment in results.done())
-    problems = [experiment.problem for experiment in results.experiments.values() if experiment.problem]
-    wrong = [f"Missing or wrong files in {folder}:"] if problems else []
-    wrong += [f"  {problem}" for problem in problems]
-    if not stale:
-        return [*wrong, f"{runs} runs in {folder}, all made by the current code."]
-    lines = [*wrong, f"{len(stale)} results in {folder} were made by other code. They are kept. Changed files:"]
-    lines += [f"  {run}, {stage}: {', '.join(changed)}" for run, stage, changed in stale]
-    targets = " ".join(f"{folder}/{run}/{MADE[stage]}" for run, stage, _ in stale)
+    lines = []
+    if wrong:
+        lines += [f"Missing or wrong files in {folder}:"]
+        lines += [f"  {experiment.problem}" for experiment in results.experiments.values() if experiment.problem]
+    if stale:
+        lines += [f"{len(stale)} results in {folder} were made by other code. They are kept. Changed files:"]
+        lines += [f"  {run}, {stage}: {', '.join(changed)}" for run, stage, changed in stale]
+    else:
+        lines += [f"{runs} runs in {folder}, all made by the current code."]
+    if not (wrong or stale):
+        return lines
+    targets = " ".join(f"{folder}/{file}" for file in [*wrong, *(f"{run}/{MADE[stage]}" for run, stage, _ in stale)])
     return [*lines, "To remake them and the report:", f"  {command} --forcerun {targets}"]
