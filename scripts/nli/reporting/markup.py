@@ -4,6 +4,7 @@ theme/study.lua sets two conventions alike in HTML and PDF: a header "Group › 
 group under one heading, and a column called "reported" is set apart from ours.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,16 +12,25 @@ import numpy as np
 
 MISSING = "–"
 GROUP = " › "
-SPECIAL = str.maketrans({character: "\\" + character for character in "\\`*_{}[]<>$@#|^~\"'"})
+SPECIAL = str.maketrans({character: "\\" + character for character in "\\`*_{}[]<>$@#|^~\"'&"})
+SMART = re.compile(r"-{2,}|\.{3,}")  # Pandoc makes dashes and an ellipsis of them
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def escape(text: Any) -> str:
-    """Plain text for a paragraph or a table cell, with all Markdown characters escaped."""
-    return " ".join(str(text).split()).translate(SPECIAL)
+    """Plain text for a paragraph or a table cell, with all Markdown characters escaped; � for control characters."""
+    plain = CONTROL.sub("�", " ".join(str(text).split()))
+    return SMART.sub(lambda run: "".join("\\" + character for character in run[0]), plain.translate(SPECIAL))
+
+
+def typst(text: str) -> str:
+    """Plain text as Typst markup; quotation marks become typographic."""
+    return re.sub(r"[\\#$*_`<>@\[\]~/=+.-]", r"\\\g<0>", CONTROL.sub("�", text))
 
 
 def code_block(text: str, kind: str = "text") -> str:
-    """A fenced block that shows `text` verbatim, even if it contains fences."""
+    """A fenced block that shows `text` verbatim, even if it contains fences; � for control characters."""
+    text = CONTROL.sub("�", text)
     longest = max((len(run) for run in _backtick_runs(text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence} {{.{kind}}}\n{text}\n{fence}\n"

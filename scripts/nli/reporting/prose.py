@@ -9,7 +9,7 @@ from typing import Any
 
 from nli.base.labels import LABELS
 from nli.measure.paired import LEVEL
-from nli.reporting.markup import counted, decimal, escape, integer, interval, listing, percent, scientific
+from nli.reporting.markup import counted, decimal, escape, integer, interval, listing, percent, scientific, typst
 from nli.reporting.results import Experiment, Results, chance_test, reported_training, unmerged
 from nli.reporting.tables.ladders import level_of, p_equation, points, signed, stands
 
@@ -20,7 +20,10 @@ ROUNDING = 1e-6  # share of the mean square; half precision rounds each entry by
 def notice(results: Results) -> str:
     """The box at the top of the report with the scale's `notice:`; nothing without one."""
     stated = results.study.get("notice")
-    return f"::: {{.scale-notice}}\n**{stated['title']}**\n\n{stated['detail']}\n:::\n" if stated else ""
+    if not stated:
+        return ""
+    title = escape(stated["title"]).replace("\\'", "'")  # Pandoc makes it typographic
+    return f"::: {{.scale-notice}}\n**{title}**\n\n{stated['detail']}\n:::\n"
 
 
 def notice_html(results: Results) -> str:
@@ -33,7 +36,7 @@ def notice_html(results: Results) -> str:
 def notice_typst(results: Results) -> str:
     """The line in the header of every PDF page, as a Typst variable; `none` without a notice."""
     stated = results.study.get("notice")
-    value = f"[{stated['title']}]" if stated else "none"
+    value = f"[{typst(stated['title'])}]" if stated else "none"
     return f"#let study-notice = {value}\n"
 
 

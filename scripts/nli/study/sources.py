@@ -126,7 +126,10 @@ class Data(Strict):
         for name, source in DRAWN.items():
             if name not in sets or sets[name].source != source:
                 raise ValueError(f"needs the set '{name}' with source: {source}")
+        titles = ["Training", "Genre", *(each.title for each in sets.values())]  # columns of the report
         for name, each in sets.items():
+            if titles.count(each.title) > 1:
+                raise ValueError(f"{name}.title: '{each.title}' is another title of the report; choose another")
             if name in ("train", "corpus"):
                 raise ValueError(f"'{name}' is the name of another split; give the set another name")
             if not each.own and name not in DRAWN:

@@ -1,14 +1,17 @@
 """Figures: drawn for complete and missing results, with the same bytes each time and alternative texts."""
 
+import json
 import re
 from itertools import combinations, pairwise
 
 import matplotlib.pyplot as plt
 import pytest
 from matplotlib.text import Text
-from unit.report_fixtures import load, make_results
+from unit.report_fixtures import ROOT, load, make_results
 
+from nli.reporting.figures import registry
 from nli.reporting.figures.registry import FIGURES, confusion, image_markdown, make_figures, prompts
+from nli.reporting.results import load_results
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +72,16 @@ def assert_labels_apart(panel):
     for left, right in pairwise(panel.get_xticklabels()):
         if not left.get_rotation():
             assert left.get_window_extent().x1 < right.get_window_extent().x0, left.get_text()
+
+
+def test_dollar_signs_in_a_title_are_drawn_as_they_are(folder, tmp_path, monkeypatch):
+    study = json.loads((folder / "study.json").read_text())
+    study["experiments"]["roberta/full"]["title"] = "$x^{$ of \\$5"
+    (tmp_path / "study.json").write_text(json.dumps(study))
+    results = load_results(folder, tmp_path / "study.json", ROOT / "report/reported.yaml", folder / "data/none.json")
+    monkeypatch.setattr(registry, "FIGURES", dict([next(iter(FIGURES.items()))]))
+    (path,) = make_figures(results, tmp_path)
+    assert path.read_text().startswith("<?xml")  # as mathematics it could not be drawn
 
 
 def test_same_results_give_the_same_bytes(drawn, folder, tmp_path):

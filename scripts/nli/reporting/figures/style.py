@@ -32,6 +32,7 @@ STYLE = {
     "svg.fonttype": "path",
     "svg.hashsalt": "nli",
     "font.size": 8.5,
+    "text.parse_math": False,  # a title may have dollar signs
     "text.color": INK,
     "axes.labelcolor": INK,
     "axes.edgecolor": MUTED,
