@@ -100,7 +100,14 @@ def count_confusion(gold: np.ndarray, pred: np.ndarray) -> dict[str, Any]:
 
 
 def calibration_error(rows: pd.DataFrame) -> float | None:
-    """Expected calibration error in 15 equal-width bins; None without log-probabilities.
+    """Expected calibration error, the mean gap of `calibration_bins`; None without log-probabilities."""
+    bins = calibration_bins(rows)
+    gaps = [abs(found["accuracy"] - found["confidence"]) * found["n"] for found in bins]
+    return float(sum(gaps) / sum(found["n"] for found in bins)) if bins else None
+
+
+def calibration_bins(rows: pd.DataFrame) -> list[dict[str, float]]:
+    """n, mean confidence and accuracy of each of 15 bins of equal width that has rows; [] without log-probabilities.
 
     The log-probabilities are first normalised over the three labels (a classifier's already are). The confidence is
     that of the most probable label, which is the prediction. Rows without log-probabilities are left out. A confidence
@@ -109,14 +116,20 @@ def calibration_error(rows: pd.DataFrame) -> float | None:
     values = rows[list(LOGP_COLUMNS)].to_numpy(dtype=float, na_value=np.nan)
     known = ~np.isnan(values).any(axis=1)
     if not known.any():
-        return None
+        return []
     values, right = values[known], (rows["pred"] == rows["gold"]).to_numpy(dtype=bool)[known]
     weights = np.exp(values - values.max(axis=1, keepdims=True))
     confidence = weights.max(axis=1) / weights.sum(axis=1)
     edges = np.linspace(0.0, 1.0, CALIBRATION_BINS + 1)
     bins = np.clip(np.digitize(confidence, edges, right=True) - 1, 0, CALIBRATION_BINS - 1)
-    gaps = [abs(right[bins == b].mean() - confidence[bins == b].mean()) * (bins == b).sum() for b in np.unique(bins)]
-    return float(sum(gaps) / len(right))
+    return [
+        {
+            "n": int((bins == b).sum()),
+            "confidence": float(confidence[bins == b].mean()),
+            "accuracy": float(right[bins == b].mean()),
+        }
+        for b in np.unique(bins)
+    ]
 
 
 def genre_accuracies(rows: pd.DataFrame, right: np.ndarray) -> dict[str, dict[str, float]]:

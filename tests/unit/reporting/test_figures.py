@@ -10,7 +10,10 @@ from matplotlib.text import Text
 from unit.report_fixtures import ROOT, load, make_results
 
 from nli.reporting.figures import registry
-from nli.reporting.figures.registry import FIGURES, confusion, image_markdown, make_figures, prompts
+from nli.reporting.figures.comparison import costs, frontier, hours, reliability
+from nli.reporting.figures.ladders import SMALLEST, draw_ladder, pairs
+from nli.reporting.figures.registry import FIGURES, confusion, image_markdown, learning_roberta, make_figures, prompts
+from nli.reporting.figures.style import LINES, STYLE
 from nli.reporting.results import load_results
 
 
@@ -64,6 +67,66 @@ def test_names_of_prompts_do_not_touch_each_other(tmp_path, rungs):
     figure, _ = prompts(load(make_results(tmp_path, n=60, rungs=rungs)))
     figure.draw_without_rendering()
     assert_labels_apart(figure.axes[1])
+    plt.close(figure)
+
+
+def test_no_lettering_of_a_ladder_stands_on_a_line_or_on_other_lettering(folder):
+    for name, ladder in load(folder).ladders["ladders"].items():
+        with plt.rc_context(STYLE):
+            figure, _ = draw_ladder(ladder)
+            figure.draw_without_rendering()
+        axes, page = figure.axes[0], figure.bbox
+        boxes = [text.get_window_extent() for text in axes.texts if text.get_text()]
+        assert len(boxes) >= 3 * len(ladder["rungs"]) - 1
+        for box in boxes:
+            assert not box.overlaps(axes.get_window_extent()), name
+            assert page.x0 - 1 < box.x0 < box.x1 < page.x1 + 1, name
+        for first, second in combinations(boxes, 2):
+            assert not first.overlaps(second), name
+        plt.close(figure)
+
+
+def test_the_frontier_has_no_point_that_a_cheaper_one_beats():
+    points = [("a", 0, 60.0), ("b", 1, 50.0), ("c", 2, 70.0), ("d", 2, 65.0), ("e", 3, 70.0), ("f", 4, 71.0)]
+    assert [name for name, *_ in frontier(points)] == ["a", "c", "f"]
+
+
+def test_costs_are_read_from_the_runs(folder):
+    results = load(folder)
+    found = {experiment.key: cost for experiment, cost, _ in costs(results, hours)}
+    assert found["icl/prompt1"] == 0
+    assert found["roberta/full"] == pytest.approx(31.5 / 3600)
+    assert found.keys().isdisjoint({"baseline/majority", "baseline/hypothesis_only"})
+
+
+def test_reliability_has_every_model_with_label_probabilities_and_its_error(folder):
+    results = load(folder)
+    _, alt = reliability(results)
+    error = results.experiments["roberta/lora"].scores()["calibration_error"]
+    assert f"LoRA {error:.3f}" in alt
+    bins = results.ladders["reliability"]["roberta/lora"]["classifier"]["bins"]
+    assert sum(found["n"] for found in bins) == 60
+    assert "merged" not in alt
+
+
+def test_no_two_curves_look_the_same(folder):
+    assert len({(colour, dashes) for colour, _, dashes in LINES}) == len(LINES) == 40
+    figure, _ = learning_roberta(load(folder))
+    for panel in figure.axes:
+        looks = [(line.get_color(), line.get_linestyle()) for line in panel.lines]
+        assert len(looks) == len(set(looks))
+    plt.close(figure)
+
+
+def test_the_matrix_of_pairs_has_no_lettering_too_small_to_read(folder):
+    with plt.rc_context(STYLE):
+        figure, _ = pairs(load(folder))
+        figure.draw_without_rendering()
+    texts = [text for text in figure.findobj(Text) if text.get_text()]
+    assert len(texts) > 300
+    assert min(text.get_fontsize() for text in texts) >= SMALLEST
+    cell = figure.axes[0].get_window_extent().width / len(figure.axes[0].get_xticks())
+    assert max(text.get_window_extent().width for text in figure.axes[0].texts) < cell
     plt.close(figure)
 
 

@@ -18,20 +18,23 @@ from nli.reporting.tables.ladders import changed, p_value, rung_title, same_seed
 
 LADDER = (
     "accuracy of each rung, starting with the experiment as reported, with 95% intervals clustered by premise. "
-    "Above a rung: what changed from the rung it is compared with, the paired difference in points and its p, adjusted "
-    "over the ladder. Right: the verdict on the rung's claim. Vertical lines: chance, which is the best constant "
-    "answer, and a linear classifier that sees only the hypotheses."
+    "Left, below a rung's name: what changed from the rung it is compared with. Right: the accuracy in percent and the "
+    "verdict on the rung's claim; beside an arrow, the paired difference in points and its p, adjusted over the "
+    "ladder. Vertical lines: chance, which is the best constant answer, and a linear classifier that sees only the "
+    "hypotheses."
 )
 PAIRS = (
     "Every pair of experiments, compared on the matched pairs that both answered. Below the diagonal: accuracy of the "
-    "row minus that of the column, in points. Above it: McNemar's mid-p by premise, adjusted (Holm) over all pairs. "
-    "Coloured cells and dark numbers: adjusted p below 0.05. Where there is no room for numbers, colour shows the "
-    "difference and a dot above the diagonal marks an adjusted p below 0.05. Columns have the numbers of the rows."
+    "row minus that of the column, in points; without numbers where they would be too small to read. Above it: dots "
+    "for McNemar's mid-p by premise, adjusted (Holm) over all pairs. Coloured cells and dark numbers: adjusted p below "
+    "0.05. Columns have the numbers of the rows."
 )
 CHANCE_STYLES = ("--", ":", "-.")
 ROW = 0.62  # inches per rung
-TITLE_WIDTH, CHANGE_WIDTH = 24, 62  # characters per line
-MOST_TEXT = 26  # the largest number of experiments for which numbers fit in the cells of the matrix
+TITLE_WIDTH, CHANGE_WIDTH = 30, 44  # characters per line
+MOST_TEXT = 28  # the largest number of experiments for which numbers fit in the cells of the matrix
+SMALLEST = 5.5  # points: the smallest lettering of a figure
+P_DOTS = {0.001: 3.4, 0.01: 2.3, LEVEL: 1.2}  # bound on p -> size of its dot, in points
 
 
 def draw_ladder(ladder: Mapping[str, Any]) -> tuple[Figure, str]:
@@ -42,13 +45,16 @@ def draw_ladder(ladder: Mapping[str, Any]) -> tuple[Figure, str]:
     handles = draw_chance(axes, ladder)
     for i, rung in enumerate(rungs):
         if i:
-            draw_step(axes, ladder, i, low)
+            draw_step(axes, ladder, i)
+        name_rung(axes, ladder, i)
         draw_rung(axes, rung, i, low)
-    axes.set(xlim=(low, high), ylim=(len(rungs) - 0.5, -0.6), xlabel=f"Accuracy on the {ladder['split']} split, %")
-    axes.set_yticks(
-        range(len(rungs)), [wrap(f"{i + 1}. {rung_title(ladder, i)}", TITLE_WIDTH) for i in range(len(rungs))]
+    edge = 0.02 * (high - low)
+    axes.set(
+        xlim=(low - edge, high + edge),
+        ylim=(len(rungs) - 0.5, -0.6),
+        xlabel=f"Accuracy on the {ladder['split']} split, %",
     )
-    axes.tick_params(axis="y", length=0)
+    axes.set_yticks([])
     axes.grid(axis="x")
     axes.set_axisbelow(True)
     axes.spines["left"].set_visible(False)
@@ -80,38 +86,50 @@ def draw_chance(axes: Axes, ladder: Mapping[str, Any]) -> list[Line2D]:
     return handles
 
 
+def write_beside(axes: Axes, text: str, row: float, right: float, **looks: Any) -> None:
+    """Write a text outside the axes at the height of a row, `right` points from their right end, or left if < 0."""
+    place = (float(right > 0), row)
+    axes.annotate(text, place, (right, 0), xycoords=axes.get_yaxis_transform(), textcoords="offset points",
+                  annotation_clip=False, **{"va": "center", **looks})  # fmt: skip
+
+
+def name_rung(axes: Axes, ladder: Mapping[str, Any], row: int) -> None:
+    """Write left of the axes the rung's name and, below it, what changed."""
+    changes = in_two_lines(changed(ladder["rungs"][row]))
+    title = wrap(f"{row + 1}. {rung_title(ladder, row)}", TITLE_WIDTH)
+    write_beside(axes, title, row - 0.02, -6, ha="right", va="bottom" if changes else "center")
+    write_beside(axes, changes, row + 0.04, -6, ha="right", va="top", size=6.5, color=MUTED)
+
+
 def draw_rung(axes: Axes, rung: Mapping[str, Any], row: int, low: float) -> None:
+    """Draw the accuracy with its interval; write it and the verdict right of the axes."""
     scores = rung["scores"]
     verdict = "" if rung["verdict"] == "no claim" else rung["verdict"]
-    axes.text(1.015, row, verdict, transform=axes.get_yaxis_transform(), va="center", size=8,
-              color=VERDICT_COLOURS.get(verdict, MUTED), weight="bold")  # fmt: skip
+    write_beside(axes, verdict, row, 36, size=8, weight="bold", color=VERDICT_COLOURS.get(verdict, MUTED))
     if not scores or scores["accuracy"] is None:
-        axes.text(low + 0.5, row, rung["status"], va="center", style="italic", color=MUTED)
+        axes.text(low + 0.5, row, rung["status"], va="center", style="italic", color=MUTED,
+                  bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip
         return
+    write_beside(axes, percent(scores["accuracy"], 1), row, 30, ha="right", size=8, weight="bold")
     colour = FAMILY_COLOURS[rung["experiment"].split("/")[0]]
     ends = [100 * end for end in scores["clustered_interval"]]
     axes.plot(ends, [row, row], color=colour, lw=2, solid_capstyle="butt", zorder=3)
     axes.plot(100 * scores["accuracy"], row, "o", color=colour, ms=6, zorder=4)
-    axes.annotate(percent(scores["accuracy"], 1), (100 * scores["accuracy"], row), (0, 5), ha="center", size=7.5,
-                  textcoords="offset points")  # fmt: skip
 
 
-def draw_step(axes: Axes, ladder: Mapping[str, Any], row: int, low: float) -> None:
-    """Draw between two rungs what changed, an arrow from one accuracy to the other, and the difference."""
-    rung, step = ladder["rungs"][row], ladder["rungs"][row]["step"]
-    if changes := changed(rung):
-        axes.text(low + 0.3, row - 0.5, in_two_lines(changes), va="center", size=7, color=INK, zorder=5,
-                  bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1})  # fmt: skip
+def draw_step(axes: Axes, ladder: Mapping[str, Any], row: int) -> None:
+    """Draw an arrow from one rung's accuracy to the other; write the difference right of the axes."""
+    step = ladder["rungs"][row]["step"]
     if not step:
         return
     start, end = (ladder["rungs"][place]["scores"]["accuracy"] for place in (step["from"], row))
     colour = INK if settled(step) else MUTED
     if None not in (start, end) and same_seeds(ladder, row):
-        arrow = {"arrowstyle": "->", "color": colour, "lw": 0.9, "shrinkA": 2, "shrinkB": 0}
-        axes.annotate("", (100 * end, row - 0.3), (100 * start, step["from"] + 0.12), zorder=2, arrowprops=arrow)
+        arrow = {"arrowstyle": "->", "color": colour, "lw": 0.9, "shrinkA": 4, "shrinkB": 5}
+        axes.annotate("", (100 * end, row), (100 * start, step["from"]), zorder=2, arrowprops=arrow)
     p = "same answers" if step["same_answers"] else f"p {p_value(step['p_holm']).replace('< ', '<')}"
     note = f"{signed(step['difference'])}, {p}"
-    axes.text(1.015, row - 0.5, note, transform=axes.get_yaxis_transform(), va="center", size=7, color=colour)
+    write_beside(axes, note, row - 0.5, 8, size=7, color=colour)
 
 
 def described(ladder: Mapping[str, Any], i: int) -> str:
@@ -154,11 +172,11 @@ def wrap(title: str, width: int) -> str:
 
 
 def pairs(results: Results) -> tuple[Figure, str]:
-    """Every pair of methods: below the diagonal the difference in points, above it the adjusted p."""
+    """Every pair of methods: below the diagonal the difference in points, above it dots for the adjusted p."""
     found = results.ladders.get("pairs") or {"experiments": [], "comparisons": []}
     keys = found["experiments"]
-    size = max(2.0, min(WIDTH - 2.2, 0.27 * len(keys)))
-    figure, axes = plt.subplots(figsize=(WIDTH, size + 0.5))
+    size = max(2.0, min(WIDTH - 2, 0.27 * len(keys)))
+    figure, axes = plt.subplots(figsize=(WIDTH, size + 0.75))
     differences, adjusted = matrices(keys, found["comparisons"])
     if keys:
         draw_matrix(axes, differences, adjusted)
@@ -166,9 +184,11 @@ def pairs(results: Results) -> tuple[Figure, str]:
         axes.text(0.5, 0.5, "no run has finished", transform=axes.transAxes, ha="center", color=MUTED)
     axes.set_xticks(range(len(keys)), range(1, len(keys) + 1))
     axes.set_yticks(range(len(keys)), [f"{results.experiments[key].title}  {i}" for i, key in enumerate(keys, start=1)])
-    axes.tick_params(length=0, labelsize=7 if len(keys) <= MOST_TEXT else 5.5)
+    axes.tick_params(length=0, labelsize=7 if len(keys) <= 20 else 6.2 if len(keys) <= MOST_TEXT else SMALLEST)
     for spine in axes.spines.values():
         spine.set_visible(False)
+    handles = [Line2D([], [], marker="o", ms=size, color=INK, lw=0, label=f"p < {p}") for p, size in P_DOTS.items()]
+    figure.legend(handles=handles, loc="outside upper right", ncols=len(handles))
     apart = sum(test["p_holm"] < LEVEL for test in found["comparisons"])
     return (
         figure,
@@ -188,7 +208,7 @@ def matrices(keys: Sequence[str], tests: Sequence[Mapping[str, Any]]) -> tuple[n
 
 
 def draw_matrix(axes: Axes, differences: np.ndarray, adjusted: np.ndarray) -> None:
-    """Colour the pairs that differ significantly; write the numbers if there is room."""
+    """Colour the pairs that differ significantly; write the differences if there is room, and draw p as dots."""
     n = len(differences)
     below = np.tril(np.ones((n, n), dtype=bool), -1)
     shown = np.where(below & (adjusted < LEVEL), differences, np.nan)
@@ -197,16 +217,16 @@ def draw_matrix(axes: Axes, differences: np.ndarray, adjusted: np.ndarray) -> No
     for edge in range(n + 1):
         axes.axhline(edge - 0.5, color=GRID, lw=0.5)
         axes.axvline(edge - 0.5, color=GRID, lw=0.5)
-    size = 6.2 if n <= 20 else 5
     for row, column in zip(*np.nonzero(~np.isnan(adjusted)), strict=True):
         p = adjusted[row, column]
-        colour = INK if p < LEVEL else "#9aa5b1"
-        if row > column:
-            text = f"{differences[row, column]:+.0f}".replace("-", "−")
-        else:
-            text = "<.001" if p < 0.001 else "1" if p > 0.995 else f"{p:.3f}"[1:] if p < 0.1 else f"{p:.2f}"[1:]
-        if n <= MOST_TEXT:
-            small = size - 1.5 if row < column else size
-            axes.text(column, row, text, ha="center", va="center", size=small, color=colour)
+        if row > column and n <= MOST_TEXT:
+            text = f"{differences[row, column]:z.0f}"  # a hyphen is narrower than a minus
+            axes.text(column, row, text, ha="center", va="center", size=6.5 if n <= 20 else SMALLEST,
+                      color=INK if p < LEVEL else MUTED)  # fmt: skip
         elif row < column and p < LEVEL:
-            axes.plot(column, row, "o", ms=1.6, color=INK)
+            axes.plot(column, row, "o", ms=dot_size(p), color=INK)
+
+
+def dot_size(p: float) -> float:
+    """The size in points of the dot for a p below LEVEL."""
+    return next(size for bound, size in P_DOTS.items() if p < bound)

@@ -20,8 +20,9 @@ from matplotlib.ticker import MaxNLocator
 
 from nli.base.atomic import whole_file, write_text
 from nli.base.labels import LABELS
-from nli.reporting.figures import ladders
+from nli.reporting.figures import comparison, ladders
 from nli.reporting.figures.style import (
+    FAINT,
     FAMILY_COLOURS,
     HEIGHT,
     INK,
@@ -183,16 +184,16 @@ def learning_roberta(results: Results) -> Drawn:
     experiments = [
         experiment for experiment in results.family("roberta") if experiment.first and experiment.first.history
     ]
-    for experiment, (colour, marker, style) in zip(experiments, LINES * 3, strict=False):
+    for experiment, (colour, marker, style) in zip(experiments, LINES, strict=False):
         history = experiment.first.history
         drawn.append(experiment.title)
         steps = [entry for entry in history.get("steps", []) if "loss" in entry]
         smooth = _smooth([entry["loss"] for entry in steps])
-        panels[0].plot([entry["epoch"] for entry in steps], smooth, style, color=colour, lw=1.2)
+        panels[0].plot([entry["epoch"] for entry in steps], smooth, ls=style, color=colour, lw=1.2)
         ends = history.get("epochs", [])
         for panel, key, factor in ((panels[1], "validation_loss", 1), (panels[2], "accuracy", 100)):
             points = [factor * entry[key] for entry in ends]
-            panel.plot([entry["epoch"] for entry in ends], points, style, marker=marker, ms=4, color=colour,
+            panel.plot([entry["epoch"] for entry in ends], points, ls=style, marker=marker, ms=4, color=colour,
                        lw=1.2, label=experiment.title)  # fmt: skip
     for panel, title in zip(panels, ("Training loss", "Validation loss", "Accuracy, %"), strict=True):
         panel.set(title=title, xlabel="Epoch")
@@ -220,21 +221,35 @@ def _legend_or_note(figure: Figure, axes: Axes, drawn: Sequence[str], place: str
 
 
 def learning_qlora(results: Results) -> Drawn:
-    """Training loss by step of every experiment that trains an adapter of Llama."""
-    figure, axes = plt.subplots(figsize=(WIDTH, 2.7))
-    drawn = []
+    """Training loss by step of every experiment that trains an adapter of Llama, each in a panel before the others."""
     experiments = [*results.family("qlora"), *results.family("linear_head")]
-    trained = [experiment for experiment in experiments if experiment.first and experiment.first.history.get("steps")]
-    for experiment, (colour, marker, style) in zip(trained, LINES * 3, strict=False):
-        steps = [entry for entry in experiment.first.history["steps"] if "loss" in entry]
-        drawn.append(experiment.title)
-        every = max(1, len(steps) // 8)
-        axes.plot([e["step"] for e in steps], [e["loss"] for e in steps], style, color=colour, lw=1.2,
-                  marker=marker, ms=4, markevery=every, label=experiment.title)  # fmt: skip
-    axes.set(xlabel="Optimizer step", ylabel="Training loss", ylim=(0, None))
-    axes.grid(axis="y")
-    _legend_or_note(figure, axes, drawn, "outside lower center", 2)
+    curves = [
+        (experiment, [(entry["step"], entry["loss"]) for entry in experiment.first.history["steps"] if "loss" in entry])
+        for experiment in experiments
+        if experiment.first and experiment.first.history.get("steps")
+    ]
+    columns = 3 if len(curves) <= MOST_LARGE_MATRICES else 5
+    rows = max(1, -(-len(curves) // columns))
+    size = (WIDTH, min(HEIGHT, 1.25 * rows + 0.3))
+    figure, panels = plt.subplots(rows, columns, figsize=size, sharex=True, sharey=True, squeeze=False)
+    for panel, (experiment, curve) in zip(panels.flat, curves, strict=False):
+        for _, other in curves:
+            panel.plot(*zip(*other, strict=True), color=FAINT, lw=0.8)
+        panel.plot(*zip(*curve, strict=True), color=FAMILY_COLOURS[experiment.family], lw=1.5)
+        panel.set_title(_panel_title(experiment, columns > 3), size=7 if columns > 3 else 8)
+        panel.set(ylim=(0, None))
+    for panel in panels.flat[len(curves) :]:
+        panel.set_visible(False)
+    figure.supxlabel("Optimizer step", size=STYLE["font.size"])
+    figure.supylabel("Training loss", size=STYLE["font.size"])
+    if not curves:
+        figure.text(0.5, 0.5, "no run has finished", ha="center", color=MUTED)
+    drawn = [f"{experiment.title} from {curve[0][1]:.2f} to {curve[-1][1]:.2f}" for experiment, curve in curves]
     return figure, f"Training loss by step of {listing(drawn) or 'no experiment'}."
+
+
+def _panel_title(experiment: Experiment, small: bool) -> str:
+    return textwrap.fill(experiment.title, 19 if small else 25, break_on_hyphens=False)
 
 
 def confusion(family: str) -> Callable[[Results], Drawn]:
@@ -274,9 +289,7 @@ def _slanted(angle: float) -> dict[str, Any]:
 
 
 def _confusion_panel(panel: Axes, experiment: Experiment, names: Sequence[str], left: bool, small: bool) -> None:
-    panel.set_title(
-        textwrap.fill(experiment.title, 19 if small else 25, break_on_hyphens=False), size=7 if small else 8
-    )
+    panel.set_title(_panel_title(experiment, small), size=7 if small else 8)
     answers = [name[:6] + "." if len(name) > 8 else name for name in names]
     panel.set_xticks(range(len(names)), answers, **_slanted(35) if small and len(names) > len(LABELS) else {})
     panel.set_yticks(range(len(LABELS)), [name[:6] + "." if len(name) > 8 else name for name in LABELS])
@@ -361,6 +374,8 @@ FIGURES: dict[str, Plot] = {
         ladders.pairs,
         ladders.PAIRS,
     ),
+    "cost": Plot(comparison.cost, comparison.COST),
+    "reliability": Plot(comparison.reliability, comparison.RELIABILITY),
     "answers": Plot(
         answers,
         "The labels that each experiment answers with, as shares of all its answers. The first bar shows the right "
@@ -373,8 +388,8 @@ FIGURES: dict[str, Plot] = {
     ),
     "learning-qlora": Plot(
         learning_qlora,
-        "Training loss of the QLoRA experiments and linear heads. Levels compare only between experiments whose loss "
-        "is on the same tokens.",
+        "Training loss of the QLoRA experiments and linear heads, each before those of the others in grey. Levels "
+        "compare only between experiments whose loss is on the same tokens.",
     ),
     "confusion-roberta": Plot(confusion("roberta"), f"{{encoder}} on the matched split. {MATRICES}"),
     "confusion-icl": Plot(confusion("icl"), f"The prompts on the matched split. {MATRICES}"),

@@ -8,7 +8,7 @@ import matplotlib
 
 matplotlib.use("Agg")  # no screen is needed
 
-INK, MUTED, GRID = "#1f2933", "#66727f", "#dde2e7"
+INK, MUTED, FAINT, GRID = "#1f2933", "#66727f", "#c3cad1", "#dde2e7"
 FAMILY_COLOURS = {
     "baseline": "#66727f",
     "roberta": "#0072B2",
@@ -16,6 +16,7 @@ FAMILY_COLOURS = {
     "qlora": "#00795A",
     "linear_head": "#9A4F82",
 }
+FAMILY_MARKERS = {"baseline": "P", "roberta": "o", "icl": "s", "qlora": "^", "linear_head": "D"}
 LABEL_COLOURS = {
     "entailment": "#0072B2",
     "neutral": "#E69F00",
@@ -23,8 +24,14 @@ LABEL_COLOURS = {
     "unparsed": "#C9CFD6",
 }
 VERDICT_COLOURS = {"supported": "#00795A", "refuted": "#C44E00", "no evidence": MUTED, "not tested": MUTED}
-LINES = [("#0072B2", "o", "-"), ("#D55E00", "s", "--"), ("#00795A", "^", "-."), ("#9A4F82", "D", ":")]
-LINES += [("#8A6D00", "v", "-"), ("#3B4754", "P", "--"), ("#56A0D3", "X", "-."), ("#E69F00", "<", ":")]
+COLOURS = ("#0072B2", "#D55E00", "#00795A", "#9A4F82", "#8A6D00", "#3B4754", "#56A0D3", "#E69F00")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", "*")
+DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+# Colour, marker and dashes of each line: no two lines share two of them before the fortieth.
+LINES = [
+    (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)])
+    for i in range(len(COLOURS) * len(DASHES))
+]
 WIDTH = 6.5  # inches: the text width of the page
 HEIGHT = 8.6  # inches: the height left on a page with a caption
 MOST_LARGE_MATRICES = 12  # three in a row; more are set four in a row, to fit on one page
