@@ -44,6 +44,11 @@ def written_folders():
     return [*([study_path()] if written - images else []), *(["containers"] if images else [])]
 
 
+def name_of_submitted_jobs():
+    """The name that the SLURM plugin gives to all jobs of this run; empty where none are submitted."""
+    return getattr(workflow.scheduler._executor, "run_uuid", "") if jobs_run_remotely() else ""
+
+
 def lock_folders():
     """Keep other runs, from any clone, out of the folders that this run writes to.
 
@@ -51,7 +56,7 @@ def lock_folders():
     """
     try:
         for folder in written_folders():
-            if line := folder_lock.take(Path(folder), RUN):
+            if line := folder_lock.take(Path(folder), RUN, name_of_submitted_jobs()):
                 print(line)
     except StudyError as error:
         sys.exit(f"error: {error}")

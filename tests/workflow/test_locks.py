@@ -19,7 +19,7 @@ from nli.launch.local_jobs import processes_of
 ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 ENDLESS = "experiments={roberta/head_only: {training: {epochs: 100000}}}"
 TRAINING = "roberta/head_only/seed42/model"
-SHORT = "baseline/majority/seed42/predictions.parquet"
+SHORT = "specs/baseline/majority/predict.json"
 
 
 def plain(results: Path, target: str, *settings: str, options: tuple[str, ...] = ()) -> list[str]:
@@ -84,7 +84,7 @@ def test_jobs_that_outlive_a_killed_run_are_ended_by_the_next(tmp_path):
         assert left
         code, output = run(plain(tmp_path, SHORT))
     assert code == 0, output
-    assert f"{len(left)} processes of its jobs still ran, and were ended" in output
+    assert f"ended {len(left)} of its processes, which still ran" in output
     assert not processes_of(mark)
 
 
@@ -110,6 +110,7 @@ def test_second_run_is_refused_from_any_clone_until_the_first_has_ended(tmp_path
 
 def test_run_of_another_machine_is_named_and_forgotten_only_on_demand(tmp_path):
     owner = {"run": "0", "host": "elsewhere", "kernel": "other", "process": 7, "started": "then", "folder": "/there"}
+    owner["submitted"] = ""
     lock = tmp_path / "demo/.lock"
     lock.parent.mkdir()
     lock.write_text(json.dumps(owner))

@@ -82,6 +82,7 @@ COMMANDS = {
     "--config cache=DIR": PLANNED,
     "--config rungs=all": PLANNED,
     "--no-hooks": PLANNED,
+    "--unlock": "tests/workflow/test_locks.py::test_run_of_another_machine_is_named_and_forgotten_only_on_demand",
     "--use-singularity": ("tests/workflow/test_containers.py::test_images_are_built_only_where_containers_are_in_use"),
     "--sdm env-modules": PLANNED,
     "--config containers='{study: study.sif, report: docker://registry.example/report:1}'": PLANNED,

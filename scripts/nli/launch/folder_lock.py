@@ -9,16 +9,18 @@ shared file system does not always show.
 import atexit
 import errno
 import fcntl
+import getpass
 import json
 import os
 import socket
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
 from nli.base.errors import StudyError
+from nli.launch.cluster import ask
 from nli.launch.local_jobs import end_jobs
 
 NAME = ".lock"
@@ -35,6 +37,7 @@ class Owner:
         kernel: the running kernel, which the containers on a machine share; empty where it is unknown.
         started: when it took the lock, in UTC.
         folder: where it was started.
+        submitted: the name of its jobs on the cluster; empty if it submits none.
     """
 
     run: str
@@ -43,6 +46,7 @@ class Owner:
     process: int
     started: str
     folder: str
+    submitted: str
 
     def __str__(self) -> str:
         return f"process {self.process} on {self.host}, started at {self.started} in {self.folder}"
@@ -51,19 +55,20 @@ class Owner:
         return self.host == socket.gethostname() or (self.kernel != "" and self.kernel == this_kernel())
 
 
-def take(folder: Path, run: str) -> str | None:
+def take(folder: Path, run: str, submitted: str) -> str | None:
     """Lock `folder`, which is created if it is missing, until this process ends.
 
     What is left of a run that was killed on this machine is ended first.
 
     Args:
-        run: the mark of this run's jobs.
+        run: the mark of this run's jobs on this machine.
+        submitted: the name of those that it submits to a cluster, if any.
 
     Returns:
         a line about the run that was killed; None if the last one ended by itself.
 
     Raises:
-        StudyError: another run holds the lock, or may hold it; or the folder cannot be written.
+        StudyError: another run or its jobs hold the lock, or may hold it; or the folder cannot be written.
     """
     file = opened(folder)
     has_locks = lock(file, folder)
@@ -75,14 +80,31 @@ def take(folder: Path, run: str) -> str | None:
                 f"{folder}: another run may still write here: {former}. Wait for it; if it has ended, run the same "
                 "command with --unlock once, then without"
             )
+        refuse_submitted(former, folder)
         ended = end_jobs(former.run)
-        left = f"; {ended} processes of its jobs still ran, and were ended" if ended else ""
+        left = f"; ended {ended} of its processes, which still ran" if ended else ""
         line = f"{folder}: goes on after a run that was killed ({former}){left}"
     started = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    owner = Owner(run, socket.gethostname(), this_kernel(), os.getpid(), started, os.getcwd())
+    owner = Owner(run, socket.gethostname(), this_kernel(), os.getpid(), started, os.getcwd(), submitted)
     write(file, json.dumps(asdict(owner)))
     atexit.register(write, file, "")
     return line
+
+
+def refuse_submitted(former: Owner, folder: Path) -> None:
+    """Raise StudyError if jobs of a killed run are still in the cluster's queue, or if the queue does not answer."""
+    if not former.submitted:
+        return
+    jobs = ask("squeue", f"--user={getpass.getuser()}", "--noheader", f"--name={former.submitted}", "--format=%A")
+    if jobs is None:
+        raise StudyError(
+            f"{folder}: squeue does not say whether jobs of a killed run ({former}) still run; repeat later"
+        )
+    if jobs:
+        raise StudyError(
+            f"{folder}: {len(jobs)} jobs of a killed run ({former}) are still in the queue; wait for them or end them "
+            f"(scancel --name={former.submitted}), then rerun"
+        )
 
 
 def unlock(folder: Path) -> None:
@@ -125,12 +147,15 @@ def this_kernel() -> str:
 
 
 def read_owner(file: TextIO) -> Owner | None:
-    """The owner on record; None if there is none, or the record is not whole."""
+    """The owner on record; None if there is none, or the record is not whole. What other code left out is empty."""
     file.seek(0)
     try:
-        return Owner(**json.loads(file.read()))
-    except (ValueError, TypeError):
+        record = json.loads(file.read())
+    except ValueError:
         return None
+    if not isinstance(record, dict):
+        return None
+    return Owner(**{field.name: record.get(field.name, "") for field in fields(Owner)})
 
 
 def write(file: TextIO, text: str) -> None:

@@ -104,6 +104,7 @@ def ask(address: str, command: list[str]) -> int:
 
 def serve(address: Path, listener: socket.socket) -> None:
     """Import the libraries, and run one script in a fork for each connection, until standard input ends."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # for its forks; it would leave the socket
     for module in PRELOADED:
         __import__(module)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended children leave at once
@@ -111,7 +112,8 @@ def serve(address: Path, listener: socket.socket) -> None:
         connection, _ = ready[0].accept()
         if os.fork() == 0:
             listener.close()
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for number in (signal.SIGCHLD, signal.SIGTERM):
+                signal.signal(number, signal.SIG_DFL)
             sys.exit(run_request(connection))
         connection.close()
     address.unlink()

@@ -26,6 +26,7 @@ def watch(run: str) -> str:
         [sys.executable, str(script), run],
         stdin=subprocess.PIPE,  # closed by the end of this process, whatever ends it
         stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,  # the next run says what could not be ended
         start_new_session=True,  # Ctrl-C is for Snakemake and the jobs
     )
     return f"export {MARK}={run};"
