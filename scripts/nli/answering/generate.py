@@ -17,6 +17,7 @@ from transformers import (
 
 from nli.base.errors import StudyError
 from nli.models.architecture import max_positions
+from nli.models.tokenization import lengths
 
 MODEL = "the model's generation_config"
 
@@ -137,7 +138,7 @@ def check_prompts(
 ) -> None:
     """Raise StudyError if the longest prompt leaves too few positions for its answer."""
     limit = max_positions(model)
-    longest = max((len(ids) for ids in tokenizer(list(prompts))["input_ids"]), default=0)
+    longest = max(lengths(tokenizer, prompts), default=0) + tokenizer.num_special_tokens_to_add(pair=False)
     if limit is not None and longest + max_new_tokens > limit:
         raise StudyError(
             f"models.decoder.name: the longest prompt has {longest} tokens, generation.max_new_tokens is "

@@ -28,6 +28,7 @@ from nli.models.architecture import load_config, transformer_blocks
 from nli.models.base_weights import require_weights
 from nli.models.cloze import fill_cloze
 from nli.models.lengths import EncoderTrainer, call_in_tokens
+from nli.models.tokenization import tokenize
 from nli.models.training import mark_pretrained, training_arguments
 from nli.study.methods import METHODS
 
@@ -128,14 +129,7 @@ def tokenize_pairs(
     `longest`.
     """
     first, second = fill_cloze(rows, tokenizer, cloze) if cloze else (rows["premise"], rows["hypothesis"])
-    encoded = tokenizer(
-        list(first),
-        list(second),
-        truncation=True,
-        max_length=tokenization["max_length"],
-        padding="max_length" if tokenization["padding"] == "max_length" else False,
-    )
-    return Dataset.from_dict({**encoded, "labels": rows["label"].astype(int).tolist()})
+    return tokenize(tokenizer, [list(first), list(second)], rows["label"].astype(int).tolist(), tokenization)
 
 
 def make_trainer(
