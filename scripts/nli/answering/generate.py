@@ -17,6 +17,7 @@ from transformers import (
 
 from nli.base.errors import StudyError
 from nli.models.architecture import max_positions
+from nli.models.tokenization import lengths
 
 MODEL = "the model's generation_config"
 
@@ -148,11 +149,12 @@ def check_prompts(
         asks: what `answer` is, in words.
     """
     limit = max_positions(model)
-    lengths = [len(ids) for ids in tokenizer(list(prompts))["input_ids"]]
-    if limit is None or not lengths or max(lengths) + answer <= limit:
+    special = tokenizer.num_special_tokens_to_add(pair=False)
+    sizes = [size + special for size in lengths(tokenizer, prompts)]
+    if limit is None or not sizes or max(sizes) + answer <= limit:
         return
-    longest = int(np.argmax(lengths))
+    longest = int(np.argmax(sizes))
     raise StudyError(
-        f"models.decoder.name: the longest prompt, of the row {names[longest][:80]!r}, has {lengths[longest]} tokens, "
+        f"models.decoder.name: the longest prompt, of the row {names[longest][:80]!r}, has {sizes[longest]} tokens, "
         f"{asks} {answer}, but the model has only {limit} positions; choose a model with more, or remove the row"
     )

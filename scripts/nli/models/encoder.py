@@ -27,6 +27,7 @@ from nli.models.architecture import NO_FOREIGN_CODE, load_config, load_tokenizer
 from nli.models.base_weights import require_weights
 from nli.models.cloze import fill_cloze
 from nli.models.packing import pack_rows
+from nli.models.tokenization import tokenize
 from nli.models.training import StudyTrainer, mark_pretrained, training_arguments
 from nli.study.methods import METHODS
 
@@ -128,14 +129,7 @@ def tokenize_pairs(
     `longest`.
     """
     first, second = fill_cloze(rows, tokenizer, cloze) if cloze else (rows["premise"], rows["hypothesis"])
-    encoded = tokenizer(
-        list(first),
-        list(second),
-        truncation=True,
-        max_length=tokenization["max_length"],
-        padding="max_length" if tokenization["padding"] == "max_length" else False,
-    )
-    return Dataset.from_dict({**encoded, "labels": rows["label"].astype(int).tolist()})
+    return tokenize(tokenizer, [list(first), list(second)], rows["label"].astype(int).tolist(), tokenization)
 
 
 def make_trainer(

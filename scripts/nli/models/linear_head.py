@@ -22,6 +22,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from nli.base.labels import LABEL_NAMES, LABELS
 from nli.models.decoder import add_adapter, load_quantized, load_tokenizer
+from nli.models.tokenization import tokenize
 from nli.models.training import StudyTrainer, training_arguments
 from nli.texts import fill
 
@@ -166,20 +167,8 @@ def decoder_class(spec: dict[str, Any]) -> type:
 def tokenize_texts(rows: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, spec: dict[str, Any]) -> Dataset:
     """The experiment's text for every row, cut to `max_length`, with integer labels."""
     texts = [fill(spec["text"], {"premise": row.premise, "hypothesis": row.hypothesis}) for row in rows.itertuples()]
-    tokenization = spec["tokenization"]
-    encoded = tokenizer(
-        texts,
-        truncation=True,
-        max_length=tokenization["max_length"],
-        padding="max_length" if tokenization["padding"] == "max_length" else False,
-    )
-    return Dataset.from_dict(
-        {
-            "input_ids": encoded["input_ids"],
-            "attention_mask": encoded["attention_mask"],
-            "labels": rows["label"].astype(int).tolist(),
-        }
-    )
+    dataset = tokenize(tokenizer, [texts], rows["label"].astype(int).tolist(), spec["tokenization"])
+    return dataset.select_columns(["input_ids", "attention_mask", "labels"])
 
 
 def make_trainer(

@@ -8,6 +8,7 @@ from datasets import Dataset
 from transformers import DataCollatorForSeq2Seq, PreTrainedTokenizerBase
 
 from nli.base.labels import LABELS
+from nli.models.tokenization import first_tokens
 from nli.texts import asked_template, evaluation_template, fill
 
 IGNORED = -100  # the label that cross-entropy ignores
@@ -15,7 +16,9 @@ IGNORED = -100  # the label that cross-entropy ignores
 
 @dataclass(frozen=True)
 class EncodedTexts:
-    """Token ids of training texts, uncut, and where their labels begin and end.
+    """Token ids of training texts, and where their labels begin and end.
+
+    Of each only the first `max_length` tokens and one more are kept, which shows that a text is too long.
 
     Attributes:
         prompts: each row's text up to the label.
@@ -32,11 +35,12 @@ def encode_texts(rows: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, spec: d
     """The experiment's text for every row, as token ids, with the end token if the spec appends one."""
     text = spec["text"]
     labelled = text[: text.index("{label}")] + "{label}"
-    ids = tokenizer(fill_rows(text, rows, spec))["input_ids"]
-    up_to_label = ids if labelled == text else tokenizer(fill_rows(labelled, rows, spec))["input_ids"]
+    kept = spec["tokenization"]["max_length"] + 1
+    ids = first_tokens(tokenizer, fill_rows(text, rows, spec), kept)
+    up_to_label = ids if labelled == text else first_tokens(tokenizer, fill_rows(labelled, rows, spec), kept)
     end = [tokenizer.eos_token_id] if spec["append_eos"] else []
     return EncodedTexts(
-        prompts=tokenizer(fill_rows(evaluation_template(text), rows, spec))["input_ids"],
+        prompts=first_tokens(tokenizer, fill_rows(evaluation_template(text), rows, spec), kept),
         texts=[[*tokens, *end] for tokens in ids],
         label_ends=[len(tokens) for tokens in up_to_label],
     )
