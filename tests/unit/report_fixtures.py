@@ -269,7 +269,7 @@ def describe_run(family: str, spec: dict, scale: str) -> dict:
             "frozen": total - train,
             "as_reported": {"total": total + 204_800, "trainable": train, "frozen": total},
             "layers": [
-                {"name": layer, "parameters": size, "trainable": spec.get("method") == "full"}
+                {"name": layer, "parameters": size, "trainable": size * (spec.get("method") == "full")}
                 for layer, size in LAYERS.items()
             ]
             if family == "roberta"

@@ -88,24 +88,28 @@ def read_predictions(path: Path | str) -> pd.DataFrame:
         table = table.cast(SCHEMA)
     except (pa.ArrowInvalid, ValueError) as error:
         raise StudyError(f"predictions {path}: a column has the wrong type: {error}") from error
-    frame = table.to_pandas()
+    frame = _parquet(lambda _: table.to_pandas(), path)
     check_predictions(frame, path)
     return frame
 
 
 def named_run(path: Path | str) -> dict[str, Any] | None:
     """The run that the rows belong to, from the file's metadata; None in a file of an earlier version."""
-    text = (_parquet(pq.read_schema, path).metadata or {}).get(RUN.encode())
-    return json.loads(text) if text else None
+
+    def metadata(path: Path | str) -> Any:
+        text = (pq.read_schema(path).metadata or {}).get(RUN.encode())
+        return json.loads(text) if text else None
+
+    return _parquet(metadata, path)
 
 
 def _parquet(read: Callable[[Path | str], Any], path: Path | str) -> Any:
-    """What a reader of pyarrow finds in the file; StudyError if it is missing or unreadable."""
+    """What `read` finds in the file; StudyError if it is missing or unreadable."""
     try:
         return read(path)
     except FileNotFoundError as error:
         raise StudyError(f"predictions {path}: no such file; rerun to make it") from error
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         said = str(error).partition("\n")[0]
         raise StudyError(f"predictions {path}: not a readable Parquet file ({said}); delete it and rerun") from error
 

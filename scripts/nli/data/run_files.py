@@ -34,7 +34,6 @@ Positive = Annotated[int, Field(gt=0)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Interval = Annotated[list[Finite], Field(min_length=2, max_length=2)]
-Quantities = dict[str, Finite | None]
 
 
 class Part(BaseModel):
@@ -84,12 +83,47 @@ class Data(Part):
     sha256: dict[str, Sha256]
 
 
-class Parameters(Part):
+class Totals(Part):
     total: Count
     trainable: Count
     frozen: Count
+
+
+class Layer(Part):
+    name: str
+    parameters: Count
+    trainable: Count
+
+
+class Parameters(Totals):
+    as_reported: Totals
+    layers: list[Layer]
     trainable_tensors: list[str]
     gradient_tensors: list[str]
+    audited_steps: Count | None
+
+
+class Seconds(Part):
+    wall: Finite
+    train: Finite | None
+
+
+class RunSeconds(Seconds):
+    evaluation: Finite
+
+
+class Energy(Part):
+    train: Finite | None
+
+
+class Throughput(Part):
+    examples_per_second: Finite | None
+    tokens_per_second: Finite | None
+
+
+class PeakMemory(Part):
+    process: Finite | None
+    device: Finite | None
 
 
 class Code(Closed):
@@ -102,11 +136,11 @@ class Work(Part):
 
     spec: dict[str, Any]
     parameters: Parameters
-    seconds: Quantities
+    seconds: Seconds
     sessions: Positive | None
-    energy_kwh: Quantities
-    throughput: Quantities
-    peak_memory_gib: Quantities
+    energy_kwh: Energy
+    throughput: Throughput
+    peak_memory_gib: PeakMemory
     content_sha256: Sha256 | None = None
 
 
@@ -119,9 +153,10 @@ class Training(Work):
     files: dict[str, Sha256] = {}
 
 
-class Record(Identity, Work):
+class Record(Work, Identity):
     """run.json; the last three keys are missing in those of earlier versions."""
 
+    seconds: RunSeconds
     device: str
     dtype: str
     versions: dict[str, str]
