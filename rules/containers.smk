@@ -28,13 +28,13 @@ if IMAGES_TO_BUILD:
         container:
             None
         params:
-            base=f"--base {STUDY.containers.base}" if STUDY.containers.base else "",
+            base=["--base", STUDY.containers.base] if STUDY.containers.base else [],
             torch=STUDY.containers.torch,
         message:
             "build containers/{wildcards.image}.sif"
         shell:
             "python scripts/build_image.py --image {wildcards.image} --output {output.image}"
-            " {params.base} --torch {params.torch} --log {log}"
+            " {params.base:q} --torch {params.torch} --log {log}"
 
     rule containers:
         input:

@@ -4,6 +4,9 @@ import os
 import re
 import subprocess
 import sys
+import zlib
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -27,6 +30,16 @@ def snakemake(*arguments: str, check: bool = True, profile: str = "none") -> sub
     if check and done.returncode != 0:
         pytest.fail(f"snakemake {' '.join(arguments)} exited with {done.returncode}:\n{done.stdout[-6000:]}")
     return done
+
+
+def holds(path: Path, words: Iterable[str]) -> list[str]:
+    """Those of the words that a file holds, in a PDF's compressed streams too."""
+    content = path.read_bytes()
+    if path.suffix == ".pdf":
+        for stream in re.findall(rb"stream\r?\n(.*?)endstream", content, re.DOTALL):
+            with suppress(zlib.error):
+                content += zlib.decompressobj().decompress(stream)
+    return [word for word in words if word.encode() in content]
 
 
 def planned_jobs(*arguments: str) -> dict[str, int]:

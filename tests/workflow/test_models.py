@@ -4,15 +4,19 @@ import io
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
+from conftest import ROOT
 from unit.hub_server import Hub, StoredRepository
-from workflow.conftest import planned_jobs, snakemake
+from workflow.conftest import holds, planned_jobs, snakemake
 
 COMMIT = "89abcdef0123456789abcdef0123456789abcdef"
 TOKEN = "hf_secretsecretsecretsecret"
+SNAKEMAKE = ROOT / ".snakemake"
+HOSTILE = 'it\'s a $(touch ran) `touch ran`; touch ran & "b"'
 
 
 @pytest.fixture
@@ -78,15 +82,37 @@ def test_study_on_the_hubs_models_and_data_runs_to_its_report_and_holds_no_token
         "families": {"roberta": {"training": {"epochs": 1}}, "icl": {"evaluation": {"examples": 8}}},
     }
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
-    snakemake("--cores", "2", "--configfile", str(tmp_path / "study.yaml"))
+    before = set(SNAKEMAKE.rglob("*"))
+    said = snakemake(
+        "--cores", "2", "--verbose", "--printshellcmds", "--configfile", str(tmp_path / "study.yaml")
+    ).stdout
     results = tmp_path / "results/demo"
     for run, model in (("roberta/head_only", "owner/model"), ("icl/prompt1", "owner/gated")):
         record = json.loads((results / run / "seed42/run.json").read_text())
         assert (record["model"]["id"], record["model"]["revision"]) == (model, COMMIT)
         assert record["data"]["revision"] == COMMIT
     assert (results / "report.html").stat().st_size > 10_000
-    files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert [path for path in files if TOKEN.encode() in path.read_bytes()] == []
+    files = [path for path in {*tmp_path.rglob("*"), *SNAKEMAKE.rglob("*")} - before if path.is_file()]
+    assert {"log", "metadata"} <= {path.parent.name for path in files}  # Snakemake's own
+    assert [path for path in files if holds(path, [TOKEN])] == []
+    assert TOKEN not in said
+
+
+def test_no_character_of_a_users_folder_reaches_a_shell(folder, rows, tmp_path):
+    own = shutil.copytree(folder, tmp_path / HOSTILE / "model")
+    for split in ("train", "validation_matched", "validation_mismatched"):
+        rows.to_parquet(tmp_path / HOSTILE / f"{split}.parquet")
+    study = {
+        "results": f"{tmp_path}/results",
+        "data": {"source": "files", "path": str(tmp_path / HOSTILE), "rows": None},
+        "models": {"encoder": {"source": "path", "name": str(own)}},
+    }
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    made = [f"{tmp_path}/results/demo/{part}" for part in ("models/path/encoder", "data/raw")]
+    snakemake(*made, "--cores", "1", "--configfile", str(tmp_path / "study.yaml"))
+    assert (Path(made[0]) / "config.json").resolve() == own / "config.json"
+    assert any(Path(made[1]).iterdir())
+    assert not (ROOT / "ran").exists()
 
 
 def test_users_model_is_linked_and_linked_again_when_a_file_of_it_changes(folder, tmp_path):

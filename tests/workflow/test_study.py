@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
-from workflow.conftest import SMOKE, planned_jobs, snakemake
+from workflow.conftest import SMOKE, holds, planned_jobs, snakemake
 
 from nli.data.predictions import named_run, read_predictions, write_predictions
 from nli.data.splits import read_split
@@ -106,12 +106,15 @@ def test_further_evaluation_set_of_two_classes_is_scored_by_its_own_rule(tmp_pat
     assert "no such file; correct config.yaml: data.sets.hans.source.path" in refused.stdout
 
 
-def test_records_hold_no_home_path_and_no_environment(smoke):
+def test_what_is_meant_to_be_shared_holds_no_path_of_this_machine(smoke):
     results, _ = smoke
-    for folder in run_folders(results):
-        text = (folder / "run.json").read_text()
-        assert str(Path.home()) + "/" not in text
-        assert str(ROOT) not in text
+    shared = [results / name for name in ("report.html", "report.pdf", "summary.json", "summary.csv", "preflight.json")]
+    shared += [path for folder in (*run_folders(results), results / "report") for path in folder.rglob("*")]
+    private = [str(Path.home()) + "/", str(ROOT), str(results.parent)]
+    found = {path: holds(path, private) for path in shared if path.is_file()}
+    assert results / "report.pdf" in found
+    assert len(found) > 100
+    assert {path.relative_to(results): held for path, held in found.items() if held} == {}
 
 
 def test_report_is_made_in_both_formats(smoke):

@@ -64,6 +64,8 @@ def image_of(containers: Containers, name: str) -> str:
     choice = getattr(containers, name)
     if choice == BUILD:
         return f"containers/{name}.sif"
+    if found := re.search(r"^-|[^\w./:@+%~-]", choice):  # Snakemake writes it into a shell command as it is
+        raise StudyError(f"containers.{name}: takes an image without spaces or shell characters, got {found[0]!r}")
     if "://" not in choice and not Path(choice).is_file():
         raise StudyError(
             f"containers.{name}: no image at {choice}; give a .sif file, docker://..., oras://... or '{BUILD}'"

@@ -180,6 +180,11 @@ def test_killed_build_leaves_no_image_that_a_later_run_would_trust(stand_in, tmp
     [
         ({"study": "no/such.sif"}, "containers.study: no image at no/such.sif"),
         ({"report": "biuld"}, "containers.report: no image at biuld"),
+        (
+            {"study": "docker://a;touch b"},
+            "containers.study: takes an image without spaces or shell characters, got ';'",
+        ),
+        ({"report": "--bind=/:/host"}, "containers.report: takes an image without spaces or shell characters, got '-'"),
     ],
 )
 def test_image_that_is_not_there_is_refused(given, message):
