@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from nli.measure.paired import LEVEL
+from nli.reporting.changes import in_words
 from nli.reporting.figures.style import FAMILY_COLOURS, GRID, INK, MUTED, VERDICT_COLOURS, WIDTH
 from nli.reporting.markup import percent
 from nli.reporting.results import Results
-from nli.reporting.tables.ladders import changed, p_value, rung_title, same_seeds, settled, signed
+from nli.reporting.tables.ladders import p_value, rung_title, same_seeds, settled, signed
 
 LADDER = (
     "accuracy of each rung, starting with the experiment as reported, with 95% intervals clustered by premise. "
@@ -99,7 +100,7 @@ def draw_rung(axes: Axes, rung: Mapping[str, Any], row: int, low: float) -> None
 def draw_step(axes: Axes, ladder: Mapping[str, Any], row: int, low: float) -> None:
     """Draw between two rungs what changed, an arrow from one accuracy to the other, and the difference."""
     rung, step = ladder["rungs"][row], ladder["rungs"][row]["step"]
-    if changes := changed(rung):
+    if changes := in_words(rung["changed"]):
         axes.text(low + 0.3, row - 0.5, in_two_lines(changes), va="center", size=7, color=INK, zorder=5,
                   bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1})  # fmt: skip
     if not step:
