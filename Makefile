@@ -20,7 +20,7 @@ help:
 	@echo "make study    the reported study at paper scale: one GPU of 16 GB, days"
 	@echo "make status   which of the demo's results were made by code that has changed since"
 	@echo "make test     the linters and the test suite"
-	@echo "make test-system  the study in containers, with a real Apptainer (on Debian as root: it is installed)"
+	@echo "make test-system  the study in containers and the report in a browser (on Debian as root: both are installed)"
 	@echo "make test-real    the core study with two real models, from packages, on your MULTINLI=DIR; hours"
 	@echo "make containers   the container images, which snakemake --use-singularity builds as well"
 	@echo "make bench    what the fast paths save: the tables of docs/benchmarks.md"
@@ -59,6 +59,7 @@ test: lint
 
 test-system: .venv/installed
 	tests/system/install_apptainer.sh
+	tests/system/install_browser.sh
 	$(if $(NLI_SYSTEM_STUDY),$(PYTEST),python -m pytest) tests/system
 
 test-real: .venv/installed

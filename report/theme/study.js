@@ -78,6 +78,8 @@
     });
   }
 
+  const plain = (text) => text.toLowerCase().replace(/\s+/g, " ").trim();
+
   function makeFilterable(table, groups, scroll) {
     const bar = document.createElement("p"), label = document.createElement("label");
     const input = document.createElement("input"), count = document.createElement("span");
@@ -88,14 +90,13 @@
     bar.append(label, " ", count);
     scroll.before(bar);
     input.addEventListener("input", () => {
-      const words = input.value.toLowerCase().split(/\s+/);
+      const wanted = plain(input.value);
       let shown = 0, all = 0;
       for (const { heading, records } of groups) {
         const title = heading ? heading.textContent : "";
         let inGroup = 0;
         for (const record of records) {
-          const text = [title, ...record.map((row) => row.textContent)].join(" ").toLowerCase();
-          const fits = words.every((word) => text.includes(word));
+          const fits = plain([title, ...record.map((row) => row.textContent)].join(" ")).includes(wanted);
           for (const row of record) row.hidden = !fits;
           inGroup += fits;
         }
@@ -103,7 +104,7 @@
         shown += inGroup;
         all += records.length;
       }
-      count.textContent = input.value ? `${shown} of ${all}` : "";
+      count.textContent = wanted ? `${shown} of ${all}` : "";
     });
   }
 

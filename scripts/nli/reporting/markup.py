@@ -73,9 +73,9 @@ def decimal(value: float | None, digits: int = 4) -> str:
 
 
 def scientific(value: float | None) -> str:
-    """9.26e16 -> "9.26 × 10^16^"."""
-    if value is None:
-        return MISSING
+    """9.26e16 -> "9.26 × 10^16^"; 0 -> "0"."""
+    if not value:
+        return MISSING if value is None else "0"
     mantissa, exponent = f"{value:.2e}".split("e")
     return f"{mantissa} × 10^{int(exponent)}^"
 

@@ -115,12 +115,8 @@ def comparison_of(results: Results, first: str, second: str) -> tuple[Mapping[st
 
 def summary(results: Results) -> str:
     """The result in a few lines: what ran, what leads, what stays at chance, what collapsed."""
-    experiments, done = list(results.experiments.values()), results.done()
-    lines = [f"{len(done)} of {counted(len(experiments), 'experiment')} ran at the *{results.scale}* scale."]
-    for status in ("failed", "not run"):
-        names = [f"**{escape(experiment.title)}**" for experiment in experiments if experiment.status == status]
-        if names:
-            lines.append(f"{status.capitalize()}: {listing(names)}.")
+    ran, all_of_them = len(results.done()), counted(len(results.experiments), "experiment")
+    lines = [f"{ran} of {all_of_them} ran at the *{results.scale}* scale."]
     scored = [(experiment, scores) for experiment in results.methods() if (scores := experiment.scores())]
     if scored:
         best, scores = max(scored, key=lambda pair: pair[1]["accuracy"])
@@ -376,11 +372,13 @@ def states_read(experiment: Experiment) -> str:
     if not states:
         return ""
     share = states["variance"] / states["mean_square"]
+    text = f"The hidden state that **{escape(experiment.title)}** reads is "
+    over = f"over {integer(states['examples'])} pairs"
+    if share == 0:
+        return f"{text}exactly the same for every pair, {over}."
     said = "the same for every pair, up to rounding" if share < ROUNDING else "different for every pair"
-    return (
-        f"The hidden state that **{escape(experiment.title)}** reads is {said}. Over {integer(states['examples'])} "
-        f"pairs its variance is {share:.1e} times its mean square."
-    )
+    size = f"{percent(share, 1)}%" if share >= 1e-3 else scientific(share)
+    return f"{text}{said}: {over}, its variance is {size} of its mean square."
 
 
 def comparison(results: Results) -> str:

@@ -50,7 +50,7 @@ def test_a_ladder_is_added_by_config_alone(config, tmp_path):
     text = (tmp_path / "tables/ladders.md").read_text()
     assert "## A new ladder {#sec-ladder-new-one}" in text
     assert "{{< include figures/ladder-new-one.md >}}" in text
-    assert "method: lora → full" in text
+    assert "full fine-tuning instead of LoRA" in text
     assert "Prompt tuning" not in text  # the study's own ladders are gone, and nothing else names them
 
 
@@ -175,8 +175,9 @@ def test_a_question_is_followed_by_what_this_run_shows():
     twice = rung(experiment="roberta/lora", title="LoRA", scorer="first_label", claim="c")
     seen = ladder(twice, rung())
     assert ladders.shown(seen) == (
-        "In this run: **LoRA, own scorer** 60.00%, with 3 of 2 labels (entailment 40%) and **LoRA, first label** "
-        "60.00%, with 3 of 2 labels (entailment 40%); always answering *neutral* scores 35.0%."
+        "In this run: **LoRA, by its own answers** 60.00%, with 3 of 2 labels (entailment 40%) and "
+        "**LoRA, by the first label** 60.00%, with 3 of 2 labels (entailment 40%); always answering *neutral* scores "
+        "35.0%."
     )
     assert "**Full** 60.00%" in ladders.shown({**seen, "shows": ["roberta/full"]})
     silent = ladder(rung())
@@ -254,13 +255,6 @@ def test_audit_names_parts_and_counts_only_where_a_gradient_is_missing():
     ]
     assert ladders.audit(parts) == "prompt (0 of 1), head"
     assert ladders.audit(None) == "–"
-
-
-def test_values_are_written_as_in_the_configuration():
-    assert ladders.value(3e-05) == "3e-05"
-    assert ladders.value(True) == "true"
-    assert ladders.value(["q_proj", "v_proj"]) == "q_proj, v_proj"
-    assert ladders.value("x" * 50) == "x" * 39 + "…"
 
 
 def test_changes_that_two_lines_cannot_hold_are_counted():

@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from nli.measure.paired import LEVEL
+from nli.reporting.changes import in_words
 from nli.reporting.figures.style import FAMILY_COLOURS, GRID, INK, MUTED, VERDICT_COLOURS, WIDTH
 from nli.reporting.markup import percent
 from nli.reporting.results import Results
-from nli.reporting.tables.ladders import changed, p_value, rung_title, same_seeds, settled, signed
+from nli.reporting.tables.ladders import p_value, rung_title, same_seeds, settled, signed
 
 LADDER = (
     "accuracy of each rung, starting with the experiment as reported, with 95% intervals clustered by premise. "
@@ -95,7 +96,7 @@ def write_beside(axes: Axes, text: str, row: float, right: float, **looks: Any) 
 
 def name_rung(axes: Axes, ladder: Mapping[str, Any], row: int) -> None:
     """Write left of the axes the rung's name and, below it, what changed."""
-    changes = in_two_lines(changed(ladder["rungs"][row]))
+    changes = in_two_lines(in_words(ladder["rungs"][row]["changed"]))
     title = wrap(f"{row + 1}. {rung_title(ladder, row)}", TITLE_WIDTH)
     write_beside(axes, title, row - 0.02, -6, ha="right", va="bottom" if changes else "center")
     write_beside(axes, changes, row + 0.04, -6, ha="right", va="top", size=6.5, color=MUTED)

@@ -7,21 +7,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nli.measure.paired import LEVEL
+from nli.reporting.changes import SCORERS, in_words
 from nli.reporting.markup import GROUP, MISSING, counted, decimal, escape, integer, interval, listing, percent, table
 from nli.reporting.results import Results
 
 Rung = Mapping[str, Any]
 VERDICTS = ("supported", "refuted", "no evidence", "not tested")
 TALLY = {"no evidence": "without evidence"}
+NOTHING = "The study states no ladders, or they have not been measured."
 FAMILY = "Holm over all experiments and ways of judging them"  # for the tests against chance and hypothesis-only
-LONGEST_VALUE = 40  # characters of a value in "what changed"
 
 
 def ladders(results: Results) -> str:
-    """Every ladder: its question, conclusion, figure, claims, and two tables."""
+    """Every ladder: its question, conclusion, figure and claims."""
     found = results.ladders.get("ladders") or {}
     if not found:
-        return "The study states no ladders, or they have not been measured."
+        return NOTHING
     return "\n\n".join(section(name, ladder) for name, ladder in found.items())
 
 
@@ -34,25 +35,22 @@ def section(name: str, ladder: Mapping[str, Any]) -> str:
         conclusion(ladder),
         f"{{{{< include figures/{label}.md >}}}}",
         "\n".join(f"{i}. {sentence(ladder, i - 1)}" for i in range(1, len(ladder["rungs"]) + 1)),
-        measures(ladder, f"tbl-{label}"),
-        reasons(ladder, f"tbl-{label}-changes"),
+        f"@tbl-{label} has the numbers; @tbl-{label}-changes says what changes, and what each rung answers.",
     ]
     return "\n\n".join(parts)
+
+
+def numbers(results: Results) -> str:
+    """Two tables for every ladder, for the appendix."""
+    found = results.ladders.get("ladders") or {}
+    labels = {name: f"tbl-{figure_label(name)}" for name in found}
+    parts = [(measures(found[name], label), reasons(found[name], f"{label}-changes")) for name, label in labels.items()]
+    return "\n\n".join(table for pair in parts for table in pair) or NOTHING
 
 
 def figure_label(name: str) -> str:
     """ "prompt_tuning" -> "ladder-prompt-tuning": the figure's name and the stem of the ladder's labels."""
     return f"ladder-{name.replace('_', '-')}"
-
-
-def summary(results: Results) -> str:
-    """One line per ladder: its conclusion."""
-    found = results.ladders.get("ladders") or {}
-    lines = [
-        f"- [{escape(ladder['title'])}](#sec-{figure_label(name)}). {conclusion(ladder)}"
-        for name, ladder in found.items()
-    ]
-    return "\n".join(lines) or "The study states no ladders, or they have not been measured."
 
 
 # ------------------------------------------------------------------------------------------------ words
@@ -86,12 +84,13 @@ def rung_title(ladder: Mapping[str, Any], i: int) -> str:
     """The experiment's title, with scorer and counting if the ladder judges its answers in several ways."""
     rung = ladder["rungs"][i]
     twins = [other for other in ladder["rungs"] if other["experiment"] == rung["experiment"]]
-    said = [
-        str(rung[key] or "own scorer").replace("_", " ")
-        for key in ("scorer", "counted")
-        if len({other[key] for other in twins}) > 1
-    ]
-    return ", ".join([rung["title"], *said])
+    several = {key for key in ("scorer", "counted") if len({other[key] for other in twins}) > 1}
+    title = rung["title"]
+    if "scorer" in several:
+        title += f", by {SCORERS.get(rung['scorer'], rung['scorer']) if rung['scorer'] else 'its own answers'}"
+    if "counted" in several:
+        title += ", every answer" if rung["counted"] == "all" else ", parsed answers only"
+    return title
 
 
 def p_value(p: float | None) -> str:
@@ -316,7 +315,7 @@ def reasons(ladder: Mapping[str, Any], label: str) -> str:
             [
                 rung_cell(ladder, i),
                 MISSING if rung["from"] is None else f"{rung['from'] + 1}",
-                "; ".join(escape(change) for change in changed(rung)) or MISSING,
+                "; ".join(escape(change) for change in in_words(rung["changed"])) or MISSING,
                 classes(rung["scores"]),
                 standing_cell(rung["chance"]),
                 standing_cell(rung["hypothesis_only"]),
@@ -345,25 +344,6 @@ def reasons(ladder: Mapping[str, Any], label: str) -> str:
 def standing_cell(test: Mapping[str, Any] | None) -> str:
     """ "above", "below", or a dash if the test says neither."""
     return test["standing"] if test and test["standing"] != "no evidence" else MISSING
-
-
-def changed(rung: Rung) -> list[str]:
-    """ "training.learning_rate: 3e-05 → 0.01" for every key that differs."""
-    return [f"{item['key']}: {value(item['before'])} → {value(item['after'])}" for item in rung["changed"]]
-
-
-def value(given: Any) -> str:
-    """A configuration value as in YAML, cut off if it is long."""
-    if given is None:
-        return MISSING
-    if isinstance(given, bool):
-        return str(given).lower()
-    if isinstance(given, float):
-        return f"{given:g}"
-    if isinstance(given, Sequence) and not isinstance(given, str):
-        return ", ".join(value(item) for item in given)
-    text = " ".join(str(given).split())
-    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
 
 
 def classes(scores: Mapping[str, Any] | None) -> str:

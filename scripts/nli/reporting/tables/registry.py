@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nli.base.atomic import write_text
-from nli.reporting import original, original_scores, prose
+from nli.reporting import findings, original, original_scores, prose
 from nli.reporting.results import Results
 from nli.reporting.tables import data, ladders, llama, overview, roberta
 
@@ -18,12 +18,11 @@ FRAGMENTS: dict[str, Callable[[Results], str]] = {
     "notice.html": prose.notice_html,
     "notice.typ": prose.notice_typst,
     "date.txt": overview.date,
-    # summary
+    # findings, and all results
+    "findings.md": findings.findings,
     "summary.md": prose.summary,
-    "experiments.md": overview.experiments,
     "all-results.md": overview.all_results,
     # ladders
-    "ladders-summary.md": ladders.summary,
     "ladders.md": ladders.ladders,
     # data
     "data-source.md": prose.data_source,
@@ -69,6 +68,8 @@ FRAGMENTS: dict[str, Callable[[Results], str]] = {
     # what the original says
     "original-words.md": original.words,
     # appendix
+    "experiments.md": overview.experiments,
+    "ladder-numbers.md": ladders.numbers,
     "class-scores.md": overview.class_scores,
     "genre-scores.md": overview.genre_scores,
     "seeds.md": overview.seeds,
