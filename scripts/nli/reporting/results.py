@@ -17,6 +17,7 @@ from nli.base.errors import StudyError
 from nli.data.predictions import read_predictions
 from nli.measure.answers import Answers
 from nli.measure.ladders import measure_ladders
+from nli.measure.reliability import measure_reliability
 from nli.reporting.markup import escape
 from nli.study.experiments import FAMILIES
 from nli.study.sources import DRAWN
@@ -262,9 +263,11 @@ def _read(path: Path, parse: Any) -> Any:
 def measure_results(folder: Path, results: Results) -> dict[str, Any]:
     """The content of ladders.json, from the predictions in a scale's results folder."""
     answers = {key: read_answers(folder, experiment) for key, experiment in results.experiments.items()}
-    return measure_ladders(
-        results.study, answers, {key: experiment.scorer for key, experiment in results.experiments.items()}
-    )
+    scorers = {key: experiment.scorer for key, experiment in results.experiments.items()}
+    return {
+        **measure_ladders(results.study, answers, scorers),
+        "reliability": {key: measure_reliability(left) for key, left in answers.items()},
+    }
 
 
 def read_answers(folder: Path, experiment: Experiment) -> Answers:
