@@ -13,11 +13,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pandas as pd
-
 from nli.measure.answers import Answers, Frames, common_pairs, counted_of, frames_of, require_same_gold, scorer_of
 from nli.measure.comparisons import adjust, compare_all, compare_frames, over_seeds, scores_of, spread
-from nli.measure.metrics import calibration_bins, calibration_error
 from nli.measure.standings import best_constant, measure_standings
 from nli.measure.verdicts import verdict
 from nli.study.experiments import uses_model
@@ -48,20 +45,8 @@ def measure_ladders(study: Mapping[str, Any], answers: Mapping[str, Answers], sc
             name: measure_ladder(ladder, experiments, answers, scorers, tests) for name, ladder in ladders.items()
         },
         "pairs": compare_all(experiments, answers, scorers),
-        "reliability": {key: measure_reliability(left) for key, left in answers.items()},
         "over_seeds": {key: over_seeds(left) for key, left in answers.items() if len(left.frames) > 1},
     }
-
-
-def measure_reliability(left: Answers, split: str = "matched") -> dict[str, Any]:
-    """Scorer -> calibration error and bins over all seeds, for the scorers that have label probabilities."""
-    scorers = dict.fromkeys(scorer for frame in left.frames.values() for scorer in frame["scorer"])
-    found = {}
-    for scorer in scorers:
-        frames = frames_of(left, split, scorer)
-        if frames and (bins := calibration_bins(rows := pd.concat(frames.values()))):
-            found[scorer] = {"error": calibration_error(rows), "bins": bins}
-    return found
 
 
 def measure_ladder(

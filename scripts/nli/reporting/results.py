@@ -28,6 +28,7 @@ from nli.data.run_files import (
 from nli.measure.answers import Answers
 from nli.measure.ladders import measure_ladders
 from nli.measure.recount import check_scores
+from nli.measure.reliability import measure_reliability
 from nli.reporting.markup import escape
 from nli.study.experiments import FAMILIES
 from nli.study.schema import Study
@@ -338,7 +339,12 @@ def measure_results(folder: Path, results: Results) -> dict[str, Any]:
         for key, experiment in results.experiments.items()
         for run in experiment.runs
     }
-    return sealed({**measure_ladders(results.study, answers, scorers), "predictions": used})
+    measured = {
+        **measure_ladders(results.study, answers, scorers),
+        "reliability": {key: measure_reliability(left) for key, left in answers.items()},
+        "predictions": used,
+    }
+    return sealed(measured)
 
 
 def read_answers(folder: Path, experiment: Experiment) -> Answers:
