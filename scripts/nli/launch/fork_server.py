@@ -103,21 +103,25 @@ def ask(address: str, command: list[str]) -> int:
 
 
 def serve(address: Path, listener: socket.socket) -> None:
-    """Import the libraries, and run one script in a fork for each connection, until standard input ends."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # for its forks; it would leave the socket
-    for module in PRELOADED:
-        __import__(module)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended children leave at once
-    while sys.stdin not in (ready := select.select([listener, sys.stdin], [], [])[0]):
-        connection, _ = ready[0].accept()
-        if os.fork() == 0:
-            listener.close()
-            for number in (signal.SIGCHLD, signal.SIGTERM):
-                signal.signal(number, signal.SIG_DFL)
-            sys.exit(run_request(connection))
-        connection.close()
-    address.unlink()
-    address.parent.rmdir()
+    """Import the libraries, and run one script in a fork for each connection, until standard input ends or SIGTERM."""
+    server = os.getpid()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())
+    try:
+        for module in PRELOADED:
+            __import__(module)
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended children leave at once
+        while sys.stdin not in (ready := select.select([listener, sys.stdin], [], [])[0]):
+            connection, _ = ready[0].accept()
+            if os.fork() == 0:
+                listener.close()
+                for number in (signal.SIGCHLD, signal.SIGTERM):
+                    signal.signal(number, signal.SIG_DFL)
+                sys.exit(run_request(connection))
+            connection.close()
+    finally:
+        if os.getpid() == server:
+            address.unlink()
+            address.parent.rmdir()
 
 
 def run_request(connection: socket.socket) -> int:

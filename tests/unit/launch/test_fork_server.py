@@ -159,14 +159,13 @@ def test_client_without_a_server_runs_the_script_itself(scripts, tmp_path):
     assert outcome(tmp_path / "none", scripts / "code.py")[0] == 3
 
 
-def test_server_ends_with_the_process_that_started_it_and_not_before(scripts, tmp_path):
+@pytest.mark.parametrize("end", [lambda server: server.stdin.close(), lambda server: server.terminate()])
+def test_server_that_ends_leaves_no_socket(scripts, tmp_path, end):
     address = tmp_path / "private" / "socket"
     address.parent.mkdir()
     with start_server(address) as server:
         assert outcome(address, scripts / "ok.py")[0] == 0
-        server.terminate()
-        assert outcome(address, scripts / "ok.py")[0] == 0
-        server.stdin.close()
+        end(server)
         assert server.wait(timeout=60) == 0
     assert not address.parent.exists()
 
