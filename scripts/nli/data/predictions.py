@@ -30,6 +30,7 @@ import pyarrow.parquet as pq
 from nli.base.atomic import whole_file
 from nli.base.errors import StudyError
 from nli.base.labels import LABELS
+from nli.data.readers import first_line, shown
 
 LOGP_COLUMNS = tuple(f"logp_{label}" for label in LABELS)
 SCHEMA = pa.schema(
@@ -58,8 +59,8 @@ def write_predictions(frame: pd.DataFrame, path: Path | str) -> None:
     frame = frame[list(COLUMNS)]
     try:
         table = pa.Table.from_pandas(frame, schema=SCHEMA, preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise StudyError(f"predictions for {path}: a column has the wrong type: {error}") from error
+    except (pa.ArrowException, ValueError, OverflowError) as error:
+        raise StudyError(f"predictions for {path}: a column has the wrong type: {first_line(error)}") from error
     # pandas' metadata contains library versions, so equal rows would give different files.
     table = table.replace_schema_metadata(None)
     check_predictions(table.to_pandas(), path)
@@ -71,20 +72,22 @@ def read_predictions(path: Path | str) -> pd.DataFrame:
     """Read and check a predictions file; columns in the contract's order, missing values as NaN."""
     try:
         table = pq.read_table(path)
+        names = tuple(table.column_names)
     except FileNotFoundError as error:
         raise StudyError(f"predictions {path}: no such file; run the experiment first") from error
-    except (pa.ArrowInvalid, OSError) as error:
-        raise StudyError(f"predictions {path}: not a readable Parquet file ({error}); rerun the experiment") from error
-    if tuple(table.column_names) != COLUMNS:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise StudyError(
-            f"predictions {path}: columns are {', '.join(table.column_names)}; "
+            f"predictions {path}: not a readable Parquet file ({first_line(error)}); rerun the experiment"
+        ) from error
+    if names != COLUMNS:
+        raise StudyError(
+            f"predictions {path}: columns are {', '.join(map(shown, names))}; "
             f"expected {', '.join(COLUMNS)}; make the file again with write_predictions"
         )
     try:
-        table = table.cast(SCHEMA)
-    except (pa.ArrowInvalid, ValueError) as error:
-        raise StudyError(f"predictions {path}: a column has the wrong type: {error}") from error
-    frame = table.to_pandas()
+        frame = table.cast(SCHEMA).to_pandas()
+    except (pa.ArrowException, ValueError) as error:
+        raise StudyError(f"predictions {path}: a column has the wrong type: {first_line(error)}") from error
     check_predictions(frame, path)
     return frame
 
