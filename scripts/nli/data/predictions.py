@@ -123,7 +123,7 @@ def _check_log_probabilities(frame: pd.DataFrame, path: Path | str) -> None:
 
 def _check_columns(frame: pd.DataFrame, path: Path | str) -> None:
     missing = [name for name in COLUMNS if name not in frame.columns]
-    extra = [str(name) for name in frame.columns if name not in COLUMNS]
+    extra = [shown(str(name)) for name in frame.columns if name not in COLUMNS]
     if missing or extra:
         raise StudyError(
             f"predictions for {path}: missing columns: {', '.join(missing) or 'none'}; "
