@@ -35,6 +35,7 @@ import pyarrow.parquet as pq
 from nli.base.atomic import whole_file
 from nli.base.errors import StudyError
 from nli.base.labels import LABELS
+from nli.data.readers import first_line, shown
 
 LOGP_COLUMNS = tuple(f"logp_{label}" for label in LABELS)
 SCHEMA = pa.schema(
@@ -67,8 +68,8 @@ def write_predictions(frame: pd.DataFrame, path: Path | str, run: Mapping[str, A
     frame = frame[list(COLUMNS)]
     try:
         table = pa.Table.from_pandas(frame, schema=SCHEMA, preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise StudyError(f"predictions for {path}: a column has the wrong type: {error}") from error
+    except (pa.ArrowException, ValueError, OverflowError) as error:
+        raise StudyError(f"predictions for {path}: a column has the wrong type: {first_line(error)}") from error
     # pandas' metadata contains library versions, so equal rows would give different files.
     table = table.replace_schema_metadata({RUN: json.dumps(run)} if run else None)
     check_predictions(table.to_pandas(), path)
@@ -79,15 +80,16 @@ def write_predictions(frame: pd.DataFrame, path: Path | str, run: Mapping[str, A
 def read_predictions(path: Path | str) -> pd.DataFrame:
     """Read and check a predictions file; columns in the contract's order, missing values as NaN."""
     table = _parquet(pq.read_table, path)
-    if tuple(table.column_names) != COLUMNS:
+    names = tuple(_parquet(lambda _: table.column_names, path))
+    if names != COLUMNS:
         raise StudyError(
-            f"predictions {path}: columns are {', '.join(table.column_names)}; "
+            f"predictions {path}: columns are {', '.join(map(shown, names))}; "
             f"expected {', '.join(COLUMNS)}; make the file again with write_predictions"
         )
     try:
         table = table.cast(SCHEMA)
-    except (pa.ArrowInvalid, ValueError) as error:
-        raise StudyError(f"predictions {path}: a column has the wrong type: {error}") from error
+    except (pa.ArrowException, ValueError) as error:
+        raise StudyError(f"predictions {path}: a column has the wrong type: {first_line(error)}") from error
     frame = _parquet(lambda _: table.to_pandas(), path)
     check_predictions(frame, path)
     return frame
@@ -110,8 +112,9 @@ def _parquet(read: Callable[[Path | str], Any], path: Path | str) -> Any:
     except FileNotFoundError as error:
         raise StudyError(f"predictions {path}: no such file; rerun to make it") from error
     except (pa.ArrowException, OSError, ValueError) as error:
-        said = str(error).partition("\n")[0]
-        raise StudyError(f"predictions {path}: not a readable Parquet file ({said}); delete it and rerun") from error
+        raise StudyError(
+            f"predictions {path}: not a readable Parquet file ({first_line(error)}); delete it and rerun"
+        ) from error
 
 
 def check_predictions(frame: pd.DataFrame, path: Path | str) -> None:
@@ -145,7 +148,7 @@ def _check_log_probabilities(frame: pd.DataFrame, path: Path | str) -> None:
 
 def _check_columns(frame: pd.DataFrame, path: Path | str) -> None:
     missing = [name for name in COLUMNS if name not in frame.columns]
-    extra = [str(name) for name in frame.columns if name not in COLUMNS]
+    extra = [shown(str(name)) for name in frame.columns if name not in COLUMNS]
     if missing or extra:
         raise StudyError(
             f"predictions for {path}: missing columns: {', '.join(missing) or 'none'}; "

@@ -216,9 +216,8 @@ def _find_columns(
     }
     missing = [" or ".join(names[name]) for name in REQUIRED if not found[name]]
     if missing:
-        raise StudyError(
-            f"{source}: no column {', no column '.join(missing)}; rename or add it (found {', '.join(map(str, row))})"
-        )
+        columns = ", ".join(readers.shown(str(name)) for name in row)
+        raise StudyError(f"{source}: no column {', no column '.join(missing)}; rename or add it (found {columns})")
     return found
 
 

@@ -125,6 +125,11 @@ def first_line(error: BaseException) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
+def shown(name: str) -> str:
+    """A column's name for a message of one line."""
+    return name if name.isprintable() else repr(name)
+
+
 def arrow_rows(table: pa.Table | pq.ParquetFile) -> Rows:
     """Yield `(number, row)` of an Arrow table or an open Parquet file, from 1, batch by batch."""
     in_batches = table.to_batches if isinstance(table, pa.Table) else table.iter_batches

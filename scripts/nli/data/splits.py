@@ -72,15 +72,15 @@ def read_split(path: Path | str) -> pd.DataFrame:
     """
     try:
         table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
+        found = ", ".join(f"{column.name} {column.type}" for column in table.schema)
+        frame = table.to_pandas()
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise StudyError(
             f"{path}: cannot be read as Parquet ({readers.first_line(error)}); "
             "run scripts/fetch_data.py and scripts/sample_data.py"
         ) from error
     if not table.schema.equals(SCHEMA):
-        found = ", ".join(f"{column.name} {column.type}" for column in table.schema)
         raise StudyError(f"{path}: not a split of the study ({found}); delete it and rerun")
-    frame = table.to_pandas()
     if frame.isna().any(axis=None) or not frame["label"].isin(range(len(LABELS))).all():
         raise StudyError(f"{path}: empty cell or unknown label; delete it and rerun")
     return frame
