@@ -18,6 +18,7 @@ LEFT_OUT = (
     "results-*",
     "real",
     "cache",
+    ".cache",
     "*.sif",
     "__pycache__",
     ".pytest_cache",

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 site=.cache/browser
 requirements=tests/system/requirements.txt
 
-if ! command -v chromium chromedriver >/dev/null; then
+if ! { command -v chromium && command -v chromedriver; } >/dev/null; then
     [ "$(id -u)" = 0 ] || { echo "error: run this as root; it installs Debian packages" >&2; exit 1; }
     export DEBIAN_FRONTEND=noninteractive
     apt-get update --quiet=2

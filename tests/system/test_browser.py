@@ -89,8 +89,8 @@ def test_the_page_is_accessible_fits_and_is_silent(page, browse, width, scheme):
 
 def test_a_phone_shows_the_notice_before_the_folded_contents(browse):
     driver = browse(390)
-    names = (".scale-notice", "#contents", "#sec-findings")
-    places = [driver.find_element("css selector", name).rect for name in names]
+    parts = (".scale-notice", "#contents", "#sec-findings")
+    places = [driver.find_element("css selector", part).rect for part in parts]
     assert [place["y"] for place in places] == sorted(place["y"] for place in places)
     assert places[1]["height"] < 60
     driver.find_element("css selector", "#contents summary").click()

@@ -50,7 +50,7 @@ def test_a_ladder_is_added_by_config_alone(config, tmp_path):
     text = (tmp_path / "tables/ladders.md").read_text()
     assert "## A new ladder {#sec-ladder-new-one}" in text
     assert "{{< include figures/ladder-new-one.md >}}" in text
-    assert "full fine-tuning instead of LoRA" in text
+    assert "full fine-tuning instead of LoRA" in (tmp_path / "tables/ladder-numbers.md").read_text()
     assert "Prompt tuning" not in text  # the study's own ladders are gone, and nothing else names them
 
 
