@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from nli.measure.paired import LEVEL
-from nli.reporting.figures.style import FAMILY_COLOURS, GRID, INK, MUTED, VERDICT_COLOURS, WIDTH
+from nli.reporting.figures.style import FAMILY_COLOURS, GRID, HEIGHT, INK, MUTED, VERDICT_COLOURS, WIDTH
 from nli.reporting.markup import percent
 from nli.reporting.results import Results
 from nli.reporting.tables.ladders import changed, p_value, rung_title, same_seeds, settled, signed
@@ -175,14 +175,15 @@ def pairs(results: Results) -> tuple[Figure, str]:
     """Every pair of methods: below the diagonal the difference in points, above it dots for the adjusted p."""
     found = results.ladders.get("pairs") or {"experiments": [], "comparisons": []}
     keys = found["experiments"]
-    size = max(2.0, min(WIDTH - 2, 0.27 * len(keys)))
+    size = max(2.0, min(WIDTH - 2, 0.27 * len(keys)), min(HEIGHT - 0.8, 0.105 * len(keys)))
     figure, axes = plt.subplots(figsize=(WIDTH, size + 0.75))
     differences, adjusted = matrices(keys, found["comparisons"])
     if keys:
         draw_matrix(axes, differences, adjusted)
     else:
         axes.text(0.5, 0.5, "no run has finished", transform=axes.transAxes, ha="center", color=MUTED)
-    axes.set_xticks(range(len(keys)), range(1, len(keys) + 1))
+    every = 1 if len(keys) <= MOST_TEXT else 5
+    axes.set_xticks(range(every - 1, len(keys), every), range(every, len(keys) + 1, every))
     axes.set_yticks(range(len(keys)), [f"{results.experiments[key].title}  {i}" for i, key in enumerate(keys, start=1)])
     axes.tick_params(length=0, labelsize=7 if len(keys) <= 20 else 6.2 if len(keys) <= MOST_TEXT else SMALLEST)
     for spine in axes.spines.values():
