@@ -40,7 +40,7 @@ P_DOTS = {0.001: 3.4, 0.01: 2.3, LEVEL: 1.2}  # bound on p -> size of its dot, i
 def draw_ladder(ladder: Mapping[str, Any]) -> tuple[Figure, str]:
     """Draw the rungs from top to bottom: accuracy with interval, what changed, difference and verdict."""
     rungs = ladder["rungs"]
-    figure, axes = plt.subplots(figsize=(WIDTH, ROW * len(rungs) + 0.95))
+    figure, axes = plt.subplots(figsize=(WIDTH, min(ROW * len(rungs), HEIGHT - 0.35) + 0.95))
     low, high = limits(ladder)
     handles = draw_chance(axes, ladder)
     for i, rung in enumerate(rungs):
