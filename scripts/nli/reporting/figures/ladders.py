@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from nli.measure.paired import LEVEL
 from nli.reporting.changes import in_words
-from nli.reporting.figures.style import FAMILY_COLOURS, GRID, INK, MUTED, VERDICT_COLOURS, WIDTH
+from nli.reporting.figures.style import FAMILY_COLOURS, GRID, HEIGHT, INK, MUTED, VERDICT_COLOURS, WIDTH
 from nli.reporting.markup import percent
 from nli.reporting.results import Results
 from nli.reporting.tables.ladders import p_value, rung_title, same_seeds, settled, signed
@@ -31,7 +31,7 @@ PAIRS = (
     "0.05. Columns have the numbers of the rows."
 )
 CHANCE_STYLES = ("--", ":", "-.")
-ROW = 0.62  # inches per rung
+ROW = 0.7  # inches per rung
 TITLE_WIDTH, CHANGE_WIDTH = 30, 44  # characters per line
 MOST_TEXT = 28  # the largest number of experiments for which numbers fit in the cells of the matrix
 SMALLEST = 5.5  # points: the smallest lettering of a figure
@@ -41,7 +41,7 @@ P_DOTS = {0.001: 3.4, 0.01: 2.3, LEVEL: 1.2}  # bound on p -> size of its dot, i
 def draw_ladder(ladder: Mapping[str, Any]) -> tuple[Figure, str]:
     """Draw the rungs from top to bottom: accuracy with interval, what changed, difference and verdict."""
     rungs = ladder["rungs"]
-    figure, axes = plt.subplots(figsize=(WIDTH, ROW * len(rungs) + 0.95))
+    figure, axes = plt.subplots(figsize=(WIDTH, min(ROW * len(rungs), HEIGHT - 0.35) + 0.95))
     low, high = limits(ladder)
     handles = draw_chance(axes, ladder)
     for i, rung in enumerate(rungs):
@@ -176,14 +176,15 @@ def pairs(results: Results) -> tuple[Figure, str]:
     """Every pair of methods: below the diagonal the difference in points, above it dots for the adjusted p."""
     found = results.ladders.get("pairs") or {"experiments": [], "comparisons": []}
     keys = found["experiments"]
-    size = max(2.0, min(WIDTH - 2, 0.27 * len(keys)))
+    size = max(2.0, min(WIDTH - 2, 0.27 * len(keys)), min(HEIGHT - 0.8, 0.105 * len(keys)))
     figure, axes = plt.subplots(figsize=(WIDTH, size + 0.75))
     differences, adjusted = matrices(keys, found["comparisons"])
     if keys:
         draw_matrix(axes, differences, adjusted)
     else:
         axes.text(0.5, 0.5, "no run has finished", transform=axes.transAxes, ha="center", color=MUTED)
-    axes.set_xticks(range(len(keys)), range(1, len(keys) + 1))
+    every = 1 if len(keys) <= MOST_TEXT else 5
+    axes.set_xticks(range(every - 1, len(keys), every), range(every, len(keys) + 1, every))
     axes.set_yticks(range(len(keys)), [f"{results.experiments[key].title}  {i}" for i, key in enumerate(keys, start=1)])
     axes.tick_params(length=0, labelsize=7 if len(keys) <= 20 else 6.2 if len(keys) <= MOST_TEXT else SMALLEST)
     for spine in axes.spines.values():
