@@ -126,6 +126,12 @@ def image_file(image):
     return [ancient(image)] if image in IMAGES_TO_BUILD else []
 
 
+def image_locks(wildcards):
+    """The lock of an image, and with torch that of the libraries that its CUDA build requires."""
+    libraries = ["containers/cuda.lock"] if wildcards.image == "study" else []
+    return [f"containers/{wildcards.image}.lock", *libraries]
+
+
 STUDY_FILE, REPORT_FILE = image_file(STUDY_IMAGE), image_file(REPORT_IMAGE)
 
 

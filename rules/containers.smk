@@ -1,12 +1,6 @@
 # The images that jobs run in. The rules exist only with --use-singularity, and only for images that are not given.
 
 
-def image_locks(wildcards):
-    """The lock of an image, and with torch that of the libraries that its CUDA build requires."""
-    libraries = ["containers/cuda.lock"] if wildcards.image == "study" else []
-    return [f"containers/{wildcards.image}.lock", *libraries]
-
-
 if IMAGES_TO_BUILD:
 
     localrules:

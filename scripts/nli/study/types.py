@@ -53,13 +53,13 @@ def local_path(path: str) -> str:
     """`path` with ~ expanded, if scripts and Snakemake can take it; else ValueError.
 
     A shell would expand ~, Snakemake does not, and a container has another home folder. Snakemake takes braces for
-    wildcards, and scripts take a hyphen for an option.
+    wildcards and <...> for a path variable, and scripts take a hyphen for an option.
     """
     if not path.strip():
         raise ValueError("takes a path, got an empty one")
-    if found := re.search(r"[{}\n\t]|^-|://", path):
+    if found := re.search(r"[{}<>\n\t]|^-|://", path):
         raise ValueError(
-            f"takes a path of this machine, without braces or a hyphen first, got {found[0]!r} in {path!r}"
+            f"takes a path of this machine, without braces, < or >, or a hyphen first, got {found[0]!r} in {path!r}"
         )
     if any(len(part.encode()) > 255 for part in Path(path).parts) or len(path.encode()) > 2000:
         raise ValueError(f"takes a path that a disk can hold, got {len(path)} characters")
