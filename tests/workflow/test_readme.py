@@ -34,6 +34,17 @@ COMMANDS = {
     "make schema": PLANNED,
     "make demo-models": "tests/workflow/test_demo_models.py::test_a_few_steps_of_their_recipe_make_models_with_cards",
     "make containers": PLANNED,
+    "make status": PLANNED,
+    "make bench": PLANNED,
+    "make lock": PLANNED,
+    "make lock UPGRADE=1": PLANNED,
+    "make audit": PLANNED,
+    "python containers/install_locked.py --torch cuda containers/study.lock": (
+        "tests/unit/launch/test_locks.py::test_each_build_of_torch_brings_what_it_requires"
+    ),
+    "NLI_UNVERIFIED=torch,numpy make demo": (
+        "tests/unit/launch/test_locks.py::test_sites_own_build_of_torch_is_refused_until_it_is_named"
+    ),
     "make cluster-demo": PLANNED,
     "make cluster-stop": PLANNED,
     "snakemake --cores 2": (RUN,),
