@@ -158,8 +158,9 @@ def test_each_pair_is_calibrated_by_the_content_free_prompts_of_its_own_draw(mon
         return np.concatenate([np.log(np.full((len(prompts) - 6, 3), 0.2)), blank])
 
     monkeypatch.setattr(pairs, "label_log_probabilities", score)
-    monkeypatch.setattr(pairs, "scored_words", lambda *_: {})
-    (frame,) = answer_pairs(None, None, rows.head(8), "matched", spec, 3, rows)
+    monkeypatch.setattr(pairs, "scored_words", lambda *_: {"yes": "entailment"})
+    monkeypatch.setattr(pairs, "check_prompts", lambda *_: None)
+    (frame,) = answer_pairs(None, lambda *_, **__: {"input_ids": [1]}, rows.head(8), "matched", spec, 3, rows)
     drawn = assign_draws(8, 2, 3)
     expected = np.where(drawn[:, None] == 0, [[0.2, 0.4, 0.4]], [[0.4, 0.2, 0.4]])
     np.testing.assert_allclose(np.exp(frame.filter(like="logp_")), expected)

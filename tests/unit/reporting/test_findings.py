@@ -15,7 +15,7 @@ def results(tmp_path_factory):
     folder = make_results(tmp_path_factory.mktemp("findings"), n=40)
     (folder / "icl/prompt1/seed42/run.json").unlink()
     paths = ("study.json", ROOT / "report/reported.yaml", "data/description.json")
-    return load_results(folder, *(folder / path for path in paths))
+    return load_results(folder, *(folder / path for path in paths), keep_going=True)
 
 
 def standing(which, **changes):
@@ -71,6 +71,7 @@ def test_a_ladder_of_which_one_rung_ran_answers_nothing(results):
 
 
 def test_what_failed_is_named_with_the_reason(results):
-    assert findings.missing(results) == "**What is missing**\n\n- Failed: **Prompt 1** (seed 42: run.json missing)."
+    reason = "icl/prompt1/seed42/run.json: no such file; run the rule that creates it"
+    assert findings.missing(results) == f"**What is missing**\n\n- Failed: **Prompt 1** ({reason})."
     done = {key: each for key, each in results.experiments.items() if each.status == "done"}
     assert findings.missing(dataclasses.replace(results, experiments=done)) == "Every experiment of this run finished."

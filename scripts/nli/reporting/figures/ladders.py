@@ -31,7 +31,7 @@ PAIRS = (
     "0.05. Columns have the numbers of the rows."
 )
 CHANCE_STYLES = ("--", ":", "-.")
-ROW = 0.7  # inches per rung
+ROW = 0.8  # inches per rung
 TITLE_WIDTH, CHANGE_WIDTH = 30, 44  # characters per line
 MOST_TEXT = 28  # the largest number of experiments for which numbers fit in the cells of the matrix
 SMALLEST = 5.5  # points: the smallest lettering of a figure
