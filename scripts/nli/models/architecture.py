@@ -26,14 +26,7 @@ def load_config(folder: Path | str, role: str) -> PreTrainedConfig:
     Args:
         role: "encoder" or "decoder", the key below `models:`.
     """
-    try:
-        return AutoConfig.from_pretrained(folder, **NO_FOREIGN_CODE)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = " ".join(str(error).split(".")[0].split())
-        raise StudyError(
-            f"models.{role}.name: {folder} has no model that transformers knows without the model's own code "
-            f"({reason}); choose another"
-        ) from None
+    return loaded(AutoConfig, folder, role, "model that transformers knows")
 
 
 def load_tokenizer_files(folder: Path | str, role: str, **settings: Any) -> PreTrainedTokenizerBase:
@@ -43,13 +36,17 @@ def load_tokenizer_files(folder: Path | str, role: str, **settings: Any) -> PreT
         role: "encoder" or "decoder", the key below `models:`.
         settings: for `AutoTokenizer.from_pretrained`.
     """
+    return loaded(AutoTokenizer, folder, role, "tokenizer that transformers loads", **settings)
+
+
+def loaded(auto_class: type, folder: Path | str, role: str, what: str, **settings: Any) -> Any:
+    """`auto_class.from_pretrained` without code of the folder's own; StudyError, with the reason, if that fails."""
     try:
-        return AutoTokenizer.from_pretrained(folder, **NO_FOREIGN_CODE, **settings)
+        return auto_class.from_pretrained(folder, **NO_FOREIGN_CODE, **settings)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split(".")[0].split())
         raise StudyError(
-            f"models.{role}.name: {folder} has no tokenizer that transformers loads without the model's own code "
-            f"({reason}); choose another"
+            f"models.{role}.name: {folder} has no {what} without the model's own code ({reason}); choose another"
         ) from None
 
 

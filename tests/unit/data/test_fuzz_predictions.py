@@ -53,12 +53,30 @@ def test_fuzz_good_predictions_come_back_and_are_scored_right(path, rows):
         assert scores["parsed"] == own["pred"].notna().sum()
 
 
+def assert_contract(frame):
+    """What the contract says of a file that is read: its keys are there and unique, its labels are labels."""
+    assert list(frame.columns) == list(COLUMNS)
+    assert len(frame) > 0
+    assert all(isinstance(value, str) and value for name in KEY for value in frame[name])
+    assert len(set(zip(*(frame[name] for name in KEY), strict=True))) == len(frame)
+    assert set(frame["gold"]) <= set(LABELS)
+    assert all(pred in LABELS for pred in frame["pred"].dropna())
+    assert all(value <= 0 for name in LOGP_COLUMNS for value in frame[name].dropna())
+
+
 @cases(30)
 @given(st.lists(ODD | ROW, max_size=4), st.sets(st.sampled_from(COLUMNS), max_size=1), st.sets(PLAIN, max_size=1))
 def test_fuzz_odd_predictions_are_refused_in_one_line_or_come_back(path, rows, left_out, more):
     frame = pd.DataFrame(rows, columns=[*(name for name in COLUMNS if name not in left_out), *more])
-    if not refused("predictions ", write_predictions, frame, path)[0]:
-        score_predictions(read_predictions(path))
+    no, _ = refused("predictions ", write_predictions, frame, path)
+    if left_out or not rows:
+        assert no
+    if not no:
+        back = read_predictions(path)
+        assert_contract(back)
+        assert len(back) == len(rows)
+        scores = score_predictions(back)
+        assert sum(own["n"] for split in scores.values() for own in split.values()) == len(rows)
 
 
 @cases(30)
@@ -73,4 +91,6 @@ def test_fuzz_damaged_predictions_are_refused_in_one_line_or_keep_the_contract(p
         at = int(place * len(content))
         content = content[:at] + more + content[at + len(more) :]
     path.write_bytes(content)
-    refused("predictions ", read_predictions, path)
+    no, frame = refused("predictions ", read_predictions, path)
+    if not no:
+        assert_contract(frame)

@@ -1,7 +1,6 @@
 """A model's folder may name code of its own: it is never run, and nobody is asked whether it should."""
 
 import builtins
-import contextlib
 import json
 import shutil
 
@@ -14,6 +13,7 @@ from nli.models import decoder, encoder
 from nli.models.architecture import load_config
 
 NAMED = dict.fromkeys(("AutoConfig", "AutoModelForCausalLM", "AutoModelForSequenceClassification"), "own.Model")
+OWN_TOKENIZER = {"auto_map": {"AutoTokenizer": ["own.Model", "own.Model"]}, "tokenizer_class": "Own"}
 ROLES = {"encoder": encoder, "decoder": decoder}
 
 
@@ -54,11 +54,20 @@ def test_architecture_of_its_own_is_refused_without_a_question(model):
         load_config(folder, role)
 
 
-def test_tokenizer_of_its_own_is_refused_or_left_alone(model):
+@pytest.mark.parametrize("model", ["decoder"], indirect=True)
+def test_tokenizer_that_needs_its_own_code_is_refused(model):
     role, folder, change = model
-    change("tokenizer_config.json", auto_map={"AutoTokenizer": ["own.Model", "own.Model"]}, tokenizer_class="Own")
-    with contextlib.suppress(StudyError):
+    change("tokenizer_config.json", **OWN_TOKENIZER)
+    with pytest.raises(StudyError, match=r"^models\.decoder\.name: [^\n]+ without the model's own code"):
         load(role, folder)
+
+
+@pytest.mark.parametrize("model", ["encoder"], indirect=True)
+def test_tokenizer_that_transformers_knows_is_its_own(model):
+    role, folder, change = model
+    change("tokenizer_config.json", **OWN_TOKENIZER)
+    load(role, folder)
+    assert type(encoder.load_tokenizer(folder)).__module__.startswith("transformers.")
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])

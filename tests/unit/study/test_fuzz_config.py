@@ -11,7 +11,7 @@ pytest.importorskip("hypothesis")
 import yaml
 from conftest import ROOT
 from fuzzing import SCALARS, TEXTS, VALUES, cases, refused
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nli.base.errors import StudyError
@@ -99,7 +99,34 @@ def test_fuzz_file_of_ones_own(changes):
     check(CONFIG, overrides_of(changes))
 
 
+class Repeated(Exception):
+    """A section states a key twice."""
+
+
+class Strict(yaml.SafeLoader):
+    """A reader that takes each key of a section once."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [str(key.value) for key, _ in node.value]
+        if len(set(keys)) < len(keys):
+            raise Repeated
+        return super().construct_mapping(node, deep)
+
+
+def repeats_a_key(path):
+    """Whether a file that can be read states a key twice."""
+    try:
+        yaml.load(path.read_bytes(), Loader=Strict)
+    except Repeated:
+        return True
+    except (yaml.YAMLError, ValueError, RecursionError):
+        pass
+    return False
+
+
 @cases(100)
+@example(text="a: 1\na: 2\n")
+@example(text="b: &x [1]\na: {c: *x, c: 3}\n")
 @given(
     text=st.lists(st.sampled_from([*":-[]{}&*#'\"!|>%@~,?", "\n", "\t", " ", "a", "1", "&a", "*a", "<<"]) | TEXTS).map(
         "".join
@@ -108,5 +135,9 @@ def test_fuzz_file_of_ones_own(changes):
 def test_fuzz_text_of_a_config_file(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "mine.yaml"
     path.write_bytes(text.encode(errors="surrogatepass"))
+    accepted = False
     with contextlib.suppress(StudyError):
         refuse_repeated_keys([path])
+        accepted = True
+    if accepted and "<<" not in text:  # a merged section may hold a key that replaces its own
+        assert not repeats_a_key(path)
