@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conftest import ROOT
+from nli.base.files import sha256
+from nli.data.run_files import sealed
 
 SCRIPT = ROOT / "profiles/slurm/cluster.sh"
 FAST = ["--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "10"]  # everything runs on this machine
@@ -211,7 +213,15 @@ def constant(value):
     """The same shape with all numbers 1."""
     if isinstance(value, dict):
         return {key: constant(part) for key, part in value.items()}
-    return 1.0 if isinstance(value, int | float) else None
+    return type(value)(1) if isinstance(value, int | float) else None
+
+
+def seal_again(run: Path) -> None:
+    """Make the hashes in a changed run.json those of its content and of the training's files beside it."""
+    record = {key: value for key, value in json.loads(run.read_text()).items() if key != "content_sha256"}
+    if not record["spec"].get("adapter"):
+        record["trained"] = {name: sha256(run.parent / name) for name in record["trained"]}
+    run.write_text(json.dumps(sealed(record)))
 
 
 def report_without_measures(results: Path, folder: Path) -> dict[str, bytes]:
@@ -227,6 +237,8 @@ def report_without_measures(results: Path, folder: Path) -> dict[str, bytes]:
         target.write_text(json.dumps(without_measures(value, measured)))
     for path in results.glob("*/*/seed*/predictions.parquet"):
         shutil.copy2(path, folder / "results" / path.relative_to(results))
+    for path in (folder / "results").glob("*/*/seed*/run.json"):
+        seal_again(path)
     shared = ["--results", folder / "results", "--study", folder / "results/study.json"]
     shared += ["--data", folder / "results/data/description.json", "--reported", "report/reported.yaml"]
     ladders, summary = folder / "ladders.json", folder / "summary.json"
