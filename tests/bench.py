@@ -15,6 +15,7 @@ from pathlib import Path
 
 import bench_growth
 import bench_plan
+import bench_qlora
 import bench_scoring
 import bench_start
 import bench_training
@@ -50,12 +51,13 @@ def replaced(page: str, name: str, lines: list[str]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--only", nargs="*", help="start, training, scoring, growth or plan; none: all")
+    parser.add_argument("--only", nargs="*", help="start, training, qlora, scoring, growth or plan; none: all")
     parser.add_argument("--folders", type=Path, nargs="*", default=[], help="further decoders for the scoring")
     args = parser.parse_args()
     benchmarks: dict[str, Callable[[], list[str]]] = {
         "start": lambda: table(bench_start.rows(args.repetitions)),
         "training": lambda: table(bench_training.rows(args.repetitions)),
+        "qlora": lambda: table(bench_qlora.rows(args.repetitions)),
         "scoring": lambda: table(bench_scoring.rows(args.repetitions, args.folders)),
         "growth": lambda: list(bench_growth.lines()),
         "plan": lambda: list(bench_plan.lines()),

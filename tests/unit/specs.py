@@ -1,7 +1,7 @@
 """Specs, and objects built from them, shared by tests in several folders."""
 
 import torch
-from transformers import DataCollatorWithPadding, TrainerCallback
+from transformers import AutoConfig, AutoModelForCausalLM, DataCollatorWithPadding, TrainerCallback
 
 from nli import runtime
 from nli.models import encoder
@@ -112,6 +112,14 @@ def batch(folder, rows, n=6):
     tokenizer = load_tokenizer(folder)
     dataset = tokenize_pairs(rows.head(n), tokenizer, TOKENIZATION)
     return DataCollatorWithPadding(tokenizer)([dataset[i] for i in range(n)])
+
+
+def small_decoder(kind, vocab_size, **values):
+    """A decoder of an architecture with random weights, for evaluation."""
+    sizes = {"vocab_size": vocab_size, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    sizes |= {"num_key_value_heads": 2, "intermediate_size": 128, "head_dim": 16, **values}
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **sizes)).eval()
 
 
 def trainable(model):

@@ -1,8 +1,8 @@
-"""Computes an encoder's layers on the tokens of a batch alone: rows of different lengths share a line without padding.
+"""Computes a model's layers on the tokens of a batch alone: rows of different lengths share a line without padding.
 
 MultiNLI's pairs have 40 tokens on average, but the longest of 16 random ones has 80, and the original padded to 128.
-Only the stack of layers works on lines, and attention does not cross the rows of a line. Embeddings and heads see the
-batch's rows, so this holds for every method and loss.
+Attention does not cross the rows of a line. Of an encoder only the stack of layers works on lines; embeddings and heads
+see the batch's rows, so this holds for every method and loss. A decoder gets its texts on lines from the start.
 """
 
 from typing import Any
@@ -12,6 +12,8 @@ from torch import nn
 from transformers.models.bert.modeling_bert import BertEncoder
 from transformers.models.roberta.modeling_roberta import RobertaEncoder
 from transformers.models.xlm_roberta.modeling_xlm_roberta import XLMRobertaEncoder
+
+from nli.models.training_texts import IGNORED
 
 STACKS = (BertEncoder, RobertaEncoder, XLMRobertaEncoder)
 LINE = 512  # tokens of a line, or of the longest row: attention grows with the square of it
@@ -66,6 +68,41 @@ class Packing:
         used = source >= 0
         rows = lines.new_zeros(shape).reshape(-1, shape[-1])
         return rows.index_put((source[used],), lines[used]).reshape(shape)
+
+
+def worth_packing(model: nn.Module, worth: float = WORTH_PACKING) -> float:
+    """The number of padding tokens from which on it pays a decoder to leave them out."""
+    head = model.get_output_embeddings()
+    linear = [module for module in model.modules() if isinstance(module, nn.Linear) and module is not head]
+    return worth / (2 * sum(layer.in_features * layer.out_features for layer in linear))  # 4-bit weights are packed
+
+
+def texts_on_lines(batch: dict[str, torch.Tensor], tokens_worth: float) -> dict[str, torch.Tensor] | None:
+    """A decoder's batch on lines, if it pays.
+
+    Where positions begin again, transformers' masks keep texts apart, without an attention mask and without a cache.
+
+    Args:
+        batch: input_ids, attention_mask and next_labels, the label of each position's next token; each (rows, longest).
+        tokens_worth: `worth_packing` of the model.
+
+    Returns:
+        input_ids, position_ids and next_labels, each (lines, tokens); None if padding counts in the loss or too little
+        of it would go.
+    """
+    real = batch["attention_mask"].bool()
+    if bool((batch["next_labels"] != IGNORED)[~real].any()):
+        return None
+    source, _ = lines_of(real)
+    if real.numel() - source.numel() < tokens_worth:
+        return None
+    used, source = source >= 0, source.clamp(min=0)
+    positions = (real.cumsum(dim=1) - 1).flatten()[source]
+    return {
+        "input_ids": batch["input_ids"].flatten()[source],
+        "position_ids": torch.where(used, positions, 0),
+        "next_labels": torch.where(used, batch["next_labels"].flatten()[source], IGNORED),
+    }
 
 
 def lines_of(real: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

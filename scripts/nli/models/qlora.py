@@ -1,5 +1,6 @@
 """The QLoRA attempts: their trainers and their final losses."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +12,25 @@ from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments
 from trl import SFTConfig, SFTTrainer
 
 from nli.models.architecture import STANDARD_DECODERS
+from nli.models.packing import texts_on_lines, worth_packing
 from nli.models.training import StudyTrainer, TrainedTensors, training_arguments
 from nli.models.training_texts import IGNORED, EncodedTexts, PadTexts
 
 
 class TextTrainer(StudyTrainer):
-    """The study's trainer over texts, which can compute logits only where the loss needs them, for the same mean.
+    """The study's trainer over texts, which can compute real tokens and logits that count alone, for the same mean.
 
-    With a loss on the label alone one position in some forty needs the vocabulary. Columns that are padding in every
-    row and count in no loss are left out altogether. (TRL's trainer has a way of its own.)
+    With a loss on the label alone one position in some forty needs the vocabulary. Padding is left out by
+    `texts_on_lines`; where that does not pay, columns are that are padding in every row and count in no loss. (TRL's
+    trainer has a way of its own.)
 
     Attributes:
         fast: whether a training batch's loss is `fast_loss`; else it is the plain one.
+        tokens_worth: the padding tokens from which on texts share lines.
     """
 
     fast = False
+    tokens_worth = math.inf
 
     def compute_loss(
         self,
@@ -44,18 +49,26 @@ class TextTrainer(StudyTrainer):
     ) -> torch.Tensor:
         """The mean over the batch's labels, or their sum over `num_items_in_batch` if the model takes that."""
         next_labels = nn.functional.pad(inputs["labels"], (0, 1), value=IGNORED)[:, 1:]
-        counted = (next_labels != IGNORED).any(dim=0)
-        width = int((inputs["attention_mask"].bool().any(dim=0) | counted).nonzero().max()) + 1
-        columns = counted.nonzero().flatten()
+        batch = {key: inputs[key] for key in ("input_ids", "attention_mask")} | {"next_labels": next_labels}
+        texts = texts_on_lines(batch, self.tokens_worth) or without_empty_columns(batch)
+        labels = texts.pop("next_labels")
+        columns = (labels != IGNORED).any(dim=0).nonzero().flatten()
         scale = num_items_in_batch is not None and self.model_accepts_loss_kwargs
         return model(
-            input_ids=inputs["input_ids"][:, :width],
-            attention_mask=inputs["attention_mask"][:, :width],
-            labels=inputs["labels"][:, :width],
-            shift_labels=next_labels[:, columns],
+            **texts,
+            use_cache=False,  # with a cache the texts of a line would see each other
+            labels=labels[:, columns],
+            shift_labels=labels[:, columns],
             logits_to_keep=columns,
             **({"num_items_in_batch": num_items_in_batch} if scale else {}),
         ).loss
+
+
+def without_empty_columns(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The batch without the columns at its end that are padding in every row and count in no loss."""
+    used = (batch["attention_mask"].bool() | (batch["next_labels"] != IGNORED)).any(dim=0)
+    width = int(used.nonzero().max()) + 1
+    return {key: values[:, :width] for key, values in batch.items()}
 
 
 class StudySFTTrainer(TrainedTensors, SFTTrainer):
@@ -85,6 +98,7 @@ def make_trainer(
     if spec["trainer"] == "transformers":
         trainer: Trainer = TextTrainer(args=TrainingArguments(**arguments), **shared)
         trainer.fast = spec.get("speed") == "fast" and model.config.model_type in STANDARD_DECODERS
+        trainer.tokens_worth = worth_packing(model)
     else:
         limit = spec["tokenization"]["max_length"]
         trainer = StudySFTTrainer(args=SFTConfig(**arguments, max_length=limit, packing=False), **shared)

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-import torch
 from transformers import AutoConfig, AutoModelForCausalLM
-from unit.specs import QLORA_SPEC, QUANTIZATION
+from unit.specs import QLORA_SPEC, QUANTIZATION, small_decoder
 
 from nli.answering import label_scoring
 from nli.answering.label_scoring import label_log_probabilities
@@ -94,17 +93,10 @@ def test_each_prompt_takes_one_row_of_one_pass(decoder_folder, rows):
     assert sum(read) == len(prompts) + 1  # what they begin with, once
 
 
-def other_decoder(kind, tokenizer):
-    sizes = {"vocab_size": len(tokenizer), "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
-    sizes |= {"num_key_value_heads": 2, "intermediate_size": 128, "head_dim": 16}
-    torch.manual_seed(0)
-    return AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **sizes)).eval()
-
-
 @pytest.mark.parametrize("kind", STANDARD_DECODERS)
 def test_every_kind_of_decoder_scores_as_it_does_text_by_text(decoder_folder, rows, kind):
     tokenizer = load_tokenizer(decoder_folder)
-    model = other_decoder(kind, tokenizer)
+    model = small_decoder(kind, len(tokenizer))
     assert takes_trees(model, [SMALL])
     prompts = ["It is so, or is it not so at all? " + text for text in evaluation_prompts(rows.head(5), QLORA_SPEC)]
     plain, fast = both(model, tokenizer, prompts, WORDS, 3)
@@ -113,11 +105,11 @@ def test_every_kind_of_decoder_scores_as_it_does_text_by_text(decoder_folder, ro
 
 def test_decoders_of_other_kinds_attentions_and_windows_take_the_plain_path(decoder_folder):
     tokenizer = load_tokenizer(decoder_folder)
-    window = other_decoder("gemma3_text", tokenizer)
+    window = small_decoder("gemma3_text", len(tokenizer))
     window.config.sliding_window = 5
     assert takes_trees(window, [SMALL])
     assert not takes_trees(window, [SMALL, tree_of([([1, 2, 3, 4, 5], 4)])])  # its 4 tokens and the other's branches
-    model = other_decoder("llama", tokenizer)
+    model = small_decoder("llama", len(tokenizer))
     model.config._attn_implementation = "eager"
     assert not takes_trees(model, [SMALL])
     other = AutoConfig.for_model("gpt2", n_layer=1, n_embd=8, n_head=1)

@@ -4,13 +4,15 @@ import pytest
 import torch
 from torch import nn
 from transformers import AutoModelForSequenceClassification, BertConfig
-from unit.specs import CLOZE, TRAINING, batch, build, encoder_spec, encoder_trainer
+from unit.specs import CLOZE, TRAINING, batch, build, encoder_spec, encoder_trainer, small_decoder
 
 from nli import runtime
 from nli.models import encoder, packing
+from nli.models.architecture import STANDARD_DECODERS
 from nli.models.encoder import load_tokenizer, tokenize_pairs
-from nli.models.packing import lines_of, pack_rows
+from nli.models.packing import lines_of, pack_rows, texts_on_lines
 from nli.models.training import run_training
+from nli.models.training_texts import IGNORED
 from nli.study.methods import METHODS
 
 
@@ -145,3 +147,33 @@ def test_speed_chooses_the_path(encoder_folder, rows, tmp_path, speed, packs):
         encoder.make_trainer(model, tokenizer, dataset, spec, tmp_path, 3)
     hooks = [len(module._forward_pre_hooks) for module in model.modules() if isinstance(module, packing.STACKS)]
     assert hooks == [int(packs)]
+
+
+@pytest.mark.parametrize("window", [{}, {"sliding_window": 5}])
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("kind", STANDARD_DECODERS)
+def test_texts_on_a_line_have_the_logits_of_texts_by_themselves(kind, attention, window):
+    model = small_decoder(kind, 50, attn_implementation=attention, **window)
+    counts = [9, 4, 12, 7]
+    real = real_tokens(counts, 12)
+    ids = torch.randint(1, 50, (4, 12), generator=torch.Generator().manual_seed(0)) * real
+    marked = torch.where(real, torch.arange(48).reshape(4, 12), IGNORED)
+    batch = {"input_ids": ids, "attention_mask": real.long(), "next_labels": marked}
+    lines = texts_on_lines(batch, tokens_worth=0)
+    marked = lines.pop("next_labels")
+    assert lines["input_ids"].shape == (1, 32)
+    with torch.no_grad():
+        logits = model(**lines, use_cache=False).logits
+        for row, count in enumerate(counts):
+            alone = model(input_ids=ids[row : row + 1, :count]).logits[0]
+            there = logits[(marked >= row * 12) & (marked < (row + 1) * 12)]
+            assert torch.allclose(there, alone, atol=1e-5)
+
+
+def test_texts_stay_rows_where_padding_counts_or_too_little_would_go():
+    real = real_tokens([3, 5], 5)
+    batch = {"input_ids": real.long(), "attention_mask": real.long(), "next_labels": torch.full((2, 5), IGNORED)}
+    assert texts_on_lines(batch, tokens_worth=2) is not None
+    assert texts_on_lines(batch, tokens_worth=3) is None
+    batch["next_labels"] = torch.zeros(2, 5, dtype=torch.long)
+    assert texts_on_lines(batch, tokens_worth=0) is None

@@ -1,4 +1,4 @@
-"""QLoRA's loss at the positions that count: the plain loss and gradients, from fewer logits."""
+"""QLoRA's loss on real tokens and at the positions that count: the plain loss and gradients, from less work."""
 
 import pytest
 import torch
@@ -6,6 +6,7 @@ from unit.specs import QLORA_SPEC, QUANTIZATION, dataset_of
 
 from nli import runtime
 from nli.models.decoder import add_adapter, load_decoder, load_tokenizer
+from nli.models.packing import WORTH_PACKING, worth_packing
 from nli.models.qlora import make_trainer
 from nli.models.training import run_training
 
@@ -19,35 +20,40 @@ SPECS = {
 }
 
 
-def trainer_of(folder, rows, checkpoints, speed, **changes):
+def trainer_of(folder, rows, checkpoints, speed, worth=WORTH_PACKING, **changes):
     runtime.start(0, threads=1)
     spec = {**QLORA_SPEC, **changes, "speed": speed}
     tokenizer = load_tokenizer(folder)
     model = add_adapter(load_decoder(folder, QUANTIZATION), spec)
-    return make_trainer(model, tokenizer, dataset_of(rows, tokenizer, spec), spec, checkpoints, 0)
+    trainer = make_trainer(model, tokenizer, dataset_of(rows, tokenizer, spec), spec, checkpoints, 0)
+    trainer.tokens_worth = worth_packing(model, worth)
+    return trainer
 
 
-def step_of(folder, rows, checkpoints, speed, **changes):
-    """A step's loss and gradients, and the number of logits computed."""
-    trainer = trainer_of(folder, rows, checkpoints, speed, **changes)
+def step_of(folder, rows, checkpoints, speed, worth=WORTH_PACKING, **changes):
+    """A step's loss and gradients, the number of logits computed and the shape of the token ids."""
+    trainer = trainer_of(folder, rows, checkpoints, speed, worth, **changes)
     trainer.current_gradient_accumulation_steps = 1
     for name, parameter in trainer.model.named_parameters():
         if "lora_B" in name:  # at zero, A has no gradient
             torch.nn.init.normal_(parameter, std=0.05, generator=torch.Generator().manual_seed(len(name)))
-    computed = []
+    computed, shapes = [], []
+    embeddings = trainer.model.get_input_embeddings()
+    embeddings.register_forward_hook(lambda module, args, output: shapes.append(tuple(args[0].shape)))
     head = trainer.model.get_output_embeddings()
     head.register_forward_hook(lambda module, args, output: computed.append(output.shape[:-1].numel()))
     batch = trainer.data_collator([trainer.train_dataset[i] for i in range(6)])
     tokens = (batch["labels"][:, 1:] != -100).sum()
     loss = trainer.training_step(trainer.model, batch, num_items_in_batch=tokens)
     found = {name: p.grad for name, p in trainer.model.named_parameters() if p.grad is not None}
-    return float(loss), found, sum(computed)
+    return float(loss), found, sum(computed), shapes[0]
 
 
+@pytest.mark.parametrize("worth", [WORTH_PACKING, 0.0])
 @pytest.mark.parametrize("kind", SPECS)
-def test_loss_and_gradients_are_the_plain_ones(decoder_folder, rows, tmp_path, kind):
-    loss, plain, all_logits = step_of(decoder_folder, rows, tmp_path / "plain", "plain", **SPECS[kind])
-    fast_loss, fast, logits = step_of(decoder_folder, rows, tmp_path / "fast", "fast", **SPECS[kind])
+def test_loss_and_gradients_are_the_plain_ones(decoder_folder, rows, tmp_path, kind, worth):
+    loss, plain, all_logits, (_, longest) = step_of(decoder_folder, rows, tmp_path / "plain", "plain", **SPECS[kind])
+    fast_loss, fast, logits, shape = step_of(decoder_folder, rows, tmp_path / "fast", "fast", worth, **SPECS[kind])
     assert fast_loss == pytest.approx(loss, abs=1e-5)
     assert fast.keys() == plain.keys()
     assert all(bool(gradient.any()) for gradient in plain.values())
@@ -55,6 +61,9 @@ def test_loss_and_gradients_are_the_plain_ones(decoder_folder, rows, tmp_path, k
         assert torch.allclose(fast[name], gradient, rtol=1e-3, atol=1e-5), name
     assert logits <= all_logits
     assert logits < all_logits / 2 or kind != "label"
+    on_lines = worth == 0.0 and kind != "padded"  # padding that counts in the loss stays
+    assert (shape[0] < 6) == on_lines
+    assert shape[0] * shape[1] < 6 * longest or not on_lines
 
 
 def test_losses_of_a_training_are_the_plain_ones(decoder_folder, rows, tmp_path):
