@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 MULTINLI ?= ../shared/data/multinli
+REAL ?= results-real-models/small_cpu
 CORES ?= $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() or 1, 8))')
 LOCKS := containers/study.lock containers/report.lock containers/workflow.lock containers/dev.lock
 INSTALLERS := $(addprefix containers/,install.sh install_locked.py install_quarto.py cuda.lock)
@@ -11,7 +12,7 @@ SNAKEFILES := Snakefile $(wildcard rules/*.smk)
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help demo demo-models small study status containers test test-system test-real bench cluster-demo cluster-stop lint format schema lock audit clean
+.PHONY: help demo demo-models small study status containers test test-system test-real publish bench cluster-demo cluster-stop lint format schema lock audit clean
 
 help:
 	@echo "make demo     the whole study on a laptop: synthetic pairs, tiny models, minutes"
@@ -22,6 +23,7 @@ help:
 	@echo "make test     the linters and the test suite"
 	@echo "make test-system  the study in containers and the report in a browser (on Debian as root: both are installed)"
 	@echo "make test-real    the core study with two real models, from packages, on your MULTINLI=DIR; hours"
+	@echo "make publish  docs/results.md from that run (REAL=DIR) and the demo's"
 	@echo "make containers   the container images, which snakemake --use-singularity builds as well"
 	@echo "make bench    what the fast paths save: the tables of docs/benchmarks.md"
 	@echo "make cluster-demo, make cluster-stop  a throw-away SLURM cluster on one Debian machine, to try the profile"
@@ -66,6 +68,12 @@ test-real: .venv/installed
 	python tests/real/fetch_models.py real
 	python -m pytest tests/real
 	snakemake --cores $(CORES) --configfile tests/real/real.yaml --config data='{source: files, path: $(MULTINLI)}'
+
+publish: .venv/installed
+	cp $(REAL)/summary.json $(REAL)/report.html docs/results/
+	cp results/demo/summary.json docs/results/demo.json
+	python scripts/publish_results.py --summary docs/results/summary.json --demo docs/results/demo.json \
+	  --reported report/reported.yaml --others docs/results/other_runs.yaml docs/results.md
 
 bench: .venv/installed
 	pip install --quiet --require-hashes --no-deps --upgrade --target .venv/bench --requirement tests/bench_requirements.txt
