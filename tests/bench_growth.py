@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nli.base.labels import LABEL_NAMES
+from nli.base.labels import LABELS
 
 ROOT = Path(__file__).parents[1]
 SIZES = (1_000, 10_000, 100_000, 400_000)
@@ -28,7 +28,7 @@ def write_pairs(folder: Path, pairs: int, rng: np.random.Generator) -> None:
     for name, count in (("train", pairs // 2), ("validation_matched", pairs // 2), ("validation_mismatched", 100)):
         with (folder / f"{name}.jsonl").open("w", encoding="utf-8") as file:
             for i in range(count):
-                label = LABEL_NAMES[i % len(LABEL_NAMES)]
+                label = LABELS[i % len(LABELS)]
                 premise, hypothesis = (" ".join(rng.choice(WORDS, size=size)) for size in (20, 10))
                 row = {"pairID": f"{name}{i}", "promptID": f"{name}{i // 3}", "genre": f"genre{i % 5}"}
                 row |= {"sentence1": premise, "sentence2": hypothesis, "gold_label": label}

@@ -12,6 +12,7 @@ on one thread.
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -22,16 +23,16 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from nli import runtime
 from nli.answering.label_scoring import label_log_probabilities
 from nli.base.labels import LABELS
-from nli.forecast.rehearsal import typical_pairs
+from nli.forecast.rehearsal import LABEL_WORDS, typical_pairs, word_tokenizer
 from nli.models.weightless import read_architecture
 from nli.texts import fill
 
 ROOT = Path(__file__).parents[1]
 PROMPTS, BATCH, ASKED_ONE_BY_ONE = 32, 16, 8
-TEXT = 'Example:\nPremise: "He left."\nHypothesis: "He is here."\nLabel: Contradiction\n\nNow, classify:\n'
-ASKED = TEXT + 'Premise: "{premise}"\nHypothesis: "{hypothesis}"\nLabel:'
+ASKED = 'Premise: "{premise}"\nHypothesis: "{hypothesis}"\nLabel:'
+SHOTS = (0, 3)
 WORDS = {
-    "labels of several tokens": {"Entailment": "entailment", "Neutral": "neutral", "Contradiction": "contradiction"},
+    "labels of several tokens": {words: label for label, words in LABEL_WORDS.items()},
     "labels of one token": {"Yes": "entailment", "Maybe": "neutral", "No": "contradiction"},
 }
 FAST, PLAIN, HARNESS, GENERATE = "`speed: fast`", "`speed: plain`", "lm-evaluation-harness", "one `generate` per pair"
@@ -41,7 +42,8 @@ def decoders(folders: Sequence[Path]) -> dict[str, tuple[PreTrainedModel, PreTra
     demo = ROOT / "models/decoder"
     config = read_architecture(ROOT / "scripts/nli/hub/architectures/HuggingFaceTB/SmolLM2-135M.json")
     random = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    found = {"a Llama of 135M": (random, AutoTokenizer.from_pretrained(demo))}
+    tokenizer = word_tokenizer("decoder", (word for words in WORDS.values() for word in words))
+    found = {"a Llama of 135M": (random, tokenizer)}
     for folder in (demo, *folders):
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
         found[folder.name if folder != demo else "the demo's decoder"] = (model, AutoTokenizer.from_pretrained(folder))
@@ -73,12 +75,15 @@ def generate(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts
 
 
 def scored(
-    name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, kind: str, repeats: int
+    name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, kind: str, shots: int, repeats: int
 ) -> Iterator[Row]:
-    """The rows of one decoder and one kind of labels."""
+    """The rows of one decoder, one kind of labels and one number of worked examples."""
     words, found = WORDS[kind], {}
-    pairs = typical_pairs(PROMPTS, 0)[["premise", "hypothesis"]].to_dict("records")
-    prompts = [fill(ASKED, pair) for pair in pairs]
+    asked = [
+        fill(ASKED, pair) for pair in typical_pairs(PROMPTS + shots, 0)[["premise", "hypothesis"]].to_dict("records")
+    ]
+    examples = "".join(f"{text} {word}\n\n" for text, word in zip(asked[PROMPTS:], words, strict=False))
+    prompts = [examples + text for text in asked[:PROMPTS]]
 
     def own(speed: str) -> None:
         found[speed] = label_log_probabilities(model, tokenizer, prompts, " ", words, BATCH, speed)
@@ -104,15 +109,17 @@ def scored(
         return "log-probabilities differ by " + ", ".join(f"{gap:.0e} ({other})" for other, gap in gaps.items())
 
     baselines = [(FAST, other) for other in (HARNESS, GENERATE, PLAIN) if other in programs]
-    yield from compare(f"{len(prompts)} prompts, {kind}, {name}", programs, baselines, repeats, differences)
+    yield from compare(
+        f"{len(prompts)} prompts, {shots} shots, {kind}, {name}", programs, baselines, repeats, differences
+    )
 
 
 def rows(repetitions: int, folders: Sequence[Path] = ()) -> Iterator[Row]:
     runtime.start(0, threads=1)
     for name, (model, tokenizer) in decoders(folders).items():
         tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-        for kind in WORDS:
-            yield from scored(name, model, tokenizer, kind, repetitions)
+        for kind, shots in product(WORDS, SHOTS):
+            yield from scored(name, model, tokenizer, kind, shots, repetitions)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ PLAIN, FORKED = "a Python of its own", "the fork server"
 
 def rows(repetitions: int) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
-        definition = fork_server.start(sys.executable, 1, Path(folder) / "log")
+        definition = fork_server.start(sys.executable, 1, Path(folder) / "log", {})
 
         def job(script: str, before: str) -> None:
             path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

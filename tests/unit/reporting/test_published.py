@@ -15,7 +15,7 @@ def scores(accuracy, seeds=("42",), parsed=100):
         "interval": [accuracy - 0.05, accuracy + 0.05],
         "n": 100,
         "parsed": parsed,
-        "by_seed": {seed: accuracy for seed in seeds},
+        "by_seed": dict.fromkeys(seeds, accuracy),
     }
 
 
