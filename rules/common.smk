@@ -11,6 +11,7 @@ from nli.base.errors import StudyError
 from nli.base.files import require_file
 from nli.hub.model_files import broken_links, require_shipped, shipped_architecture, user_files
 from nli.launch import containers
+from nli.study.methods import METHODS
 from nli.study.resolve import load_study
 from nli.study.specs import (
     fetch_spec,
@@ -20,6 +21,7 @@ from nli.study.specs import (
     sampling_spec,
     set_spec,
     spec_hash,
+    task_spec,
     training_spec,
     trains,
 )
@@ -81,6 +83,7 @@ wildcard_constraints:
     seed=r"\d+",
     role="encoder|decoder",
     set=r"[a-z]\w*",
+    task=r"[a-z]\w*",
 
 
 # ---------------------------------------------------------------------------------------------- containers
@@ -209,6 +212,10 @@ def spec_of_set(wildcards):
     return as_json(set_spec(STUDY, wildcards.set))
 
 
+def spec_of_task(wildcards):
+    return as_json(task_spec(STUDY, wildcards.task, f"roberta/{wildcards.name}"))
+
+
 def rewritten_where_it_differs(path, content):
     """Input function: no file, but forces the job that writes `content` to `path` if the file's content differs.
 
@@ -240,15 +247,26 @@ def checkpoint_folder(family):
 
     def folder(wildcards):
         key = f"{family}/{wildcards.name}"
-        model = getattr(STUDY.models, STUDY.experiments[key].model)
-        sources = {
-            "data": STUDY.data.model_dump(mode="json", exclude={"sets", "gb"}),
-            "model": model.model_dump(mode="json", exclude={"title", "gb", "licence"}),
-        }
-        digest = spec_hash({**training_spec(STUDY, key), "sources": sources})
+        digest = spec_hash({**training_spec(STUDY, key), "sources": sources_of(key)})
         return study_path("checkpoints", family, wildcards.name, f"seed{wildcards.seed}-{digest}")
 
     return folder
+
+
+def checkpoints_of_task(wildcards):
+    """Params function: the same for one of several tasks."""
+    key = f"roberta/{wildcards.name}"
+    digest = spec_hash({**task_spec(STUDY, wildcards.task, key), "sources": sources_of(key)})
+    return study_path("checkpoints", "tasks", wildcards.name, f"{wildcards.task}-{digest}")
+
+
+def sources_of(key):
+    """The data and the base model that an experiment trains on."""
+    model = getattr(STUDY.models, STUDY.experiments[key].model)
+    return {
+        "data": STUDY.data.model_dump(mode="json", exclude={"sets", "gb"}),
+        "model": model.model_dump(mode="json", exclude={"title", "gb", "licence"}),
+    }
 
 
 def evaluation_splits(family):
@@ -384,6 +402,36 @@ def trained_files(name):
 
 def trained_arguments(wildcards, input):
     return f"--trained {input.trained} --record {input.record}" if input.trained else ""
+
+
+# ---------------------------------------------------------------------------------------------- tasks
+
+
+def tasks_of_adapter(name):
+    """Input function: a file of every task's training with one method."""
+
+    def paths(wildcards):
+        return [study_path("tasks", wildcards.name, task, name) for task in STUDY.tasks.tasks]
+
+    return paths
+
+
+def task_arguments(wildcards):
+    return [f"--task={task}" for task in STUDY.tasks.tasks]
+
+
+def files_of_tasks(wildcards):
+    """The files of the several tasks that the report reads; with `finished_only`, those that exist."""
+    wanted = []
+    for key in STUDY.tasks.experiments if STUDY.tasks else []:
+        name = STUDY.experiments[key].name
+        for task in STUDY.tasks.tasks:
+            wanted += [
+                study_path("tasks", name, task, file) for file in ("answers.parquet", "record.json")
+            ]
+        if METHODS[STUDY.experiments[key].method].adapter:
+            wanted.append(study_path("tasks", name, "switching.json"))
+    return [path for path in wanted if Path(path).exists()] if STUDY.finished_only else wanted
 
 
 # ---------------------------------------------------------------------------------------------- icl

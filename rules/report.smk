@@ -12,6 +12,7 @@ rule make_ladders:
         sets=descriptions_of_sets(),
         reported="report/reported.yaml",
         runs=files_of_reported_runs,
+        tasks=files_of_tasks,
         code=[*REPORT_CODE, "scripts/make_ladders.py"],
         image=REPORT_FILE,
     output:

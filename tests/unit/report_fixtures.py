@@ -67,18 +67,25 @@ LAYERS = {
 
 
 def make_results(
-    folder: Path, scale: str = "demo", n: int = 240, seed: int = 0, rungs: str = "core", only: Sequence[str] = ()
+    folder: Path,
+    scale: str = "demo",
+    n: int = 240,
+    seed: int = 0,
+    rungs: str = "core",
+    only: Sequence[str] = (),
+    **overrides,
 ) -> Path:
     """Write study.json, the data and every run directory, or those of `only`; returns `folder`."""
     rng = np.random.default_rng(seed)
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    study = load_study({**config, "scale": scale, "rungs": rungs, "only": list(only)}).model_dump(mode="json")
+    resolved = load_study({**config, "scale": scale, "rungs": rungs, "only": list(only)}, overrides)
+    study, selected = resolved.model_dump(mode="json"), {experiment.key for experiment in resolved.selected()}
     write_json(folder / "study.json", study)
     write_json(folder / "data" / "description.json", describe(rng))
     for split in ("matched", "mismatched"):
         write_split(draw_split(split, n), folder / "data" / f"{split}.parquet")
     for key, spec in study["experiments"].items():
-        if only and key not in only:
+        if key not in selected:
             continue
         for run_seed in spec["seeds"] or study["seeds"]:
             make_run(folder / key / f"seed{run_seed}", key, spec, scale, n, rng)

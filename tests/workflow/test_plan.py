@@ -92,6 +92,15 @@ def test_only_selects_experiments_and_families(plan):
     assert "predict_icl" not in jobs
 
 
+def test_a_sweep_and_the_several_tasks_run_alone_by_their_names(plan):
+    jobs = plan("only=[rank]")
+    assert (jobs["finetune_roberta"], jobs["finetune_qlora"]) == (4, 4)  # ranks 1, 4 and 64, and the experiment's own
+    assert not {"finetune_task", "predict_icl"} & jobs.keys()
+    jobs = plan("only=[tasks]")
+    assert (jobs["finetune_task"], jobs["switch_tasks"], jobs["finetune_roberta"]) == (9, 1, 3)
+    assert not {"finetune_task", "switch_tasks"} & plan().keys()
+
+
 def test_merge_alone_brings_the_training_it_needs(plan):
     jobs = plan("only=[qlora/attempt2_merged]")
     assert (jobs["finetune_qlora"], jobs["merge_adapter"], jobs["predict_qlora"]) == (1, 1, 1)

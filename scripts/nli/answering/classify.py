@@ -7,8 +7,6 @@ import torch
 from datasets import Dataset
 from torch import nn
 
-from nli.base.labels import LABELS
-
 
 @torch.no_grad()
 def classify(model: nn.Module, dataset: Dataset, collate: Callable, batch_size: int) -> np.ndarray:
@@ -17,20 +15,22 @@ def classify(model: nn.Module, dataset: Dataset, collate: Callable, batch_size: 
     Examples are batched by length, to reduce padding; the result has the data set's order.
 
     Args:
-        model: takes the collated batch (without labels), returns `.logits`, (batch, 3).
+        model: takes the collated batch (without labels), returns `.logits`, (batch, classes).
         dataset: tokenized examples.
         collate: pads a list of examples to tensors.
 
     Returns:
-        (examples, 3), float64.
+        (examples, classes), float64.
     """
     model.eval()
     target = next(model.parameters()).device
     order = np.argsort([len(ids) for ids in dataset["input_ids"]], kind="stable")
-    scores = np.empty((len(dataset), len(LABELS)))
+    scores = np.empty((0, 0))
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
         batch = collate([dataset[int(index)] for index in chosen]).to(target)
         batch.pop("labels", None)
-        scores[chosen] = torch.log_softmax(model(**batch).logits.double(), dim=-1).cpu().numpy()
+        found = torch.log_softmax(model(**batch).logits.double(), dim=-1).cpu().numpy()
+        scores = scores if len(scores) else np.empty((len(dataset), found.shape[1]))
+        scores[chosen] = found
     return scores

@@ -111,7 +111,21 @@ def load_set(name: str, source: dict[str, Any], cache: Path) -> RawData:
         readers.read_rows(path), name, where, readers.row_unit(path), columns=columns, labels=labels
     )
     check_rows(raw, {name: source["rows"]} if source["rows"] else {}, where, f"data.sets.{name}.source.rows")
+    check_known(raw.frames[name], source.get("known") or {}, where, f"data.sets.{name}.source")
     return raw
+
+
+def check_known(frame: pd.DataFrame, known: Mapping[str, str], where: str, key: str) -> None:
+    """Raise StudyError unless the pairs whose label is known, {pair_id: label}, have it: the labels' order is wrong."""
+    read = dict(zip(frame["pair_id"], frame["label"], strict=True))
+    for pair, label in known.items():
+        if pair not in read:
+            raise StudyError(f"{where}: it has no labelled pair {pair!r}; correct config.yaml: {key}.known")
+        if read[pair] != LABELS.index(label):
+            raise StudyError(
+                f"{where}: pair {pair!r} is known to be {label}, but its label is read as {LABELS[read[pair]]}; "
+                f"correct config.yaml: {key}.labels"
+            )
 
 
 def own_labels(stated: Mapping[str, str | list[str]]) -> dict[Any, int]:

@@ -64,6 +64,13 @@ def draw_rows(frame: pd.DataFrame, n: int | None, seed: int, stream: str) -> pd.
     return frame if n is None or n >= len(frame) else _take(frame, shuffled(len(frame), seed, stream)[:n])
 
 
+def rows_to_train_on(n: int, asked: float | None) -> int:
+    """How many of n training rows an experiment takes: all, a number of them, or a share (below 1); at least one."""
+    if asked is None or asked >= n:
+        return n
+    return max(1, fraction_of(n, asked)) if asked < 1 else int(asked)
+
+
 def fraction_of(n: int, fraction: float) -> int:
     """floor(fraction * n), exact for the fraction as written in decimals: 0.29 of 100 is 29, not 28."""
     if not 0 < fraction <= 1:

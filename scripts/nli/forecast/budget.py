@@ -6,7 +6,7 @@ The arithmetic is that of transformers' Trainer, batch by batch, on one device; 
 import math
 from typing import Any
 
-from nli.data.sampling import fraction_of, tune_rows
+from nli.data.sampling import fraction_of, rows_to_train_on, tune_rows
 from nli.study.sources import Data
 
 
@@ -38,7 +38,7 @@ def training_budget(training: dict[str, Any], examples: int) -> dict[str, float 
     Returns:
         steps (of the optimizer), batches, epoch (at the end), examples (seen, with repeats).
     """
-    examples = min(examples, training.get("examples") or examples)
+    examples = rows_to_train_on(examples, training.get("examples"))
     size, accumulation = training["batch_size"], training["gradient_accumulation"]
     batches_per_epoch = math.ceil(examples / size)
     steps_per_epoch = math.ceil(batches_per_epoch / accumulation)

@@ -129,6 +129,8 @@ def jobs_of_report(
 ) -> dict[str, Job]:
     """The paper scale's trainings, with the times that the original reports; it reports none for answering.
 
+    The points of sweeps are left out.
+
     Args:
         reported: reported.yaml.
         config: config.yaml. An experiment that the original did not run gets the time of the one that it extends; an
@@ -139,7 +141,7 @@ def jobs_of_report(
     study = load_study(config, {"scale": "paper", "rungs": rungs, **({"seeds": seeds} if seeds else {})})
     jobs = {}
     for key, experiment in study.experiments.items():
-        if not trains(experiment):
+        if not trains(experiment) or key in study.points:
             continue
         source = key
         while source and "seconds" not in reported_training(reported, source):

@@ -14,7 +14,7 @@ from nli import runtime
 from nli.answering.rows import as_merged
 from nli.base.atomic import write_json
 from nli.data.run_files import read_training, write_answers, write_training
-from nli.data.sampling import draw_rows, read_sample
+from nli.data.sampling import draw_rows, read_sample, rows_to_train_on
 from nli.data.splits import merged_labels, parse_splits, read_split
 from nli.jobs.records import run_record, training_record
 from nli.models.sessions import Sessions
@@ -57,7 +57,9 @@ def prediction_parser(description: str) -> argparse.ArgumentParser:
 
 def read_training_rows(path: Path, spec: dict[str, Any]) -> pd.DataFrame:
     """The rows to train on: all of the split, or the experiment's sample, which contains every smaller one."""
-    return draw_rows(read_split(path), spec["training"].get("examples"), spec.get("sample_seed", 0), "trained")
+    rows = read_split(path)
+    wanted = rows_to_train_on(len(rows), spec["training"].get("examples"))
+    return draw_rows(rows, wanted, spec.get("sample_seed", 0), "trained")
 
 
 def finish_training(

@@ -32,6 +32,12 @@ def disk_needs(study: Study, missing: Sequence[HubItem], trains: bool, at_once: 
             for seed in study.seeds_of(experiment)
             if not (results / experiment.key / f"seed{seed}" / "run.json").exists()
         ]
+        runs += [
+            sizes.get(kind_of(study.experiments[key])) or sizes.get("roberta", [0.0, 0.0])
+            for key in (study.tasks.experiments if study.tasks else ())
+            for task in study.tasks.tasks
+            if not (results / "tasks" / study.experiments[key].name / task / "record.json").exists()
+        ]
         checkpoints = [run[1] for run in runs]
         grows = sum(checkpoints) if at_once else max(checkpoints, default=0.0)
         growing[0] = ("results", results, SMALL_DISK + sum(run[0] for run in runs) + grows)

@@ -144,16 +144,25 @@ def bootstrap_variances(values: np.ndarray, kept: np.ndarray, premises: np.ndarr
     Seeds and premises are resampled independently of each other (Owen 2007, the pigeonhole bootstrap), with
     replacement, one fewer than their number, which makes the variance unbiased for small numbers (Rao and Wu 1988).
     """
-    _, codes = np.unique(premises, return_inverse=True)
-    count, seeds = int(codes.max()) + 1, len(values)
-    rows = [np.bincount(codes, weights=row, minlength=count) for row in (*(values * kept), *kept.astype(float))]
-    weighted = draws(count, "premises") @ np.array(rows, dtype=np.float32).T
-    sums, counts = np.split(weighted.astype(float), 2, axis=1)  # (resamples, seeds)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        means = np.where(counts > 0, sums / counts, np.nan)
+    means, count = resampled_means(values, kept, premises)
+    seeds = len(values)
     same = weighted_means(means, np.ones((1, seeds))).var(ddof=1)
     both = weighted_means(means, draws(seeds, "seeds")).var(ddof=1) if seeds > 1 else same
     return float(same), float(max(0.0, both - same)), count
+
+
+def resampled_means(values: np.ndarray, kept: np.ndarray, premises: np.ndarray) -> tuple[np.ndarray, int]:
+    """The mean of each seed's values in each resample of premises, (RESAMPLES, seeds), and the number of premises.
+
+    NaN where a resample has no row of a seed. Two calls with the same premises have the same resamples.
+    """
+    _, codes = np.unique(premises, return_inverse=True)
+    count = int(codes.max()) + 1
+    rows = [np.bincount(codes, weights=row, minlength=count) for row in (*(values * kept), *kept.astype(float))]
+    weighted = draws(count, "premises") @ np.array(rows, dtype=np.float32).T
+    sums, counts = np.split(weighted.astype(float), 2, axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(counts > 0, sums / counts, np.nan), count
 
 
 def weighted_means(means: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -32,17 +32,18 @@ from nli.models.training import StudyTrainer, mark_pretrained, training_argument
 from nli.study.methods import METHODS
 
 
-def build_encoder(folder: Path | str, spec: dict[str, Any]) -> nn.Module:
-    """The base encoder with a new three-class head, prepared for the spec's method.
+def build_encoder(folder: Path | str, spec: dict[str, Any], outputs: int | None = None) -> nn.Module:
+    """The base encoder with a new head, prepared for the spec's method.
 
     Args:
         folder: a `from_pretrained` folder.
         spec: the experiment, resolved.
+        outputs: of the head; None: one for each label.
 
     The head and the method's new parameters are drawn from torch's global generator; seed it first.
     """
     tokenizer = load_tokenizer(folder) if METHODS[spec["method"]].masked else None
-    return prepare_encoder(load_encoder(folder, spec["dtype"], encoder_class(spec)), spec, tokenizer)
+    return prepare_encoder(load_encoder(folder, spec["dtype"], encoder_class(spec), outputs), spec, tokenizer)
 
 
 def encoder_class(spec: dict[str, Any]) -> type:
@@ -51,10 +52,18 @@ def encoder_class(spec: dict[str, Any]) -> type:
 
 
 def load_encoder(
-    folder: Path | str, dtype: str, auto_class: type = AutoModelForSequenceClassification
+    folder: Path | str,
+    dtype: str,
+    auto_class: type = AutoModelForSequenceClassification,
+    outputs: int | None = None,
 ) -> PreTrainedModel:
-    """The base encoder with weights of type `dtype` and a new three-class head, or as a masked language model."""
-    head = {"num_labels": len(LABELS), **LABEL_NAMES} if auto_class is AutoModelForSequenceClassification else {}
+    """The base encoder with weights of type `dtype` and a new head, or as a masked language model.
+
+    Args:
+        outputs: of the head; None: one for each label, with its name.
+    """
+    head = {"num_labels": outputs} if outputs else {"num_labels": len(LABELS), **LABEL_NAMES}
+    head = head if auto_class is AutoModelForSequenceClassification else {}
     settings = {**head, **NO_FOREIGN_CODE, "dtype": getattr(torch, dtype)}
     model, info = auto_class.from_pretrained(folder, output_loading_info=True, **settings)
     require_weights(model, info["missing_keys"], folder, "encoder")

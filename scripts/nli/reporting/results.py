@@ -26,10 +26,14 @@ from nli.data.run_files import (
     sealed,
 )
 from nli.measure.answers import Answers
+from nli.measure.elsewhere import measure_elsewhere
 from nli.measure.ladders import measure_ladders
 from nli.measure.recount import check_scores
 from nli.measure.reliability import measure_reliability
+from nli.measure.seeds import measure_seeds
+from nli.measure.sweeps import measure_sweeps
 from nli.reporting.markup import escape
+from nli.reporting.tasks import read_tasks
 from nli.study.experiments import FAMILIES
 from nli.study.schema import Study
 from nli.study.sources import DRAWN
@@ -107,6 +111,12 @@ class Results:
     description: Mapping[str, Any]  # of the data; {} if it is missing
     reported: Mapping[str, Any]
     ladders: Mapping[str, Any] = field(default_factory=dict)  # ladders.json; {} if it is missing
+    points: Mapping[str, Experiment] = field(default_factory=dict)  # of the sweeps, which only their own figures show
+
+    @property
+    def everything(self) -> dict[str, Experiment]:
+        """The experiments and the points of the sweeps."""
+        return {**self.experiments, **self.points}
 
     @property
     def scale(self) -> str:
@@ -202,19 +212,22 @@ def load_results(
     resolved = _resolved(study, plan)
     measured = read_ladders(ladders) if ladders else {}
     over_seeds = measured.get("over_seeds") or {}
+    selected = {experiment.key for experiment in resolved.selected()}  # files of others may be from another config
     experiments = {}
     for key, spec in (plan.get("experiments") or {}).items():
-        seeds = seeds_of(plan, spec) if is_selected(key, spec, plan.get("only")) else []
+        seeds = seeds_of(plan, spec) if key in selected else []
         loaded = load_experiment(folder, key, spec, seeds, resolved, keep_going or resolved.finished_only)
         experiments[key] = replace(loaded, over_seeds=over_seeds.get(key, {}))
     if ladders:
         check_measured(ladders, measured, experiments)
+    points = {key: experiment for key, experiment in experiments.items() if key in resolved.points}
     return Results(
         study=plan,
-        experiments=experiments,
+        experiments={key: experiment for key, experiment in experiments.items() if key not in points},
         description=describe_data(description, plan),
         reported=_read(reported, yaml.safe_load),
         ladders=measured,
+        points=points,
     )
 
 
@@ -258,11 +271,6 @@ def describe_data(path: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
 def seeds_of(plan: Mapping[str, Any], spec: Mapping[str, Any]) -> list[int]:
     """The seeds of an experiment in study.json: its own, or the study's."""
     return spec.get("seeds") or plan.get("seeds") or []
-
-
-def is_selected(key: str, spec: Mapping[str, Any], only: list[str] | None) -> bool:
-    """Whether `only` selects an experiment; files of others may be from another configuration."""
-    return not only or bool({key, spec["family"], spec["origin"]} & set(only))
 
 
 def load_experiment(
@@ -332,15 +340,22 @@ def _read(path: Path, parse: Any) -> Any:
 
 def measure_results(folder: Path, results: Results) -> dict[str, Any]:
     """The content of ladders.json, from the predictions in a scale's results folder, with their SHA-256 by run."""
-    answers = {key: read_answers(folder, experiment) for key, experiment in results.experiments.items()}
-    scorers = {key: experiment.scorer for key, experiment in results.experiments.items()}
+    everything = {key: read_answers(folder, experiment) for key, experiment in results.everything.items()}
+    scorers = {key: experiment.scorer for key, experiment in results.everything.items()}
     used = {
         f"{key}/seed{run.seed}": run.metrics["predictions"]
-        for key, experiment in results.experiments.items()
+        for key, experiment in results.everything.items()
         for run in experiment.runs
     }
+    study = {**results.study, "experiments": {key: each.spec for key, each in results.experiments.items()}}
+    answers = {key: everything[key] for key in results.experiments}
+    ladders = measure_ladders(study, answers, scorers)
     measured = {
-        **measure_ladders(results.study, answers, scorers),
+        **ladders,
+        "sweeps": measure_sweeps(results.study, everything, scorers),
+        "seeds": measure_seeds(study, answers, scorers, ladders["ladders"]),
+        "elsewhere": measure_elsewhere(study, answers, scorers),
+        "tasks": read_tasks(folder, results.study),
         "reliability": {key: measure_reliability(left) for key, left in answers.items()},
         "predictions": used,
     }

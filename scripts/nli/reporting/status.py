@@ -16,7 +16,7 @@ def stale_stages(results: Results, repository: Path) -> list[tuple[str, str, lis
     """
     stages = [
         (f"{experiment.key}/seed{run.seed}", stage, changed_code(recorded, repository))
-        for experiment in results.done()
+        for experiment in results.everything.values()
         for run in experiment.runs
         for stage, recorded in (run.run.get("code") or {}).items()
         if recorded and (stage == "answering" or run.history)
@@ -26,7 +26,7 @@ def stale_stages(results: Results, repository: Path) -> list[tuple[str, str, lis
 
 def wrong_files(results: Results) -> list[str]:
     """The paths, in the scale's folder, of the files of runs that `load_results` has found missing or wrong."""
-    problems = "\n".join(experiment.problem for experiment in results.experiments.values())
+    problems = "\n".join(experiment.problem for experiment in results.everything.values())
     return re.findall(r"(\S+/seed\d+/\w+\.(?:json|parquet)): ", problems)
 
 
@@ -38,11 +38,11 @@ def status_lines(results: Results, repository: Path, folder: str, command: str) 
         command: the Snakemake command that makes the study.
     """
     stale, wrong = stale_stages(results, repository), wrong_files(results)
-    runs = sum(len(experiment.runs) for experiment in results.done())
+    runs = sum(len(experiment.runs) for experiment in results.everything.values())
     lines = []
     if wrong:
         lines += [f"Missing or wrong files in {folder}:"]
-        lines += [f"  {experiment.problem}" for experiment in results.experiments.values() if experiment.problem]
+        lines += [f"  {experiment.problem}" for experiment in results.everything.values() if experiment.problem]
     if stale:
         lines += [f"{len(stale)} results in {folder} were made by other code. They are kept. Changed files:"]
         lines += [f"  {run}, {stage}: {', '.join(changed)}" for run, stage, changed in stale]

@@ -30,6 +30,7 @@ def summarize(results: Results) -> dict[str, Any]:
         "models": _models(results),
         "experiments": {experiment.key: _experiment(experiment) for experiment in results.experiments.values()},
         "claims": list(_claims(results)),
+        "sweeps": results.ladders.get("sweeps") or {},
     }
 
 

@@ -17,6 +17,7 @@ from nli.study.types import (
     Real,
     Seed,
     SetName,
+    Share,
     Strict,
     Title,
     each_once,
@@ -37,7 +38,9 @@ class Tokenization(Strict):
 
 class Training(Strict):
     learning_rate: PositiveFloat
-    examples: Positive | None = Field(None, description="size of a fixed sample of train to train on; null: all rows")
+    examples: Positive | Share | None = Field(
+        None, description="a fixed sample of train to train on: a number of rows, or a share of them; null: all rows"
+    )
     batch_size: Positive = Field(description="examples per forward pass on the device")
     eval_batch_size: Positive | None = Field(None, description="for the evaluation after each epoch")
     gradient_accumulation: Positive = 1

@@ -16,6 +16,7 @@ from nli.study.differences import check_differences
 from nli.study.experiments import FAMILIES
 from nli.study.plain import FILE, expect_mapping, refuse_control_characters, refuse_loops
 from nli.study.schema import Study
+from nli.study.sweeps import Sweep, differences, points_of, shown_value
 from nli.study.types import unknown
 
 OWN_OF_A_MODEL = ("title", "gb", "licence")  # lost where another model is named
@@ -69,10 +70,73 @@ def load_study(config: Mapping[str, Any], overrides: Mapping[str, Any] | None = 
         stated,
         expect_mapping(resolved.pop("families", {}), "families"),
     )
+    points = add_points(resolved)
+    add_sets(resolved, points)
+    stated = {**stated, **{key: {"extends": base} for key, (_, base) in points.items()}}
     try:
         return Study.model_validate(resolved).without_rungs()
     except ValidationError as error:
-        raise StudyError("\n".join(describe(item) for item in own_errors(error.errors(), stated))) from None
+        lines = dict.fromkeys(describe(item, points) for item in own_errors(error.errors(), stated))
+        raise StudyError("\n".join(lines)) from None
+
+
+def add_sets(resolved: dict[str, Any], points: Mapping[str, Any]) -> None:
+    """Add the sets of `evaluation: also:` to the splits of every experiment, in place; not to a sweep's points."""
+    also = expect_mapping(resolved.get("evaluation") or {}, "evaluation").get("also")
+    sets = expect_mapping(expect_mapping(resolved.get("data") or {}, "data").get("sets") or {}, "data.sets")
+    for name in also if isinstance(also, list) else []:
+        if name not in sets:
+            raise StudyError(f"{FILE}: evaluation.also: {unknown(str(name), sets)}")
+    for key, experiment in resolved["experiments"].items():
+        evaluation = experiment.get("evaluation")
+        splits = evaluation.get("splits") if isinstance(evaluation, dict) else None
+        if isinstance(also, list) and isinstance(splits, list) and key not in points:
+            evaluation["splits"] = [*splits, *(name for name in also if name not in splits)]
+
+
+def add_points(resolved: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """Add the experiments of every sweep to `resolved`, in place.
+
+    Returns:
+        point -> the key of the config that it comes from, and the experiment that it varies.
+    """
+    added: dict[str, tuple[str, str]] = {}
+    experiments = resolved["experiments"]
+    for name, stated in expect_mapping(resolved.get("sweeps") or {}, "sweeps").items():
+        where = f"sweeps.{name}"
+        try:
+            sweep = Sweep.model_validate(expect_mapping(stated, where))
+        except ValidationError as error:
+            found = [{**each, "loc": ("sweeps", name, *each["loc"])} for each in error.errors()]
+            raise StudyError("\n".join(map(describe, found))) from None
+        for base in sweep.experiments:
+            if base not in experiments or base in added:
+                known = [key for key in experiments if key not in added]
+                raise StudyError(f"{FILE}: {where}.experiments: {unknown(base, known)}")
+            spec = experiments[base]
+            for value, key in points_of(name, sweep.model_dump(), base, spec).items():
+                if key in experiments and key != base:
+                    raise StudyError(f"{FILE}: {where}: '{key}', its point at {value:g}, is another experiment's name")
+                if key != base:
+                    experiments[key] = point(name, sweep, spec, key, value)
+                    added[key] = (f"{where}.values", base)
+    return added
+
+
+def point(name: str, sweep: Sweep, base: Mapping[str, Any], key: str, value: float) -> dict[str, Any]:
+    """The experiment in full that differs from `base` in the value of a sweep."""
+    kept = {k: v for k, v in base.items() if k not in OWN_KEYS}
+    try:
+        changed = differences(sweep, base, value)
+    except ValueError as error:
+        raise StudyError(f"{FILE}: sweeps.{name}.{error}") from None
+    about = {
+        "name": key.partition("/")[2],
+        "title": f"{base.get('title')}: {sweep.title[0].lower()}{sweep.title[1:]} {shown_value(sweep.key, value)}",
+        "origin": "ours",
+        "extra": sweep.extra,
+    }
+    return deep_merge(kept, *changed, about, {"seeds": sweep.seeds} if sweep.seeds else {})
 
 
 def known_scales(scales: Any) -> Mapping[str, Any]:
@@ -116,8 +180,8 @@ def drop_what_is_another_models(resolved: dict[str, Any], overlay: Mapping[str, 
 
 
 def drop_stated_seeds(resolved: dict[str, Any]) -> None:
-    """Remove the `seeds` of families and experiments from a file's sections, in place."""
-    for section in ("families", "experiments"):
+    """Remove the `seeds` of families, experiments and sweeps from a file's sections, in place."""
+    for section in ("families", "experiments", "sweeps"):
         for stated in expect_mapping(resolved.get(section) or {}, section).values():
             if isinstance(stated, dict):
                 stated.pop("seeds", None)
@@ -227,13 +291,20 @@ def parent_of(own: Mapping[str, Any]) -> Any:
     return own.get("adapter") if own.get("extends") is None else own["extends"]
 
 
-def describe(error: Mapping[str, Any]) -> str:
-    """One line for a pydantic error: the file, the key, what is wrong and the value given."""
+def describe(error: Mapping[str, Any], points: Mapping[str, tuple[str, str]] | None = None) -> str:
+    """One line for a pydantic error: the file, the key, what is wrong and the value given.
+
+    Args:
+        points: as `add_points` returns them; an error of a point is one of the sweep that it belongs to.
+    """
     parts = [str(part) for part in error["loc"]]
     if parts[:1] == ["experiments"]:
         del parts[2:3]  # pydantic adds the union's member, here the family, after the key
     location = ".".join(parts)
     message = error["msg"].removeprefix("Value error, ")
+    if parts[:1] == ["experiments"] and len(parts) > 1 and parts[1] in (points or {}):
+        location, base = points[parts[1]]
+        location += f": {base}" + "".join(f".{part}" for part in parts[2:])
     given = error.get("input")
     if error["type"] != "value_error" and not isinstance(given, Mapping):
         message = f"{message[0].lower()}{message[1:]}, got {given!r}"

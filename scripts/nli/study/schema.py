@@ -21,7 +21,10 @@ from nli.study.experiments import (
     QloraExperiment,
     RobertaExperiment,
 )
+from nli.study.methods import METHODS
 from nli.study.sources import Data, Models, SetRows
+from nli.study.sweeps import Sweep, new_points
+from nli.study.tasks import Tasks
 from nli.study.types import (
     CommandPath,
     LocalPath,
@@ -265,6 +268,17 @@ def _measured(rung: Rung | RungName) -> tuple[str, str | None, str]:
     return rung.experiment, rung.scorer, rung.counted
 
 
+class Elsewhere(Strict):
+    """Whether results hold elsewhere: on further sets, and for which experiments that is tested."""
+
+    also: list[SetName] = Field(
+        default_factory=list, description="sets of `data.sets` that every experiment answers, next to its own splits"
+    )
+    compared: list[str] = Field(
+        default_factory=list, description="experiments that are tested against each other on every set"
+    )
+
+
 class Study(Strict):
     """The whole study, resolved for one scale; every rule of the workflow is computed from it."""
 
@@ -274,7 +288,7 @@ class Study(Strict):
     results: CommandPath = Field(description="output folder, with one subfolder per scale")
     cache: LocalPath = Field(min_length=1, description="folder for files fetched from the hub, shared by all scales")
     seeds: list[Seed] = Field(min_length=1, description="an experiment that sets no seeds runs once for each of these")
-    only: list[str] = Field(description="experiments, families or origins to run; empty: all")
+    only: list[str] = Field(description="experiments, families, origins, sweeps or `tasks` to run; empty: all")
     rungs: Literal["core", "all"] = Field(
         description="`core` leaves out the experiments marked `extra: true`, here and in the ladders"
     )
@@ -288,6 +302,7 @@ class Study(Strict):
     )
     data: Data
     models: Models
+    evaluation: Elsewhere = Field(Elsewhere(), description="whether results hold elsewhere")
     rehearsal: Rehearsal
     machine: Machine
     notice: Notice | None = Field(
@@ -304,6 +319,12 @@ class Study(Strict):
     ladders: dict[Annotated[str, Field(pattern=r"^\w+$")], Ladder] = Field(
         default_factory=dict, description="step-by-step explanations of failures, by name"
     )
+    sweeps: dict[Annotated[str, Field(pattern=r"^[a-z]\w*$", max_length=40)], Sweep] = Field(
+        default_factory=dict, description="curves of accuracy against the value of one key, by name"
+    )
+    tasks: Tasks | None = Field(
+        None, description="several tasks on one encoder; they run with `rungs: all`, or alone as `only: [tasks]`"
+    )
 
     @field_validator("seeds")
     @classmethod
@@ -313,8 +334,9 @@ class Study(Strict):
     @model_validator(mode="after")
     def _consistent(self) -> "Study":
         for name in self.only:
-            if name not in self.experiments and name not in FAMILIES and name not in ORIGINS:
-                raise ValueError(f"only: {unknown(name, [*FAMILIES, *ORIGINS, *self.experiments])}")
+            known = [*FAMILIES, *ORIGINS, *self.sweeps, *self.experiments, *(["tasks"] if self.tasks else [])]
+            if name not in known:
+                raise ValueError(f"only: {unknown(name, known)}")
         titles: dict[str, str] = {}
         for key, experiment in self.experiments.items():
             if (other := titles.setdefault(" ".join(experiment.title.casefold().split()), key)) != key:
@@ -340,7 +362,40 @@ class Study(Strict):
         for name, ladder in self.ladders.items():
             for i, rung in enumerate(ladder.rungs):
                 self._check_rung(f"ladders.{name}.rungs.{i}", rung, ladder.split)
+        for key in self.evaluation.compared:
+            if key not in self.experiments or self.experiments[key].model is None:
+                known = [key for key, experiment in self.experiments.items() if experiment.model]
+                raise ValueError(f"evaluation.compared: {unknown(key, known)}")
+        for key in self.tasks.experiments if self.tasks else ():
+            if key not in self.experiments:
+                raise ValueError(f"tasks.experiments: {unknown(key, self.experiments)}")
+            if METHODS[self.experiments[key].method].masked:
+                raise ValueError(f"tasks.experiments: '{key}' has no head for other classes; choose another")
+        for name, sweep in self.sweeps.items():
+            if name in (*FAMILIES, *ORIGINS, "tasks"):
+                raise ValueError(f"sweeps.{name}: '{name}' means other experiments in `only`; choose another name")
+            for key in sweep.experiments:
+                if sweep.split not in self.experiments[key].evaluation.splits:
+                    raise ValueError(f"sweeps.{name}.split: '{key}' does not answer '{sweep.split}'")
         return self
+
+    def tasks_run(self) -> bool:
+        """Whether the several tasks are trained: with every extra step, or if `only` names them."""
+        return self.tasks is not None and ("tasks" in self.only or (self.rungs == "all" and not self.only))
+
+    @property
+    def points(self) -> dict[str, tuple[str, str]]:
+        """The experiments that a sweep adds: point -> the sweep's name and the experiment that it varies."""
+        sweeps = {name: sweep.model_dump() for name, sweep in self.sweeps.items()}
+        bases = {key for sweep in self.sweeps.values() for key in sweep.experiments}
+        return new_points(sweeps, {key: e.model_dump() if key in bases else {} for key, e in self.experiments.items()})
+
+    def named_in_only(self) -> set[str]:
+        """What `only` names, with the experiments of `tasks` and of the sweeps among it: points, and what they vary."""
+        named = {*self.only, *(self.tasks.experiments if self.tasks and "tasks" in self.only else ())}
+        for key, (name, base) in self.points.items():
+            named |= {key, base} if name in self.only else set()
+        return named
 
     def seeds_of(self, experiment: Experiment) -> list[int]:
         """The seeds of an experiment: its own, or the study's."""
@@ -372,8 +427,10 @@ class Study(Strict):
 
         The ladders lose their steps (`Ladder.without`); a ladder that then compares nothing is removed.
         """
-        core = self.rungs == "core"
-        wanted = {key for key, e in self.experiments.items() if not (core and e.extra) or key in self.only}
+        core, named, points = self.rungs == "core", self.named_in_only(), self.points
+        wanted = {key for key, e in self.experiments.items() if not (core and e.extra) or key in named}
+        wanted |= {points[key][1] for key in wanted & points.keys()}
+        wanted |= set(self.tasks.experiments) if self.tasks_run() else set()
         wanted |= {getattr(self.experiments[key], "adapter", None) for key in wanted}  # its training is needed
         kept = {key: e for key, e in self.experiments.items() if key in wanted}
         shorter = {name: ladder.without(self.experiments.keys() - kept) for name, ladder in self.ladders.items()}
@@ -382,14 +439,31 @@ class Study(Strict):
             for name, ladder in shorter.items()
             if len(ladder.rungs) == len(self.ladders[name].rungs) or any(rung.against for rung in ladder.rungs)
         }
-        return self.model_copy(update={"experiments": kept, "ladders": ladders})
+        swept = {name for key, (name, _) in points.items() if key in kept}
+        sweeps = {
+            name: sweep.model_copy(update={"experiments": [key for key in sweep.experiments if key in kept]})
+            for name, sweep in self.sweeps.items()
+            if name in swept
+        }
+        compared = [key for key in self.evaluation.compared if key in kept]
+        evaluation = self.evaluation.model_copy(update={"compared": compared})
+        return self.model_copy(
+            update={
+                "experiments": kept,
+                "ladders": ladders,
+                "sweeps": sweeps,
+                "evaluation": evaluation,
+                "tasks": self.tasks if self.tasks_run() else None,
+            }
+        )
 
     def selected(self) -> list[Experiment]:
         """The experiments that `only` selects, in the file's order."""
+        named = self.named_in_only()
         return [
             experiment
             for key, experiment in self.experiments.items()
-            if not self.only or {key, experiment.family, experiment.origin} & set(self.only)
+            if not self.only or {key, experiment.family, experiment.origin} & named
         ]
 
     def answered_sets(self) -> dict[str, SetRows]:

@@ -53,6 +53,10 @@ class SetRows(Strict):
         default_factory=dict,
         description="the file's labels for our classes; one label for two of ours makes a set with two classes",
     )
+    known: dict[str, Label] = Field(
+        default_factory=dict,
+        description="pairs whose label is known, by pair_id: the fetch checks `labels` by them",
+    )
 
     @field_validator("labels", mode="before")
     @classmethod

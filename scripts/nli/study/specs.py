@@ -72,6 +72,16 @@ def trains(experiment: Experiment) -> bool:
     return experiment.trains and not borrows and (cloze is None or cloze.trained)
 
 
+def task_spec(study: Study, task: str, key: str) -> dict[str, Any]:
+    """What decides the training of an encoder for one of several tasks, like the experiment `key`.
+
+    All tasks are in it, because their heads have as many outputs as the task with the most classes.
+    """
+    spec = training_spec(study, key)
+    spec.pop("validation_examples", None)
+    return {**spec, "task": task, "tasks": {name: each.label for name, each in study.tasks.tasks.items()}}
+
+
 def loading_spec(study: Study, key: str) -> dict[str, Any]:
     """How the experiment's base model is loaded: an encoder's dtype or a decoder's quantization; {} without a model."""
     role = study.experiments[key].model
@@ -107,7 +117,8 @@ def set_spec(study: Study, name: str) -> dict[str, Any]:
     """What decides the rows of an evaluation set with its own rows."""
     source = study.data.own_sets[name]
     examples, seed = study.data.evaluation_examples, study.data.seed
-    return {"source": source.model_dump(mode="json"), "merged": source.merged, "examples": examples, "seed": seed}
+    stated = source.model_dump(mode="json", exclude=None if source.known else {"known"})
+    return {"source": stated, "merged": source.merged, "examples": examples, "seed": seed}
 
 
 def spec_hash(spec: Mapping[str, Any]) -> str:

@@ -34,6 +34,7 @@ Real = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
 PositiveFloat = Annotated[Real, Field(gt=0)]
 NonNegativeFloat = Annotated[Real, Field(ge=0)]
 Probability = Annotated[Real, Field(ge=0, lt=1)]
+Share = Annotated[Real, Field(gt=0, lt=1)]
 
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")  # no tab, no line feed

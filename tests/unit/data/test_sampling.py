@@ -326,3 +326,10 @@ def test_demo_has_the_sizes_it_asks_for_and_no_premise_of_tune_elsewhere(config)
     assert warnings == []
     for name in ("train", "matched", "mismatched"):
         assert not set(splits["tune"]["premise_id"]) & set(splits[name]["premise_id"]), name
+
+
+@pytest.mark.parametrize(
+    ("asked", "rows"), [(None, 39270), (0.1, 3927), (0.29, 11388), (1e-6, 1), (100, 100), (50000, 39270)]
+)
+def test_an_experiment_trains_on_all_rows_a_number_or_a_share_of_them(asked, rows):
+    assert sampling.rows_to_train_on(39270, asked) == rows

@@ -135,6 +135,49 @@ def test_experiment_that_answers_an_unknown_set_is_refused_with_the_nearest_name
         load_study(config)
 
 
+def test_sets_that_every_experiment_answers_are_named_once():
+    config = load_config()
+    config["evaluation"]["also"] = ["snli", "mismatched"]
+    study = load_study({**config, "rungs": "all"})
+    assert study.experiments["icl/prompt1"].evaluation.splits == ["matched", "snli", "mismatched"]
+    assert study.experiments["roberta/full"].evaluation.splits == ["matched", "mismatched", "snli"]
+    assert study.experiments["roberta/full_pairs_0_1"].evaluation.splits == ["matched", "mismatched"]  # a sweep's point
+    assert list(study.answered_sets()) == ["snli"]
+    config["evaluation"]["also"] = ["snil"]
+    with pytest.raises(StudyError, match=r"config\.yaml: evaluation\.also: unknown name 'snil'; did you mean 'snli'\?"):
+        load_study(config)
+
+
+def test_pairs_of_known_labels_tell_a_wrong_order_of_the_labels(tmp_path):
+    lines = [{"premise": "a", "hypothesis": "b", "label": label, "pairID": f"p{label}"} for label in (0, 1, 2)]
+    (tmp_path / "set.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    source = {"path": str(tmp_path / "set.jsonl"), "labels": {0: "contradiction", 1: "neutral", 2: "entailment"}}
+    assert len(load(tmp_path, **source, known={"p0": "contradiction", "p2": "entailment"}).frames["mine"]) == 3
+    with pytest.raises(StudyError) as refused:
+        load(tmp_path, **source, known={"p1": "neutral", "p0": "entailment"})
+    assert str(refused.value).endswith(
+        "pair 'p0' is known to be entailment, but its label is read as contradiction; "
+        "correct config.yaml: data.sets.mine.source.labels"
+    )
+    with pytest.raises(StudyError, match=r"no labelled pair 'p9'; correct config.yaml: data.sets.mine.source.known"):
+        load(tmp_path, **source, known={"p9": "neutral"})
+
+
+def test_formats_of_the_authors_of_snli_and_anli_are_read(tmp_path):
+    snli = {"gold_label": "-", "sentence1": "A.", "sentence2": "B.", "pairID": "1.jpg#1r1n", "annotator_labels": ["x"]}
+    lines = [snli, {**snli, "gold_label": "neutral", "pairID": "1.jpg#1r1e"}]
+    (tmp_path / "snli.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    raw = load(tmp_path, path=str(tmp_path / "snli.jsonl"), known={"1.jpg#1r1e": "neutral"})
+    assert raw.frames["mine"][["pair_id", "label"]].to_numpy().tolist() == [["1.jpg#1r1e", 1]]
+    assert raw.dropped["mine"] == 1
+    anli = {"uid": "u1", "context": "It rains.", "hypothesis": "It is dry.", "label": "c", "reason": ""}
+    (tmp_path / "anli.jsonl").write_text(json.dumps(anli))
+    labels = {"e": "entailment", "n": "neutral", "c": "contradiction"}
+    source = {"path": str(tmp_path / "anli.jsonl"), "columns": {"premise": "context", "pair_id": "uid"}}
+    frame = load(tmp_path, **source, labels=labels).frames["mine"]
+    assert frame[["pair_id", "premise", "label"]].to_numpy().tolist() == [["u1", "It rains.", 2]]
+
+
 def test_file_and_rows_that_are_not_as_the_config_says_are_refused(tmp_path):
     path = tmp_path / "hans.txt"
     with pytest.raises(StudyError, match=r"hans\.txt: no such file; correct config.yaml: data.sets.mine.source.path"):

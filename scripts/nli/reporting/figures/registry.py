@@ -20,7 +20,7 @@ from matplotlib.ticker import MaxNLocator
 
 from nli.base.atomic import whole_file, write_text
 from nli.base.labels import LABELS
-from nli.reporting.figures import comparison, ladders
+from nli.reporting.figures import comparison, ladders, sweeps, tasks
 from nli.reporting.figures.style import (
     FAINT,
     FAMILY_COLOURS,
@@ -38,6 +38,8 @@ from nli.reporting.markup import counted, escape, listing, percent
 from nli.reporting.results import Experiment, Results, reported_accuracy
 from nli.reporting.tables.data import described_splits, split_titles
 from nli.reporting.tables.ladders import figure_label
+from nli.reporting.tables.sweeps import sweep_label
+from nli.reporting.tables.tasks import ran
 
 Drawn = tuple[Figure, str]
 
@@ -414,10 +416,26 @@ def ladder_figures(results: Results) -> dict[str, Plot]:
     }
 
 
+def sweep_figures(results: Results) -> dict[str, Plot]:
+    """A figure for each sweep of the study."""
+    return {
+        sweep_label(name): Plot(
+            lambda results, sweep=sweep: sweeps.draw_sweep(results, sweep), f"{escape(sweep['title'])}: {sweeps.SWEEP}"
+        )
+        for name, sweep in (results.ladders.get("sweeps") or {}).items()
+    }
+
+
+def task_figures(results: Results) -> dict[str, Plot]:
+    """The figure of the several tasks, if some have run."""
+    drawn = any(ran(task) for each in results.ladders.get("tasks") or [] for task in each["tasks"].values())
+    return {"tasks": Plot(tasks.draw_tasks, tasks.TASKS)} if drawn else {}
+
+
 def make_figures(results: Results, folder: Path) -> list[Path]:
     """Write NAME.svg and NAME.md for every figure into `folder`; returns the SVG paths."""
     paths = []
-    for name, plot in (FIGURES | ladder_figures(results)).items():
+    for name, plot in {**FIGURES, **ladder_figures(results), **sweep_figures(results), **task_figures(results)}.items():
         path = Path(folder) / f"{name}.svg"
         with plt.rc_context(STYLE):
             figure, alt = plot.draw(results)

@@ -10,7 +10,7 @@ from pathlib import Path
 from nli.base.atomic import write_text
 from nli.reporting import findings, original, original_scores, prose
 from nli.reporting.results import Results
-from nli.reporting.tables import data, ladders, llama, overview, roberta
+from nli.reporting.tables import data, elsewhere, ladders, llama, overview, roberta, seeds, sweeps, tasks
 
 FRAGMENTS: dict[str, Callable[[Results], str]] = {
     # the notice of the scale: in the text, above the page in HTML, in the page header in PDF; and the PDF's date
@@ -67,6 +67,15 @@ FRAGMENTS: dict[str, Callable[[Results], str]] = {
     "comparison-conclusion.md": prose.comparison,
     # what the original says
     "original-words.md": original.words,
+    # beyond the original
+    "sweeps.md": sweeps.sweeps,
+    "tasks.md": tasks.tasks,
+    "elsewhere-exchanged.md": elsewhere.exchanged,
+    "elsewhere.md": elsewhere.accuracies,
+    "elsewhere-pairs.md": elsewhere.comparisons,
+    "elsewhere-groups.md": elsewhere.groups,
+    "seed-intervals.md": seeds.intervals,
+    "seed-verdicts.md": seeds.verdicts,
     # appendix
     "experiments.md": overview.experiments,
     "ladder-numbers.md": ladders.numbers,

@@ -68,9 +68,10 @@ def settings(results: Results) -> str:
 
 
 def length(training: Mapping[str, Any]) -> str:
-    """How long a training is: "3 epochs", "200 steps", "1 epoch of 8,000 pairs"."""
+    """How long a training is: "3 epochs", "200 steps", "1 epoch of 8,000 pairs", "1 epoch of 10% of the pairs"."""
     amount, unit = training.get("epochs") or training.get("max_steps"), "epoch" if training.get("epochs") else "step"
-    pairs = f" of {integer(training['examples'])} pairs" if training.get("examples") else ""
+    sample = training.get("examples")
+    pairs = f" of {integer(sample) if sample >= 1 else f'{100 * sample:g}% of the'} pairs" if sample else ""
     return f"{amount:g} {unit}{'' if amount == 1 else 's'}{pairs}"
 
 
