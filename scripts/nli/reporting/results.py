@@ -32,6 +32,7 @@ from nli.measure.reliability import measure_reliability
 from nli.reporting.markup import escape
 from nli.study.experiments import FAMILIES
 from nli.study.schema import Study
+from nli.study.selected import is_selected, seeds_of
 from nli.study.sources import DRAWN
 from nli.study.specs import prediction_spec
 from nli.texts import fill
@@ -253,16 +254,6 @@ def describe_data(path: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
         data["warnings"] += own["warnings"]
         data.setdefault("sets", {})[name] = own
     return data
-
-
-def seeds_of(plan: Mapping[str, Any], spec: Mapping[str, Any]) -> list[int]:
-    """The seeds of an experiment in study.json: its own, or the study's."""
-    return spec.get("seeds") or plan.get("seeds") or []
-
-
-def is_selected(key: str, spec: Mapping[str, Any], only: list[str] | None) -> bool:
-    """Whether `only` selects an experiment; files of others may be from another configuration."""
-    return not only or bool({key, spec["family"], spec["origin"]} & set(only))
 
 
 def load_experiment(
