@@ -12,7 +12,7 @@ SNAKEFILES := Snakefile $(wildcard rules/*.smk)
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help demo demo-models small study status containers test test-system test-real publish bench cluster-demo cluster-stop lint format schema lock audit clean
+.PHONY: help demo demo-models small study status compare containers test test-system test-real publish bench cluster-demo cluster-stop lint format schema lock audit clean
 
 help:
 	@echo "make demo     the whole study on a laptop: synthetic pairs, tiny models, minutes"
@@ -20,6 +20,7 @@ help:
 	@echo "make small    real small models on MultiNLI, on a GPU or a CPU; 0.8 GB are fetched"
 	@echo "make study    the reported study at paper scale: one GPU of 16 GB, days"
 	@echo "make status   which of the demo's results were made by code that has changed since"
+	@echo "make compare A=DIR B=DIR   two runs: accuracies with paired tests, verdicts, settings, versions"
 	@echo "make test     the linters and the test suite"
 	@echo "make test-system  the study in containers and the report in a browser (on Debian as root: both are installed)"
 	@echo "make test-real    the core study with two real models, from packages, on your MULTINLI=DIR; hours"
@@ -52,6 +53,9 @@ study: .venv/installed
 
 status: .venv/installed
 	@snakemake --cores 1 status --quiet all
+
+compare: .venv/installed
+	@python scripts/compare.py "$(A)" "$(B)" --split $(or $(SPLIT),matched) --html $(or $(HTML),results/compare.html)
 
 containers: .venv/installed
 	snakemake --cores $(CORES) --use-singularity containers

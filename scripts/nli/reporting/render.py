@@ -15,6 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ import yaml
 
 from nli.base.atomic import whole_file
 from nli.base.errors import StudyError
+from nli.reporting.markup import escape
 
 ENGINES = ("auto", "quarto", "embedded")
 INCLUDE = re.compile(r"\{\{<\s*include\s+(\S+)\s*>\}\}[ \t]*")
@@ -166,6 +168,23 @@ def _render_pdf(study: Path, pdf: Path) -> None:
     if warnings:
         raise StudyError(f"report: Typst warns about {page.name}: {'; '.join(w.message for w in warnings)}")
     pdf.write_bytes(made)
+
+
+def render_page(title: str, subtitle: str, text: str, html: Path, source: Path) -> None:
+    """Render Markdown of its own, with the report's look, to one self-contained HTML file.
+
+    Args:
+        title, subtitle: plain text.
+        source: the report's folder, with study.qmd and theme/.
+    """
+    settings = dict(_settings(source / "study.qmd")["format"]["html"])
+    settings["include-before-body"] = [name for name in settings["include-before-body"] if name.startswith("theme/")]
+    front = {"title": escape(title), "subtitle": escape(subtitle), "lang": "en", "format": {"html": settings}}
+    with tempfile.TemporaryDirectory() as folder, whole_file(html) as html_file:
+        study = Path(folder, "study.qmd")
+        shutil.copytree(source / "theme", study.parent / "theme")
+        study.write_text(f"---\n{yaml.safe_dump(front, allow_unicode=True)}---\n\n{text}", encoding="utf-8")
+        _render_html(study, html_file)
 
 
 def _run_date(study: Path) -> str:

@@ -36,6 +36,7 @@ from nli.reporting.markup import escape
 from nli.reporting.tasks import read_tasks
 from nli.study.experiments import FAMILIES
 from nli.study.schema import Study
+from nli.study.selected import seeds_of
 from nli.study.sources import DRAWN
 from nli.study.specs import prediction_spec
 from nli.texts import fill
@@ -266,11 +267,6 @@ def describe_data(path: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
         data["warnings"] += own["warnings"]
         data.setdefault("sets", {})[name] = own
     return data
-
-
-def seeds_of(plan: Mapping[str, Any], spec: Mapping[str, Any]) -> list[int]:
-    """The seeds of an experiment in study.json: its own, or the study's."""
-    return spec.get("seeds") or plan.get("seeds") or []
 
 
 def load_experiment(

@@ -1,0 +1,1 @@
+"""Two runs of the study, compared: what `make compare` prints and writes."""
