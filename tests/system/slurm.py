@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conftest import ROOT
+
 from nli.base.files import sha256
 from nli.data.run_files import sealed
 

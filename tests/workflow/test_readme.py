@@ -36,6 +36,7 @@ COMMANDS = {
     "make containers": PLANNED,
     "make status": PLANNED,
     "make bench": PLANNED,
+    "make chaos": PLANNED,
     "make lock": PLANNED,
     "make lock UPGRADE=1": PLANNED,
     "make audit": PLANNED,
