@@ -6,11 +6,7 @@ The tables of benchmarks that are not run stay as they are.
 """
 
 import argparse
-import platform
-import subprocess
-import time
 from collections.abc import Callable, Iterable
-from importlib.metadata import version
 from pathlib import Path
 
 import bench_growth
@@ -20,6 +16,7 @@ import bench_scoring
 import bench_start
 import bench_training
 from bench_rows import HEADER, Row
+from pages import replaced
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/benchmarks.md"
@@ -27,25 +24,6 @@ PAGE = ROOT / "docs/benchmarks.md"
 
 def table(rows: Iterable[Row]) -> list[str]:
     return [*HEADER, *(row.markdown() for row in rows)]
-
-
-def machine() -> str:
-    """Processor, cores, versions, commit and date, in one line."""
-    cpu = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        platform.processor(),
-    )
-    cores = subprocess.run(["nproc"], capture_output=True, text=True, check=True).stdout.strip()
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
-    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "peft", "snakemake"))
-    return f"{cpu}, {cores} cores; {packages}; commit {commit.strip()}, {time.strftime('%d %B %Y')}."
-
-
-def replaced(page: str, name: str, lines: list[str]) -> str:
-    """The page with other lines between the marks of a benchmark."""
-    start, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-    before, _, rest = page.partition(start)
-    return before + "\n".join([start, *lines, "", machine(), end]) + rest.partition(end)[2]
 
 
 def main() -> None:

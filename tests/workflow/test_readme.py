@@ -37,6 +37,7 @@ COMMANDS = {
     "make status": PLANNED,
     "make compare A=results/demo B=results-real/demo": PLANNED,
     "make bench": PLANNED,
+    "make chaos": PLANNED,
     "make lock": PLANNED,
     "make lock UPGRADE=1": PLANNED,
     "make audit": PLANNED,
