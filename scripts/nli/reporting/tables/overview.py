@@ -15,11 +15,11 @@ from nli.reporting.results import (
     reported_accuracy,
     reported_parameters,
     reported_training,
-    seeds_of,
 )
 from nli.reporting.tables.data import two_classes
 from nli.reporting.tables.ladders import FAMILY, stands
 from nli.reporting.tables.roberta import status_cells
+from nli.study.selected import seeds_of
 
 ORIGINS = {
     "reported": "reported",
