@@ -84,6 +84,8 @@ def scored(
     ]
     examples = "".join(f"{text} {word}\n\n" for text, word in zip(asked[PROMPTS:], words, strict=False))
     prompts = [examples + text for text in asked[:PROMPTS]]
+    if max(len(tokenizer(prompt).input_ids) for prompt in prompts) + 16 > model.config.max_position_embeddings:
+        return  # the harness would cut the prompts
 
     def own(speed: str) -> None:
         found[speed] = label_log_probabilities(model, tokenizer, prompts, " ", words, BATCH, speed)
