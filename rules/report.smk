@@ -123,19 +123,17 @@ rule render_report:
         " --html {output.html} --pdf {output.pdf} --work-dir {params.fragments}/build > {log} 2>&1"
 
 
-rule status:
-    input:
-        study="<study>/study.json",
+rule status:  # of the study as it was started, whatever the config says now
     log:
         "<study>/logs/status.log",
     container:
         image_unless_in_use(REPORT_IMAGE)
     params:
-        results=subpath(input.study, parent=True),
+        results=study_path(),
         command=command_of_the_study,
     message:
-        "list results made by other code"
+        "what the study is doing, and results made by other code"
     shell:
-        "python scripts/status.py --results {params.results} --study {input.study}"
+        "python scripts/status.py --results {params.results} --study {params.results}/study.json"
         " --data {params.results}/data/description.json --reported report/reported.yaml"
-        " --command {params.command:q} 2> {log}"
+        " --command {params.command:q} 2> >(tee {log} >&2)"

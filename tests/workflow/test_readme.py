@@ -35,6 +35,7 @@ COMMANDS = {
     "make demo-models": "tests/workflow/test_demo_models.py::test_a_few_steps_of_their_recipe_make_models_with_cards",
     "make containers": PLANNED,
     "make status": PLANNED,
+    "make status SCALE=paper": PLANNED,
     "make compare A=results/demo B=results-real/demo": PLANNED,
     "make bench": PLANNED,
     "make lock": PLANNED,
