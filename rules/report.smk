@@ -17,7 +17,7 @@ rule make_ladders:
     output:
         ladders="<study>/report/ladders.json",
         summary="<study>/summary.json",
-        rows="<study>/summary.csv",
+        rows=report("<study>/summary.csv", caption="captions/summary.rst", category="Scores"),
     log:
         "<study>/logs/make_ladders.log",
     benchmark:
@@ -77,7 +77,13 @@ rule make_figures:
         code=[*REPORT_CODE, "scripts/make_figures.py"],
         image=REPORT_FILE,
     output:
-        figures=directory("<study>/report/figures"),
+        figures=report(
+            directory("<study>/report/figures"),
+            patterns=["{figure}.svg"],
+            caption="captions/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
     log:
         "<study>/logs/make_figures.log",
     benchmark:
@@ -104,8 +110,8 @@ rule render_report:
         code="scripts/nli/reporting/render.py",
         image=REPORT_FILE,
     output:
-        html="<study>/report.html",
-        pdf="<study>/report.pdf",
+        html=report("<study>/report.html", caption="captions/report.rst", category="Report"),
+        pdf=report("<study>/report.pdf", caption="captions/report.rst", category="Report"),
     log:
         "<study>/logs/render_report.log",
     benchmark:

@@ -90,6 +90,9 @@ COMMANDS = {
     "snakemake --cores 2 --configfile mine.yaml --config only='[icl/prompt1]'": PLANNED,
     "snakemake --cores 1 --config finished_only=true": (RUN,),
     "snakemake --cores 1 status": (RUN,),
+    "snakemake --cores 1 --report results/demo/workflow.html": (
+        "tests/workflow/test_study.py::test_snakemakes_own_report_has_the_files_by_category_with_their_captions"
+    ),
     "--configfile mine.yaml": PLANNED,
     "--config rehearsal='{on_cpu: true}'": PLANNED,
     "--config cache=DIR": PLANNED,

@@ -16,7 +16,7 @@ import yaml
 from pydantic import ValidationError
 
 from nli.base.errors import StudyError
-from nli.base.journal import failures
+from nli.base.journal import Job, failures, read_journal
 from nli.data.predictions import read_predictions
 from nli.data.run_files import (
     check_made_from,
@@ -111,6 +111,7 @@ class Results:
     description: Mapping[str, Any]  # of the data; {} if it is missing
     reported: Mapping[str, Any]
     ladders: Mapping[str, Any] = field(default_factory=dict)  # ladders.json; {} if it is missing
+    jobs: tuple[Job, ...] = ()  # those that have finished, with their times
 
     @property
     def scale(self) -> str:
@@ -220,6 +221,7 @@ def load_results(
         description=describe_data(description, plan),
         reported=_read(reported, yaml.safe_load),
         ladders=measured,
+        jobs=tuple(job for job in read_journal(folder).jobs if job.state == "finished"),
     )
 
 

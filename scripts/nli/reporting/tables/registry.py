@@ -10,7 +10,7 @@ from pathlib import Path
 from nli.base.atomic import write_text
 from nli.reporting import findings, original, original_scores, prose
 from nli.reporting.results import Results
-from nli.reporting.tables import data, ladders, llama, overview, roberta
+from nli.reporting.tables import data, jobs, ladders, llama, overview, roberta
 
 FRAGMENTS: dict[str, Callable[[Results], str]] = {
     # the notice of the scale: in the text, above the page in HTML, in the page header in PDF; and the PDF's date
@@ -74,6 +74,7 @@ FRAGMENTS: dict[str, Callable[[Results], str]] = {
     "genre-scores.md": overview.genre_scores,
     "seeds.md": overview.seeds,
     "costs.md": overview.costs,
+    "jobs.md": jobs.jobs,
     "versions.md": overview.versions,
     "provenance.md": overview.provenance,
 }
