@@ -19,7 +19,7 @@ help:
 	@echo "make demo-models  the tiny models that ship in models/, from nothing: about an hour"
 	@echo "make small    real small models on MultiNLI, on a GPU or a CPU; 0.8 GB are fetched"
 	@echo "make study    the reported study at paper scale: one GPU of 16 GB, days"
-	@echo "make status   which of the demo's results were made by code that has changed since"
+	@echo "make status   what the demo is doing, what failed, and which results other code has made (SCALE=paper)"
 	@echo "make compare A=DIR B=DIR   two runs: accuracies with paired tests, verdicts, settings, versions"
 	@echo "make test     the linters and the test suite"
 	@echo "make test-system  the study in containers and the report in a browser (on Debian as root: both are installed)"
@@ -53,7 +53,7 @@ study: .venv/installed
 	snakemake --cores $(CORES) --config scale=paper
 
 status: .venv/installed
-	@snakemake --cores 1 status --quiet all
+	@snakemake --cores 1 status --quiet all $(if $(SCALE),--config scale=$(SCALE))
 
 compare: .venv/installed
 	@python scripts/compare.py "$(A)" "$(B)" --split $(or $(SPLIT),matched) --html $(or $(HTML),results/compare.html)

@@ -11,6 +11,9 @@ include: "rules/config_files.smk"
 configfile: "config.yaml"
 
 
+report: "rules/captions/workflow.rst"
+
+
 include: "rules/common.smk"
 include: "rules/launch.smk"
 include: "rules/specs.smk"

@@ -541,6 +541,18 @@ def files_of_reported_runs(wildcards):
     return [path for path in wanted if Path(path).exists()] if STUDY.finished_only else wanted
 
 
+def in_reports(path, kind):
+    """A file of every run that `snakemake --report` shows, by family."""
+    labels = {"experiment": "{name}", "seed": "{seed}", "file": kind}
+    return report(
+        path,
+        caption="captions/run.rst",
+        category="Experiments",
+        subcategory="{family}",
+        labels=labels,
+    )
+
+
 def library(*rooms):
     """The source files of the library's folders, for rules that are cheap enough to rerun when their code changes.
 

@@ -3,8 +3,10 @@
 import secrets
 from pathlib import Path
 
+from snakemake.logging import logger
+
 from nli.base.errors import StudyError
-from nli.launch import folder_lock, fork_server, local_jobs
+from nli.launch import folder_lock, fork_server, local_jobs, recorder
 from nli.launch.cluster import asks_for_gpu, check_cluster
 from nli.launch.commands import with_setting, without_target
 
@@ -58,8 +60,15 @@ def lock_folders():
         for folder in written_folders():
             if line := folder_lock.take(Path(folder), RUN, name_of_submitted_jobs()):
                 print(line)
+            if folder == study_path():
+                record_jobs()
     except StudyError as error:
         sys.exit(f"error: {error}")
+
+
+def record_jobs():
+    """Write down what becomes of every job, and keep status.html while this run lasts."""
+    recorder.attach(Path(study_path()), len(list(workflow.dag.needrun_jobs())), logger)
 
 
 def unlock_folders():
@@ -128,13 +137,22 @@ def prepare_shells():
     If all jobs run here, without a GPU and without containers, the shells also run their scripts in forks of one
     process that has imported the libraries.
     """
-    lines = [local_jobs.watch(RUN)]
-    if USES_FORK_SERVER and not jobs_run_remotely():
+    mark, python = local_jobs.watch(RUN), local_jobs.EXPLAINED
+    asks = all(job.rule.name == "status" for job in workflow.dag.needrun_jobs())
+    if USES_FORK_SERVER and not jobs_run_remotely() and not asks:
         log = Path(study_path("logs", "fork_server.log"))
-        lines.append(fork_server.start("python", JOB_THREADS, log, {local_jobs.MARK: RUN}))
+        python = fork_server.start("python", JOB_THREADS, log, {local_jobs.MARK: RUN})
+    begin_shells(mark, python)
+
+
+def begin_shells(*lines):
+    """Let every job's shell begin with these lines."""
     # Snakemake fills wildcards into a prefix.
     verbatim = " ".join(lines).replace("{", "{{").replace("}", "}}")
     shell.prefix(f"set -euo pipefail; {verbatim} ")
+
+
+begin_shells(local_jobs.EXPLAINED)  # in the processes that run the jobs of a cluster, too
 
 
 def announce_report():

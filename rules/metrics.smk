@@ -10,8 +10,8 @@ rule score:
         code=[*SCORING_CODE, *CARD_CODE, "scripts/score.py"],
         image=STUDY_FILE,
     output:
-        metrics="<study>/{family}/{name}/seed{seed}/metrics.json",
-        card="<study>/{family}/{name}/seed{seed}/README.md",
+        metrics=in_reports("<study>/{family}/{name}/seed{seed}/metrics.json", "scores"),
+        card=in_reports("<study>/{family}/{name}/seed{seed}/README.md", "card"),
     log:
         "<study>/logs/score/{family}.{name}.seed{seed}.log",
     benchmark:

@@ -18,7 +18,7 @@ rule make_ladders:
     output:
         ladders="<study>/report/ladders.json",
         summary="<study>/summary.json",
-        rows="<study>/summary.csv",
+        rows=report("<study>/summary.csv", caption="captions/summary.rst", category="Scores"),
     log:
         "<study>/logs/make_ladders.log",
     benchmark:
@@ -78,7 +78,13 @@ rule make_figures:
         code=[*REPORT_CODE, "scripts/make_figures.py"],
         image=REPORT_FILE,
     output:
-        figures=directory("<study>/report/figures"),
+        figures=report(
+            directory("<study>/report/figures"),
+            patterns=["{figure}.svg"],
+            caption="captions/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
     log:
         "<study>/logs/make_figures.log",
     benchmark:
@@ -105,8 +111,8 @@ rule render_report:
         code="scripts/nli/reporting/render.py",
         image=REPORT_FILE,
     output:
-        html="<study>/report.html",
-        pdf="<study>/report.pdf",
+        html=report("<study>/report.html", caption="captions/report.rst", category="Report"),
+        pdf=report("<study>/report.pdf", caption="captions/report.rst", category="Report"),
     log:
         "<study>/logs/render_report.log",
     benchmark:
@@ -124,19 +130,17 @@ rule render_report:
         " --html {output.html} --pdf {output.pdf} --work-dir {params.fragments}/build > {log} 2>&1"
 
 
-rule status:
-    input:
-        study="<study>/study.json",
+rule status:  # of the study as it was started, whatever the config says now
     log:
         "<study>/logs/status.log",
     container:
         image_unless_in_use(REPORT_IMAGE)
     params:
-        results=subpath(input.study, parent=True),
+        results=study_path(),
         command=command_of_the_study,
     message:
-        "list results made by other code"
+        "what the study is doing, and results made by other code"
     shell:
-        "python scripts/status.py --results {params.results} --study {input.study}"
+        "python scripts/status.py --results {params.results} --study {params.results}/study.json"
         " --data {params.results}/data/description.json --reported report/reported.yaml"
-        " --command {params.command:q} 2> {log}"
+        " --command {params.command:q} 2> >(tee {log} >&2)"

@@ -89,6 +89,7 @@ rule write_study:  # preflight reads it, before any image is built
         "<study>/study.json",
     log:
         "<study>/logs/write_study.log",
+    priority: LONG_JOBS_FIRST + 1  # `make status` reads it
     container:
         image_unless_in_use(STUDY_IMAGE)
     params:

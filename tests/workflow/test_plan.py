@@ -10,6 +10,7 @@ import pytest
 from conftest import ROOT
 from workflow.conftest import planned_jobs, snakemake
 
+from nli.reporting.figures.workflow import ARROWS, MODEL, MODEL_RULES, PLACES
 from nli.study.specs import trains
 
 
@@ -38,6 +39,24 @@ def test_whole_demo_is_planned(demo_study, plan):
     assert jobs["score"] == len(families)
     assert jobs["make_ladders"] == 1
     assert jobs["render_report"] == 1
+
+
+def test_picture_of_the_workflow_shows_what_waits_for_what(tmp_path):
+    """Directly or not: the picture leaves out arrows that follow from others."""
+    dot = snakemake("--rulegraph", "--cores", "1", "--config", f"results={tmp_path}", "rungs=all").stdout
+    rules = dict(re.findall(r'(\d+)\[label = "(\w+)"', dot))
+    names = {number: MODEL if rule in MODEL_RULES else rule for number, rule in rules.items()}
+    drawn = {(names[a], names[b]) for a, b in re.findall(r"(\d+) -> (\d+)", dot)}
+    assert len(drawn) > 20
+    real = {pair for pair in reachable(drawn) if set(pair) <= PLACES.keys()}
+    assert reachable(set(ARROWS)) == real
+
+
+def reachable(pairs: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """The pairs that arrows connect over any number of steps."""
+    while more := {(a, d) for a, b in pairs for c, d in pairs if b == c} - pairs:
+        pairs |= more
+    return pairs
 
 
 def test_core_is_planned_without_the_rungs(demo_study, plan):

@@ -35,6 +35,7 @@ COMMANDS = {
     "make demo-models": "tests/workflow/test_demo_models.py::test_a_few_steps_of_their_recipe_make_models_with_cards",
     "make containers": PLANNED,
     "make status": PLANNED,
+    "make status SCALE=paper": PLANNED,
     "make compare A=results/demo B=results-real/demo": PLANNED,
     "make bench": PLANNED,
     "make chaos": PLANNED,
@@ -92,6 +93,9 @@ COMMANDS = {
     "snakemake --cores 2 --configfile mine.yaml --config only='[icl/prompt1]'": PLANNED,
     "snakemake --cores 1 --config finished_only=true": (RUN,),
     "snakemake --cores 1 status": (RUN,),
+    "snakemake --cores 1 --report results/demo/workflow.html": (
+        "tests/workflow/test_study.py::test_snakemakes_own_report_has_the_files_by_category_with_their_captions"
+    ),
     "--configfile mine.yaml": PLANNED,
     "--config rehearsal='{on_cpu: true}'": PLANNED,
     "--config cache=DIR": PLANNED,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -123,6 +124,24 @@ def test_report_is_made_in_both_formats(smoke):
     assert "not the study" in html.lower()
     assert 'src="http' not in html
     assert (results / "report.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_snakemakes_own_report_has_the_files_by_category_with_their_captions(smoke, tmp_path):
+    _, arguments = smoke
+    page = tmp_path / "workflow.html"
+    snakemake("--report", str(page), "--cores", "1", *arguments)
+    html = page.read_text()
+    for text in (
+        "Natural-language inference on MultiNLI: fine-tuning an encoder",
+        "roberta/lora, seed 42: the card of the run",
+        "A figure of the study",
+        "an answer without a label is wrong",
+        "finetune_qlora",
+    ):
+        assert text in html, text
+    categories = json.loads(re.search(r"var categories = (\{.*?\});?\n", html)[1])
+    assert set(categories) == {"Report", "Figures", "Scores", "Experiments"}
+    assert set(categories["Experiments"]) == {"baseline", "roberta", "icl", "qlora", "linear_head"}
 
 
 def test_second_run_does_nothing(smoke):

@@ -19,6 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
+import psutil
+
 from nli.base.errors import StudyError
 from nli.launch.cluster import ask
 from nli.launch.local_jobs import end_jobs
@@ -113,6 +115,16 @@ def unlock(folder: Path) -> None:
         with opened(folder) as file:
             lock(file, folder)
             write(file, "")
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a run writes to `folder`, as far as its record and this machine's processes tell; takes no lock."""
+    try:
+        with (folder / NAME).open(encoding="utf-8") as file:
+            owner = read_owner(file)
+    except OSError:
+        return False
+    return owner is not None and (not owner.is_on_this_machine() or psutil.pid_exists(owner.process))
 
 
 def opened(folder: Path) -> TextIO:

@@ -32,6 +32,14 @@ def watch(run: str) -> str:
     return f"export {MARK}={run};"
 
 
+# A shell's `python`, which says what ended a process that could not say so itself, where the job's log has it.
+EXPLAINED = (
+    'python() { command python "$@" || { code=$?; if [ $code = 137 ]; then '
+    'echo "error: the job was killed; did the machine run out of memory?" >&2; elif [ $code -gt 128 ]; then '
+    'echo "error: the job was ended by the signal $(kill -l $code)" >&2; fi; return $code; }; };'
+)
+
+
 def processes_of(run: str) -> set[psutil.Process]:
     """The processes on this machine with the mark of `run`, except this one."""
     found = set()

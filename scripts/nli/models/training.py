@@ -16,6 +16,7 @@ from torch import nn
 from transformers import Trainer, TrainerCallback, TrainerState
 
 from nli.base.errors import StudyError
+from nli.base.progress import Progress
 from nli.models.checkpoints import by_step, delete_oldest, last_checkpoint, seal
 from nli.models.cloze import ClozeClassifier
 from nli.models.sessions import SavedCallback, Sessions
@@ -199,6 +200,21 @@ class StopWhenDiverged(TrainerCallback):
                 raise diverged(f"the {name} is {loss}", state.global_step, args.output_dir)
 
 
+class ShowProgress(TrainerCallback):
+    """Tells `make status` how far the training is."""
+
+    def __init__(self, checkpoints: Path | str) -> None:
+        self.progress = Progress(checkpoints)
+
+    def on_train_begin(self, args, state, control, **kwargs) -> None:
+        """Start the clock, at the checkpoint's step if there is one."""
+        self.progress.begin(state.global_step, state.max_steps)
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        """Say so, if the last time is long enough ago."""
+        self.progress.advance(state.global_step, state.max_steps)
+
+
 def require_finite(trainer: Trainer) -> None:
     """Raise StudyError if a trainable tensor, or the loss since the last log, is NaN or infinite."""
     step, folder = trainer.state.global_step, trainer.args.output_dir
@@ -269,7 +285,7 @@ def run_training(
     """
     sessions = sessions or Sessions()
     audit = GradientAudit(trainer.model)
-    for callback in (audit, ExactResumption(trainer), sessions, StopWhenDiverged()):
+    for callback in (audit, ExactResumption(trainer), sessions, StopWhenDiverged(), ShowProgress(checkpoints)):
         trainer.add_callback(callback)
     resume = last_checkpoint(checkpoints)
     if resume:

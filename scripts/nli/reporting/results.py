@@ -6,6 +6,7 @@ where the study is to report on what has finished (`finished_only`), its experim
 
 import argparse
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import yaml
 from pydantic import ValidationError
 
 from nli.base.errors import StudyError
+from nli.base.journal import Job, failures, read_journal
 from nli.data.predictions import read_predictions
 from nli.data.run_files import (
     check_made_from,
@@ -42,6 +44,7 @@ from nli.study.specs import prediction_spec
 from nli.texts import fill
 
 MEASURE_AGAIN = "delete it and rerun: the ladders are measured again"
+BLOCKING = re.compile(r"fetch_|sample_data|link_model|make_model|make_random_model")  # jobs that all runs wait for
 FAMILY_TITLES = {
     "baseline": "Baselines",
     "roberta": "{encoder}",
@@ -113,6 +116,7 @@ class Results:
     reported: Mapping[str, Any]
     ladders: Mapping[str, Any] = field(default_factory=dict)  # ladders.json; {} if it is missing
     points: Mapping[str, Experiment] = field(default_factory=dict)  # of the sweeps, which only their own figures show
+    jobs: tuple[Job, ...] = ()  # those that have finished, with their times
 
     @property
     def everything(self) -> dict[str, Experiment]:
@@ -214,10 +218,11 @@ def load_results(
     measured = read_ladders(ladders) if ladders else {}
     over_seeds = measured.get("over_seeds") or {}
     selected = {experiment.key for experiment in resolved.selected()}  # files of others may be from another config
+    reasons = failures(folder) if resolved.finished_only else {}
     experiments = {}
     for key, spec in (plan.get("experiments") or {}).items():
         seeds = seeds_of(plan, spec) if key in selected else []
-        loaded = load_experiment(folder, key, spec, seeds, resolved, keep_going or resolved.finished_only)
+        loaded = load_experiment(folder, key, spec, seeds, resolved, keep_going or resolved.finished_only, reasons)
         experiments[key] = replace(loaded, over_seeds=over_seeds.get(key, {}))
     if ladders:
         check_measured(ladders, measured, experiments)
@@ -229,6 +234,7 @@ def load_results(
         reported=_read(reported, yaml.safe_load),
         ladders=measured,
         points=points,
+        jobs=tuple(job for job in read_journal(folder).jobs if job.state == "finished"),
     )
 
 
@@ -270,22 +276,46 @@ def describe_data(path: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load_experiment(
-    folder: Path, key: str, spec: Mapping[str, Any], seeds: list[int], study: Study, keep_going: bool
+    folder: Path,
+    key: str,
+    spec: Mapping[str, Any],
+    seeds: list[int],
+    study: Study,
+    keep_going: bool,
+    reasons: Mapping[str, str],
 ) -> Experiment:
-    """One experiment with its runs; StudyError for a wrong one or, to `keep_going`, "failed" with the reason."""
+    """One experiment with its runs; StudyError for a wrong one or, to `keep_going`, "failed" with the reason.
+
+    Args:
+        reasons: why jobs failed (`failures`). They explain what is missing, not what is wrong.
+    """
     runs, problems = [], []
     for seed in seeds:
+        name = f"{key}/seed{seed}"
+        failed = None if (folder / name / "metrics.json").exists() else reasons.get(name)
         try:
-            run = load_run(folder, key, seed, study)
+            run = None if failed else load_run(folder, key, seed, study)
         except StudyError as error:
             if not keep_going:
                 raise
-            problems.append(str(error).replace(f"{folder}/", ""))
-            continue
+            failed, run = str(error).replace(f"{folder}/", ""), None
+        if failed:
+            problems.append(failed)
         if run:
             runs.append(run)
     status = "done" if runs else "failed" if problems else "not run"
+    if status == "not run" and seeds:
+        problems = blockers(spec, seeds, reasons)
     return Experiment(key, spec, status, "; ".join(problems), tuple(runs))
+
+
+def blockers(spec: Mapping[str, Any], seeds: list[int], reasons: Mapping[str, str]) -> list[str]:
+    """Why an experiment without a failed job has not run: its adapter's training failed, or a job for all of them."""
+    lenders = [f"{spec.get('adapter')}/seed{seed}" for seed in seeds]
+    lent = [f"needs {name}, which failed" for name in lenders if name in reasons]
+    others = {"encoder", "decoder"} - {FAMILIES[spec["family"]].model}
+    shared = (name for name in reasons if BLOCKING.match(name) and not others & set(name.split()))
+    return lent or [reasons[name] for name in shared]
 
 
 def load_run(folder: Path, key: str, seed: int, study: Study) -> Run | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from nli.provenance import changed_code
 from nli.reporting.results import Results
 
+WRONG = re.compile(r"(\S+/seed\d+/\w+\.(?:json|parquet)): (?!no such file; run the rule)")
 MADE = {"training": "history.json", "answering": "run.json"}  # a stage of a run -> a file that it makes
 
 
@@ -25,9 +26,11 @@ def stale_stages(results: Results, repository: Path) -> list[tuple[str, str, lis
 
 
 def wrong_files(results: Results) -> list[str]:
-    """The paths, in the scale's folder, of the files of runs that `load_results` has found missing or wrong."""
-    problems = "\n".join(experiment.problem for experiment in results.everything.values())
-    return re.findall(r"(\S+/seed\d+/\w+\.(?:json|parquet)): ", problems)
+    """The paths, in the scale's folder, of the files of runs that `load_results` has found missing or wrong.
+
+    Not those that a run has yet to make: the study makes them anyway.
+    """
+    return [path for experiment in results.everything.values() for path in WRONG.findall(experiment.problem)]
 
 
 def status_lines(results: Results, repository: Path, folder: str, command: str) -> list[str]:
@@ -42,7 +45,7 @@ def status_lines(results: Results, repository: Path, folder: str, command: str) 
     lines = []
     if wrong:
         lines += [f"Missing or wrong files in {folder}:"]
-        lines += [f"  {experiment.problem}" for experiment in results.everything.values() if experiment.problem]
+        lines += [f"  {each.problem}" for each in results.everything.values() if WRONG.search(each.problem)]
     if stale:
         lines += [f"{len(stale)} results in {folder} were made by other code. They are kept. Changed files:"]
         lines += [f"  {run}, {stage}: {', '.join(changed)}" for run, stage, changed in stale]

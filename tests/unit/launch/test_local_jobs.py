@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -29,6 +30,25 @@ def marked(mark: str, script: str) -> subprocess.Popen:
     process = subprocess.Popen(["bash", "-c", script], env=environment, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "started\n"
     return process
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("import os; os.kill(os.getpid(), 9)", "error: the job was killed; did the machine run out of memory?\n"),
+        ("import os; os.kill(os.getpid(), 11)", "error: the job was ended by the signal SEGV\n"),
+        ("raise SystemExit(3)", ""),
+        ("pass", ""),
+    ],
+)
+def test_log_of_a_killed_job_says_so(tmp_path, code, said):
+    (tmp_path / "job.py").write_text(code)
+    line = f"set -euo pipefail; {local_jobs.EXPLAINED} python job.py > log 2>&1"
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True)
+    plain = subprocess.run([sys.executable, "job.py"], cwd=tmp_path, capture_output=True).returncode
+    assert done.returncode == (plain if plain >= 0 else 128 - plain)
+    assert (tmp_path / "log").read_text().splitlines()[-1:] == said.splitlines()  # the shell may say so, too
 
 
 def test_jobs_end_with_a_snakemake_that_is_killed():

@@ -11,6 +11,7 @@ from unit.report_fixtures import load, make_results, make_run, rewrite, run_repo
 
 from nli.data.predictions import named_run, write_predictions
 from nli.data.splits import write_split
+from nli.reporting.results import blockers
 from nli.reporting.summary import summarize
 
 SCRIPTS = ("make_ladders.py", "make_tables.py", "make_figures.py")
@@ -231,6 +232,39 @@ def test_report_on_what_finished_shows_the_wrong_ones_reason_and_the_others_numb
     assert summary["roberta/full"]["problem"].startswith("roberta/full/seed42/metrics.json: edited after")
     assert "0.99" not in json.dumps(summary)
     assert "edited after it was written" in (folder / "report/make_tables/experiments.md").read_text()
+
+
+def test_report_on_what_finished_says_why_a_job_failed(folder):
+    shutil.rmtree(folder / "icl/prompt1")
+    (folder / LORA / "run.json").unlink()  # it was trained, but not asked
+    (folder / LORA / "metrics.json").unlink()
+    events = [{"event": "run"}]
+    for job, (name, log) in enumerate({"icl/prompt1/seed42": "a.log", LORA: "b.log", FULL: "c.log"}.items()):
+        events.append({"event": "started", "job": job, "rule": "predict", "name": name, "log": f"logs/{log}"})
+        events.append({"event": "failed", "job": job, "message": "returned non-zero exit status 1"})
+    (folder / "logs").mkdir()
+    (folder / "logs/jobs.jsonl").write_text("".join(json.dumps({"time": 1, **event}) + "\n" for event in events))
+    (folder / "logs/a.log").write_text("Traceback (most recent call last):\n  File\nValueError: <b>no</b>\n")
+    edit(folder / "study.json", lambda study: study.update(finished_only=True))
+    for script in SCRIPTS:
+        done = run_report_script(script, folder)
+        assert done.returncode == 0, done.stderr
+    summary = json.loads((folder / "summary.json").read_text())["experiments"]
+    assert summary["icl/prompt1"]["problem"] == "predict: ValueError: <b>no</b>"
+    assert summary["roberta/lora"]["problem"] == "predict: returned non-zero exit status 1"
+    assert {summary[key]["status"] for key in ("icl/prompt1", "roberta/lora")} == {"failed"}
+    assert summary["roberta/full"]["status"] == "done"  # an earlier failure, which a later run made good
+    missing = (folder / "report/make_tables/findings.md").read_text()
+    assert "(predict: ValueError: \\<b\\>no\\</b\\>)" in missing
+
+
+def test_what_did_not_run_names_what_it_waited_for():
+    reasons = {"qlora/attempt2/seed42": "finetune_qlora: no", "fetch_model decoder": "d", "fetch_model encoder": "e"}
+    assert blockers({"family": "qlora", "adapter": "qlora/attempt2"}, [42], reasons) == [
+        "needs qlora/attempt2/seed42, which failed"
+    ]
+    assert blockers({"family": "qlora", "adapter": "qlora/attempt1"}, [42], reasons) == ["d"]
+    assert blockers({"family": "roberta"}, [42], {**reasons, "make_tables": "t"}) == ["e"]
 
 
 def test_ladders_that_were_edited_or_measured_from_other_answers_are_refused(folder, tmp_path):

@@ -20,7 +20,7 @@ from matplotlib.ticker import MaxNLocator
 
 from nli.base.atomic import whole_file, write_text
 from nli.base.labels import LABELS
-from nli.reporting.figures import comparison, ladders, sweeps, tasks
+from nli.reporting.figures import comparison, ladders, sweeps, tasks, workflow
 from nli.reporting.figures.style import (
     FAINT,
     FAMILY_COLOURS,
@@ -397,6 +397,7 @@ FIGURES: dict[str, Plot] = {
     "confusion-icl": Plot(confusion("icl"), f"The prompts on the matched split. {MATRICES}"),
     "confusion-qlora": Plot(confusion("qlora"), f"QLoRA on the matched split. {MATRICES}"),
     "confusion-linear-head": Plot(confusion("linear_head"), f"The linear heads on the matched split. {MATRICES}"),
+    "workflow": Plot(workflow.workflow, workflow.WORKFLOW),
     "prompts": Plot(
         prompts,
         "Top: accuracy of the prompts by both ways of counting, with 95% intervals. Bottom: the share of answers in "

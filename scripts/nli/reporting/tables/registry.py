@@ -10,7 +10,7 @@ from pathlib import Path
 from nli.base.atomic import write_text
 from nli.reporting import findings, original, original_scores, prose
 from nli.reporting.results import Results
-from nli.reporting.tables import data, elsewhere, ladders, llama, overview, roberta, seeds, sweeps, tasks
+from nli.reporting.tables import data, elsewhere, jobs, ladders, llama, overview, roberta, seeds, sweeps, tasks
 
 FRAGMENTS: dict[str, Callable[[Results], str]] = {
     # the notice of the scale: in the text, above the page in HTML, in the page header in PDF; and the PDF's date
@@ -83,6 +83,7 @@ FRAGMENTS: dict[str, Callable[[Results], str]] = {
     "genre-scores.md": overview.genre_scores,
     "seeds.md": overview.seeds,
     "costs.md": overview.costs,
+    "jobs.md": jobs.jobs,
     "versions.md": overview.versions,
     "provenance.md": overview.provenance,
 }
