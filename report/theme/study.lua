@@ -3,7 +3,7 @@
 --   * a column called "reported", or a row so called behind an empty first cell, is set apart from ours;
 --   * a row with nothing but a bold first cell becomes a heading across the table;
 --   * table columns take the width their content needs;
---   * the boxes .scale-notice and .explain, and .contents, the table of contents.
+--   * the boxes .scale-notice and .explain, .contents, the table of contents, and .pdf-only, which the page leaves out.
 
 local SEPARATOR = " › "
 local typst = FORMAT:match("typst") ~= nil
@@ -163,7 +163,7 @@ function Div(div)
     return pandoc.RawBlock("typst", "#outline(title: [Contents], depth: 2, indent: 1.4em)")
   end
   if not typst then
-    return nil
+    return div.classes:includes("pdf-only") and {} or nil
   end
   for class, name in pairs({ ["scale-notice"] = "notice-box", ["explain"] = "explain-box" }) do
     if div.classes:includes(class) then

@@ -1,7 +1,10 @@
 """The whole study, run for real at smoke sizes: contracts, resumption, determinism, and what is rerun."""
 
+import html
 import json
 import os
+import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -123,6 +126,22 @@ def test_report_is_made_in_both_formats(smoke):
     assert "not the study" in html.lower()
     assert 'src="http' not in html
     assert (results / "report.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_table_or_figure_is_made_alone_by_the_command_that_the_report_prints(smoke):
+    results, arguments = smoke
+    printed = re.findall(r"<code>(snakemake [^<]+)</code>", (results / "report.html").read_text())
+    for label, folder in (("tbl-icl", "tables"), ("fig-accuracy", "figures")):
+        command = next(command for command in map(html.unescape, printed) if f"/{label}.csv " in command)
+        name = results.parent.name
+        options = f"--cores 1 --configfile tests/workflow/smoke.yaml --config results={name}"
+        assert command == f"snakemake {name}/demo/report/single/{label}.csv {options}"
+        snakemake(
+            *shlex.split(command.replace(f"{name}/demo", str(results)).replace(f"={name}", f"={results.parent}"))[1:]
+        )
+        made, whole = (results / f"report/{place}/{label}.csv" for place in ("single", folder))
+        assert made.read_bytes() == whole.read_bytes()
+    assert planned_jobs(*arguments) == {}  # the report is none the older for it
 
 
 def test_second_run_does_nothing(smoke):

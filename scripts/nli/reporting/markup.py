@@ -5,7 +5,7 @@ group under one heading, and a column called "reported" is set apart from ours.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ MISSING = "–"
 GROUP = " › "
 SPECIAL = str.maketrans({character: "\\" + character for character in "\\`*_{}[]<>$@#|^~\"'&"})
 SMART = re.compile(r"-{2,}|\.{3,}")  # Pandoc makes dashes and an ellipsis of them
+FENCE = re.compile(r"(`{3,}|~{3,})")
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -34,6 +35,20 @@ def code_block(text: str, kind: str = "text") -> str:
     longest = max((len(run) for run in _backtick_runs(text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence} {{.{kind}}}\n{text}\n{fence}\n"
+
+
+def lines_with_code(text: str) -> Iterator[tuple[str, bool]]:
+    """Each line of a Markdown text, and whether it belongs to a fenced code block, its fences included."""
+    fence = ""
+    for line in text.split("\n"):
+        mark = FENCE.match(line)
+        if fence:
+            yield line, True
+            if mark and mark[1].startswith(fence) and not line[mark.end() :].strip():
+                fence = ""
+        else:
+            fence = mark[1] if mark else ""
+            yield line, bool(fence)
 
 
 def _backtick_runs(text: str) -> list[str]:
@@ -78,6 +93,11 @@ def scientific(value: float | None) -> str:
         return MISSING if value is None else "0"
     mantissa, exponent = f"{value:.2e}".split("e")
     return f"{mantissa} × 10^{int(exponent)}^"
+
+
+def short_commit(commit: str) -> str:
+    """The commit's first characters, with a "+" if the code had local changes."""
+    return commit[:12] + ("+" if commit.endswith("+") else "")
 
 
 def yes_no(value: bool | None) -> str:

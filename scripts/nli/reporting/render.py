@@ -15,7 +15,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,10 +22,10 @@ import yaml
 
 from nli.base.atomic import whole_file
 from nli.base.errors import StudyError
+from nli.reporting.markup import lines_with_code
 
 ENGINES = ("auto", "quarto", "embedded")
 INCLUDE = re.compile(r"\{\{<\s*include\s+(\S+)\s*>\}\}[ \t]*")
-FENCE = re.compile(r"(`{3,}|~{3,})")
 WARNING = re.compile(r"^(?:\x1b\[[\d;]*m)*(\[?warn(?:ing)?\b.*)", re.IGNORECASE | re.MULTILINE)  # Quarto's, its tools'
 UNDATED = "2000-01-01"  # the PDF's date if the runs have none: equal reports have equal bytes
 
@@ -83,20 +82,6 @@ def included(name: str, path: Path, roots: tuple[Path, ...], inside: tuple[Path,
         if file.is_file() and file.is_relative_to(root.resolve()):
             return expand_includes(root / name, roots, inside).rstrip("\n")
     raise StudyError(f"report: {path.name} includes {name}, which is not in the report; create it there")
-
-
-def lines_with_code(text: str) -> Iterator[tuple[str, bool]]:
-    """Each line of a Markdown text, and whether it belongs to a fenced code block, its fences included."""
-    fence = ""
-    for line in text.split("\n"):
-        mark = FENCE.match(line)
-        if fence:
-            yield line, True
-            if mark and mark[1].startswith(fence) and not line[mark.end() :].strip():
-                fence = ""
-        else:
-            fence = mark[1] if mark else ""
-            yield line, bool(fence)
 
 
 def without_shortcodes(text: str) -> str:

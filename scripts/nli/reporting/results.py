@@ -29,6 +29,7 @@ from nli.measure.answers import Answers
 from nli.measure.ladders import measure_ladders
 from nli.measure.recount import check_scores
 from nli.measure.reliability import measure_reliability
+from nli.reporting.addresses import COMMAND, LABEL
 from nli.reporting.markup import escape
 from nli.study.experiments import FAMILIES
 from nli.study.schema import Study
@@ -180,6 +181,10 @@ def add_fragment_arguments(parser: argparse.ArgumentParser) -> None:
     add_results_arguments(parser)
     parser.add_argument("--ladders", type=Path, required=True, help="the ladders as measured (JSON)")
     parser.add_argument("--output-dir", type=Path, required=True, help="folder for the output")
+    parser.add_argument("--only", help="make one table (tbl-...) or figure (fig-...) alone, with its data")
+    parser.add_argument(
+        "--command", default=COMMAND, help=f"the command that the report prints for one table or figure, {LABEL}"
+    )
 
 
 def load_results(

@@ -149,6 +149,7 @@ def test_every_fragment_is_in_the_report_and_every_include_is_made():
     by_format = front["format"]
     named = {*by_format["html"]["include-before-body"], *by_format["typst"]["include-in-header"], "tables/date.txt"}
     made = {f"tables/{name}" for name in FRAGMENTS} | {f"figures/{name}.md" for name in FIGURES}
+    made |= {"tables/addresses.md", "figures/addresses.md"}
     sections = {f"sections/{path.name}" for path in (SOURCE / "sections").glob("*.qmd")}
     assert included() | {name for name in named if not name.startswith("theme/")} == made | sections
 

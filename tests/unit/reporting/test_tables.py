@@ -521,7 +521,7 @@ def test_report_says_how_much_of_the_two_losses_padding_explains(results):
 
 
 def test_a_commit_keeps_the_mark_of_local_changes():
-    assert overview.short_commit("0123456789abcdef+") == "0123456789ab+"
+    assert markup.short_commit("0123456789abcdef+") == "0123456789ab+"
 
 
 def test_a_collapsed_experiment_is_called_so(results):

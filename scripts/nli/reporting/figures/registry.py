@@ -19,8 +19,10 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from nli.base.atomic import whole_file, write_text
+from nli.base.errors import StudyError
 from nli.base.labels import LABELS
-from nli.reporting.figures import comparison, ladders
+from nli.reporting.addresses import Address, Maker, as_csv, folded, listed, name_of, rows_of
+from nli.reporting.figures import comparison, data, ladders
 from nli.reporting.figures.style import (
     FAINT,
     FAMILY_COLOURS,
@@ -40,12 +42,16 @@ from nli.reporting.tables.data import described_splits, split_titles
 from nli.reporting.tables.ladders import figure_label
 
 Drawn = tuple[Figure, str]
+MAKER = Maker("make_figures", "scripts/make_figures.py", None)
 
 
 @dataclass(frozen=True)
 class Plot:
+    """How a figure is drawn, its caption, and what it shows as records."""
+
     draw: Callable[[Results], Drawn]
     caption: str
+    data: Callable[[Results], list[dict[str, Any]]]
 
 
 def accuracy(results: Results) -> Drawn:
@@ -369,36 +375,44 @@ FIGURES: dict[str, Plot] = {
         "Accuracy of every experiment on the matched split, with 95% intervals clustered by premise. An answer that "
         "names no label counts as wrong; hollow circles leave such answers out. Ticks mark chance, the best constant "
         "answer. Diamonds are the accuracies that the original reported for its full-size models.",
+        data.accuracy,
     ),
-    "pairs": Plot(
-        ladders.pairs,
-        ladders.PAIRS,
-    ),
-    "cost": Plot(comparison.cost, comparison.COST),
-    "reliability": Plot(comparison.reliability, comparison.RELIABILITY),
+    "pairs": Plot(ladders.pairs, ladders.PAIRS, data.pairs),
+    "cost": Plot(comparison.cost, comparison.COST, data.cost),
+    "reliability": Plot(comparison.reliability, comparison.RELIABILITY, data.reliability),
     "answers": Plot(
         answers,
         "The labels that each experiment answers with, as shares of all its answers. The first bar shows the right "
         "answers. An experiment that always gives the same label has a single colour.",
+        data.answers,
     ),
-    "labels": Plot(labels, "Label balance of each split."),
+    "labels": Plot(labels, "Label balance of each split.", data.labels),
     "learning-roberta": Plot(
         learning_roberta,
         "Learning curves of the {encoder} experiments. The training loss is a running mean over nine logged values.",
+        data.curves("roberta"),
     ),
     "learning-qlora": Plot(
         learning_qlora,
         "Training loss of the QLoRA experiments and linear heads, each before those of the others in grey. Levels "
         "compare only between experiments whose loss is on the same tokens.",
+        data.curves("qlora", "linear_head"),
     ),
-    "confusion-roberta": Plot(confusion("roberta"), f"{{encoder}} on the matched split. {MATRICES}"),
-    "confusion-icl": Plot(confusion("icl"), f"The prompts on the matched split. {MATRICES}"),
-    "confusion-qlora": Plot(confusion("qlora"), f"QLoRA on the matched split. {MATRICES}"),
-    "confusion-linear-head": Plot(confusion("linear_head"), f"The linear heads on the matched split. {MATRICES}"),
+    "confusion-roberta": Plot(
+        confusion("roberta"), f"{{encoder}} on the matched split. {MATRICES}", data.confusion("roberta")
+    ),
+    "confusion-icl": Plot(confusion("icl"), f"The prompts on the matched split. {MATRICES}", data.confusion("icl")),
+    "confusion-qlora": Plot(confusion("qlora"), f"QLoRA on the matched split. {MATRICES}", data.confusion("qlora")),
+    "confusion-linear-head": Plot(
+        confusion("linear_head"),
+        f"The linear heads on the matched split. {MATRICES}",
+        data.confusion("linear_head"),
+    ),
     "prompts": Plot(
         prompts,
         "Top: accuracy of the prompts by both ways of counting, with 95% intervals. Bottom: the share of answers in "
         "which a label could be read.",
+        data.prompts,
     ),
 }
 
@@ -409,25 +423,54 @@ def ladder_figures(results: Results) -> dict[str, Plot]:
         figure_label(name): Plot(
             lambda _, ladder=ladder: ladders.draw_ladder(ladder),
             f"{escape(ladder['title'])}: {ladders.LADDER}",
+            lambda _, ladder=ladder: data.ladder(ladder),
         )
         for name, ladder in (results.ladders.get("ladders") or {}).items()
     }
 
 
-def make_figures(results: Results, folder: Path) -> list[Path]:
-    """Write NAME.svg and NAME.md for every figure into `folder`; returns the SVG paths."""
-    paths = []
+def make_figures(results: Results, folder: Path, maker: Maker = MAKER) -> list[Path]:
+    """Write NAME.svg, NAME.md and the data of every figure into `folder`; returns the SVG paths.
+
+    Their addresses are the table addresses.md.
+    """
+    paths, addresses = [], []
     for name, plot in (FIGURES | ladder_figures(results)).items():
         path = Path(folder) / f"{name}.svg"
-        with plt.rc_context(STYLE):
-            figure, alt = plot.draw(results)
-            with whole_file(path) as temporary:
-                figure.savefig(temporary, metadata={"Date": None, "Creator": None})
-            plt.close(figure)
+        figure, alt = draw(plot, results, path)
+        address = address_of(name, plot, results)
         width = round(100 * figure.get_figwidth() / WIDTH)
-        write_text(path.with_suffix(".md"), image_markdown(name, results.caption(plot.caption), alt, width))
+        image = image_markdown(name, results.caption(plot.caption), alt, width)
+        write_text(path.with_suffix(".md"), f"{image}\n{folded(address, maker)}")
+        write_text(Path(folder) / f"{address.label}.csv", as_csv(address.data))
+        addresses.append(address)
         paths.append(path)
+    write_text(Path(folder) / "addresses.md", listed(addresses, maker, "figures"))
     return paths
+
+
+def make_figure(results: Results, label: str, folder: Path) -> None:
+    """Write one figure, called "fig-NAME", and its data into `folder`; StudyError if the report has no such figure."""
+    plots = FIGURES | ladder_figures(results)
+    name = label.removeprefix("fig-")
+    if name not in plots:
+        raise StudyError(f"the report has no figure {label}; it has {', '.join(f'fig-{name}' for name in plots)}")
+    draw(plots[name], results, Path(folder) / f"{label}.svg")
+    write_text(Path(folder) / f"{label}.csv", as_csv(address_of(name, plots[name], results).data))
+
+
+def draw(plot: Plot, results: Results, path: Path) -> Drawn:
+    """Write a figure as SVG."""
+    with plt.rc_context(STYLE):
+        figure, alt = plot.draw(results)
+        with whole_file(path) as temporary:
+            figure.savefig(temporary, metadata={"Date": None, "Creator": None})
+        plt.close(figure)
+    return figure, alt
+
+
+def address_of(name: str, plot: Plot, results: Results) -> Address:
+    return Address(f"fig-{name}", name_of(plot.draw), rows_of(plot.data(results)))
 
 
 def image_markdown(name: str, caption: str, alt: str, width: int = 100) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nli.base.labels import LABELS
-from nli.reporting.markup import GROUP, MISSING, decimal, escape, integer, interval, percent, table
+from nli.reporting.markup import GROUP, MISSING, decimal, escape, integer, interval, percent, short_commit, table
 from nli.reporting.original_scores import MARKS, explained, judge, reported_cell
 from nli.reporting.results import (
     Experiment,
@@ -380,11 +380,6 @@ def provenance(results: Results) -> str:
     columns = {"What": "l", "Value": "l"}
     caption = "Where the numbers come from. Hashes and revisions are cut to their first characters."
     return table(columns, rows, caption, "tbl-provenance")
-
-
-def short_commit(commit: str) -> str:
-    """The commit's first characters, with a "+" if the code had local changes."""
-    return commit[:12] + ("+" if commit.endswith("+") else "")
 
 
 def _identity(part: Any, key: str) -> str:
