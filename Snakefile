@@ -42,6 +42,7 @@ rule all:
     input:
         html="<study>/report.html",
         pdf="<study>/report.pdf",
+        answers="<study>/answers.parquet",
 
 
 rule metrics:

@@ -36,6 +36,34 @@ rule make_ladders:
         " > {log} 2>&1"
 
 
+rule collect_answers:
+    input:
+        study="<study>/study.json",
+        data="<study>/data/description.json",
+        sets=descriptions_of_sets(),
+        reported="report/reported.yaml",
+        runs=files_of_reported_runs,
+        code=[*SCORING_CODE, "scripts/nli/reporting/results.py", "scripts/collect_answers.py"],
+        image=REPORT_FILE,
+    output:
+        answers="<study>/answers.parquet",
+    log:
+        "<study>/logs/collect_answers.log",
+    benchmark:
+        "<study>/benchmarks/collect_answers.tsv"
+    container:
+        REPORT_IMAGE
+    resources:
+        **job_class("cpu"),
+    params:
+        results=subpath(input.study, parent=True),
+    message:
+        cpu_job("collect the answers of all runs")
+    shell:
+        "python scripts/collect_answers.py --results {params.results} --study {input.study}"
+        " --data {input.data} --reported {input.reported} --output {output.answers} > {log} 2>&1"
+
+
 rule make_tables:
     input:
         study="<study>/study.json",

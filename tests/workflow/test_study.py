@@ -14,6 +14,7 @@ import yaml
 from conftest import ROOT
 from workflow.conftest import SMOKE, holds, planned_jobs, snakemake
 
+from nli.data.all_answers import read_all_answers
 from nli.data.predictions import named_run, read_predictions, write_predictions
 from nli.data.splits import read_split
 from nli.study.resolve import load_study
@@ -128,6 +129,20 @@ def test_report_is_made_in_both_formats(smoke):
     assert (results / "report.pdf").read_bytes().startswith(b"%PDF")
 
 
+def test_all_answers_are_in_one_file_that_names_their_runs(smoke):
+    results, _ = smoke
+    answers = read_all_answers(results / "answers.parquet")
+    folders = run_folders(results)
+    assert set(answers["experiment"] + "/seed" + answers["seed"].astype(str)) == {
+        str(folder.relative_to(results)) for folder in folders
+    }
+    assert len(answers) == sum(len(read_predictions(folder / "predictions.parquet")) for folder in folders)
+    scored = json.loads((results / "icl/prompt1/seed42/metrics.json").read_text())["results"]["matched"]["label_logp"]
+    rows = answers.query("experiment == 'icl/prompt1' and split == 'matched' and scorer == 'label_logp'")
+    assert rows["correct"].mean() == scored["accuracy"]
+    assert rows["logp_neutral"].notna().all()
+
+
 def test_a_table_or_figure_is_made_alone_by_the_command_that_the_report_prints(smoke):
     results, arguments = smoke
     printed = re.findall(r"<code>(snakemake [^<]+)</code>", (results / "report.html").read_text())
@@ -158,6 +173,7 @@ def test_changed_hyperparameter_reruns_its_variant_its_scoring_and_the_report(sm
         "finetune_roberta": 1,
         "predict_roberta": 1,
         "score": 1,
+        "collect_answers": 1,
         "make_ladders": 1,
         "make_tables": 1,
         "make_figures": 1,
@@ -176,7 +192,7 @@ def copied(smoke, tmp_path):
     return results, ["--configfile", str(SMOKE), "--config", f"results={tmp_path}"]
 
 
-REPORT = {"make_ladders": 1, "make_tables": 1, "make_figures": 1, "render_report": 1}
+REPORT = {"collect_answers": 1, "make_ladders": 1, "make_tables": 1, "make_figures": 1, "render_report": 1}
 
 
 def test_second_clone_has_nothing_to_do(copied):
@@ -207,7 +223,10 @@ def test_second_clone_notices_a_changed_config_and_reruns_that_experiment_only(c
     [
         ("reporting/prose.py", {"make_ladders", "make_tables", "make_figures", "render_report"}),
         ("reporting/render.py", {"make_ladders", "make_tables", "make_figures", "render_report"}),
-        ("measure/metrics.py", {"score", "make_ladders", "make_tables", "make_figures", "render_report"}),
+        (
+            "measure/metrics.py",
+            {"score", "collect_answers", "make_ladders", "make_tables", "make_figures", "render_report"},
+        ),
         ("models/training.py", set()),
         ("answering/classify.py", set()),
     ],
