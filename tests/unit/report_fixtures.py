@@ -10,9 +10,10 @@ import math
 import runpy
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -67,12 +68,24 @@ LAYERS = {
 
 
 def make_results(
-    folder: Path, scale: str = "demo", n: int = 240, seed: int = 0, rungs: str = "core", only: Sequence[str] = ()
+    folder: Path,
+    scale: str = "demo",
+    n: int = 240,
+    seed: int = 0,
+    rungs: str = "core",
+    only: Sequence[str] = (),
+    overrides: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write study.json, the data and every run directory, or those of `only`; returns `folder`."""
+    """Write study.json, the data and every run directory, or those of `only`; returns `folder`.
+
+    Args:
+        overrides: what changes in the config.
+    """
     rng = np.random.default_rng(seed)
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    study = load_study({**config, "scale": scale, "rungs": rungs, "only": list(only)}).model_dump(mode="json")
+    study = load_study({**config, "scale": scale, "rungs": rungs, "only": list(only)}, overrides).model_dump(
+        mode="json"
+    )
     write_json(folder / "study.json", study)
     write_json(folder / "data" / "description.json", describe(rng))
     for split in ("matched", "mismatched"):

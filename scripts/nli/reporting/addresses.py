@@ -186,7 +186,7 @@ def listed(addresses: Sequence[Address], maker: Maker, what: str) -> str:
     """The appendix's table of the addresses of all tables or figures; the captions of the PDF link to its rows."""
     known = shown(addresses[0], maker)
     rows = [
-        [f"[]{{#adr-{address.label}}}@{address.label}", f"`{address.function}`", f"`{address.file}`"]
+        [f"[@{address.label}]{{#adr-{address.label}}}", f"`{address.function}`", f"`{address.file}`"]
         for address in addresses
     ]
     caption = (

@@ -15,13 +15,37 @@ GROUP = " › "
 SPECIAL = str.maketrans({character: "\\" + character for character in "\\`*_{}[]<>$@#|^~\"'&"})
 SMART = re.compile(r"-{2,}|\.{3,}")  # Pandoc makes dashes and an ellipsis of them
 FENCE = re.compile(r"(`{3,}|~{3,})")
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+# Control characters, those that turn the direction of the text after them, and what is no character.
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+MOST = 600  # characters of a text within a paragraph or a cell
 
 
 def escape(text: Any) -> str:
-    """Plain text for a paragraph or a table cell, with all Markdown characters escaped; � for control characters."""
-    plain = CONTROL.sub("�", " ".join(str(text).split()))
+    """Plain text for a paragraph or a table cell, with all Markdown characters escaped; � for control characters.
+
+    A text of more than MOST characters is cut.
+    """
+    plain = CONTROL.sub("�", shortened(" ".join(str(text).split()), MOST))
     return SMART.sub(lambda run: "".join("\\" + character for character in run[0]), plain.translate(SPECIAL))
+
+
+def shortened(text: str, most: int) -> str:
+    """The first `most` characters of a text, with an ellipsis for the rest."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def code(text: Any) -> str:
+    """Plain text as a code span, or escaped if it has what ends a span or a table cell."""
+    text = str(text)
+    unfit = re.search(r"[`|{<\n\t]|^$|^\s|\s$", text) or CONTROL.search(text) or len(text) > MOST
+    return escape(text) if unfit else f"`{text}`"
+
+
+def attribute(text: str) -> str:
+    """Plain text as the value of an attribute, in quotation marks; Quarto reads shortcodes even there."""
+    named = {"&": "&amp;", '"': "&quot;", "{": "&#123;", "<": "&lt;", "\\": "&#92;"}
+    plain = CONTROL.sub("�", " ".join(text.split()))
+    return '"' + re.sub('[&"{<\\\\]', lambda found: named[found[0]], plain) + '"'
 
 
 def typst(text: str) -> str:

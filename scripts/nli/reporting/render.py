@@ -84,11 +84,16 @@ def included(name: str, path: Path, roots: tuple[Path, ...], inside: tuple[Path,
     raise StudyError(f"report: {path.name} includes {name}, which is not in the report; create it there")
 
 
-def without_shortcodes(text: str) -> str:
-    """The text with what looks like a Quarto shortcode in its code blocks written so that Quarto shows it."""
+def for_quarto(text: str) -> str:
+    """The text with code blocks that Quarto takes for nothing but code.
+
+    Quarto reads shortcodes in them, and cuts what looks like an HTML comment before it looks for metadata, even if that
+    begins in one block and ends in another.
+    """
 
     def shown(line: str) -> str:
-        return re.sub(r">(\}{2,})", r">\1}", re.sub(r"(\{{2,})<", r"{\1<", line))
+        line = re.sub(r">(\}{2,})", r">\1}", re.sub(r"(\{{2,})<", r"{\1<", line))
+        return line.replace("<!--", "<!\N{ZERO WIDTH SPACE}--")
 
     return "\n".join(shown(line) if code else line for line, code in lines_with_code(text))
 
@@ -108,7 +113,7 @@ def render(study: Path, html: Path, pdf: Path, engine: str = "auto") -> str:
 
 
 def _render_quarto(quarto: str, study: Path, html: Path, pdf: Path) -> None:
-    study.write_text(without_shortcodes(study.read_text(encoding="utf-8")), encoding="utf-8")
+    study.write_text(for_quarto(study.read_text(encoding="utf-8")), encoding="utf-8")
     for to, made, target in (("html", "study.html", html), ("typst", "study.pdf", pdf)):
         command = [quarto, "render", study.name, "--to", to, "--output", made, *_dated(study)]
         _run(command, study.parent, {**os.environ, "SOURCE_DATE_EPOCH": str(timestamp(study))})

@@ -145,18 +145,6 @@ class Results:
         return [experiment for experiment in self.experiments.values() if experiment.family != "baseline"]
 
 
-def unmerged(results: Results, experiment: Experiment) -> str:
-    """The experiment that asks a merge's adapter on its base like the merge, or else the one that trained it."""
-    adapter, asked = experiment.spec["adapter"], ("evaluation_text", "generation")
-    users = (other for other in results.family("qlora") if adapter in (other.key, other.spec.get("adapter")))
-    alike = (
-        other.key
-        for other in users
-        if other.spec.get("method") != "merge" and all(other.spec.get(key) == experiment.spec.get(key) for key in asked)
-    )
-    return next(alike, adapter)
-
-
 def chance_test(results: Results, experiment: Experiment) -> Mapping[str, Any] | None:
     """The test of an experiment against chance on the matched split, by its own scorer; None without one."""
     name = {"experiment": experiment.key, "split": "matched", "scorer": experiment.scorer, "counted": "all"}

@@ -166,4 +166,4 @@ def test_figures_are_drawn_when_nothing_ran(folder, tmp_path):
 
 
 def test_quotes_in_alternative_text_do_not_end_it():
-    assert "fig-alt=\"a 'b' c\"" in image_markdown("x", "Caption", 'a "b" c')
+    assert 'fig-alt="a &quot;b&quot; c"' in image_markdown("x", "Caption", 'a "b" c')

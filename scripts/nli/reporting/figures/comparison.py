@@ -31,7 +31,7 @@ Point = tuple[Experiment, float, float]  # the experiment, its cost, its accurac
 
 def cost(results: Results) -> tuple[Figure, str]:
     """Accuracy against hours of training and against trained parameters, with the frontier of each."""
-    figure, panels = plt.subplots(1, 2, figsize=(WIDTH, 3.6), sharey=True)
+    figure, panels = plt.subplots(1, 2, figsize=(WIDTH, 3.3), sharey=True)
     device = next((run.run["device"] for experiment in results.methods() for run in experiment.runs), "no device")
     numbers: dict[str, int] = {}
     said = []
@@ -123,7 +123,7 @@ def reliability(results: Results) -> tuple[Figure, str]:
     shown = reliable(results)
     columns = 5
     rows = max(1, -(-len(shown) // columns))
-    size = (WIDTH, min(HEIGHT, 1.5 * rows + 0.5))
+    size = (WIDTH, min(HEIGHT, 1.3 * rows + 0.5))
     figure, panels = plt.subplots(rows, columns, figsize=size, sharex=True, sharey=True, squeeze=False)
     for panel in panels.flat:
         panel.set_visible(False)

@@ -6,7 +6,7 @@ same results give the same bytes.
 
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from nli.base.errors import StudyError
 from nli.base.labels import LABELS
 from nli.reporting.addresses import Address, Maker, as_csv, folded, listed, name_of, rows_of
 from nli.reporting.figures import comparison, data, ladders
+from nli.reporting.figures.findings import draw_finding
 from nli.reporting.figures.style import (
     FAINT,
     FAMILY_COLOURS,
@@ -36,7 +37,8 @@ from nli.reporting.figures.style import (
     WIDTH,
     name_size,
 )
-from nli.reporting.markup import counted, escape, listing, percent
+from nli.reporting.findings import picture, printed_first, rungs_shown
+from nli.reporting.markup import attribute, counted, escape, listing, percent, shortened
 from nli.reporting.results import Experiment, Results, reported_accuracy
 from nli.reporting.tables.data import described_splits, split_titles
 from nli.reporting.tables.ladders import figure_label
@@ -52,6 +54,7 @@ class Plot:
     draw: Callable[[Results], Drawn]
     caption: str
     data: Callable[[Results], list[dict[str, Any]]]
+    share: float = 1.0  # of its drawn size at which it is printed
 
 
 def accuracy(results: Results) -> Drawn:
@@ -369,6 +372,7 @@ def _whisker(axes: Axes, x: float, value: float | None, bounds: Sequence[float] 
 
 
 MATRICES = "Rows are the right labels, columns the answers. Each cell shows its share of the row and its count."
+MOST_IN_A_TITLE = 60  # characters
 FIGURES: dict[str, Plot] = {
     "accuracy": Plot(
         accuracy,
@@ -417,13 +421,29 @@ FIGURES: dict[str, Plot] = {
 }
 
 
+def with_short_titles(value: Any) -> Any:
+    """A part of the study or of the ladders in which every title fits into a figure."""
+    if isinstance(value, Mapping):
+        fits = {"title": shortened(value["title"], MOST_IN_A_TITLE)} if isinstance(value.get("title"), str) else {}
+        return {key: with_short_titles(each) for key, each in value.items()} | fits
+    return [with_short_titles(each) for each in value] if isinstance(value, list) else value
+
+
+def drawable(results: Results) -> Results:
+    """The results with titles that fit into a figure; its caption and its data have them whole."""
+    short = {key: replace(each, spec=with_short_titles(each.spec)) for key, each in results.experiments.items()}
+    study, ladders = with_short_titles(results.study), with_short_titles(results.ladders)
+    return replace(results, study=study, ladders=ladders, experiments=short)
+
+
 def ladder_figures(results: Results) -> dict[str, Plot]:
     """A figure for each ladder of the study."""
     return {
         figure_label(name): Plot(
-            lambda _, ladder=ladder: ladders.draw_ladder(ladder),
+            lambda drawn, name=name: ladders.draw_ladder(drawn.ladders["ladders"][name]),
             f"{escape(ladder['title'])}: {ladders.LADDER}",
             lambda _, ladder=ladder: data.ladder(ladder),
+            share=0.9,  # so that two of six rungs fit on a page
         )
         for name, ladder in (results.ladders.get("ladders") or {}).items()
     }
@@ -439,14 +459,24 @@ def make_figures(results: Results, folder: Path, maker: Maker = MAKER) -> list[P
         path = Path(folder) / f"{name}.svg"
         figure, alt = draw(plot, results, path)
         address = address_of(name, plot, results)
-        width = round(100 * figure.get_figwidth() / WIDTH)
+        width = round(100 * plot.share * figure.get_figwidth() / WIDTH)
         image = image_markdown(name, results.caption(plot.caption), alt, width)
         write_text(path.with_suffix(".md"), f"{image}\n{folded(address, maker)}")
         write_text(Path(folder) / f"{address.label}.csv", as_csv(address.data))
         addresses.append(address)
         paths.append(path)
     write_text(Path(folder) / "addresses.md", listed(addresses, maker, "figures"))
+    draw_findings(results, Path(folder))
     return paths
+
+
+def draw_findings(results: Results, folder: Path) -> None:
+    """Write the small picture of each finding into `folder`; the findings name it and describe it."""
+    for name, ladder in (results.ladders.get("ladders") or {}).items():
+        if rungs_shown(ladder):
+            printed = printed_first(results, ladder)
+            with plt.rc_context(STYLE):
+                save(draw_finding(ladder, printed), folder / f"{picture(name)}.svg")
 
 
 def make_figure(results: Results, label: str, folder: Path) -> None:
@@ -462,11 +492,15 @@ def make_figure(results: Results, label: str, folder: Path) -> None:
 def draw(plot: Plot, results: Results, path: Path) -> Drawn:
     """Write a figure as SVG."""
     with plt.rc_context(STYLE):
-        figure, alt = plot.draw(results)
-        with whole_file(path) as temporary:
-            figure.savefig(temporary, metadata={"Date": None, "Creator": None})
-        plt.close(figure)
+        figure, alt = plot.draw(drawable(results))
+        save(figure, path)
     return figure, alt
+
+
+def save(figure: Figure, path: Path) -> None:
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, metadata={"Date": None, "Creator": None})
+    plt.close(figure)
 
 
 def address_of(name: str, plot: Plot, results: Results) -> Address:
@@ -475,5 +509,4 @@ def address_of(name: str, plot: Plot, results: Results) -> Address:
 
 def image_markdown(name: str, caption: str, alt: str, width: int = 100) -> str:
     """The image with its caption, label, alternative text, and width in percent of the text."""
-    alt = alt.replace("\\", "").replace('"', "'")
-    return f'![{caption}](figures/{name}.svg){{#fig-{name} width={width}% fig-alt="{alt}"}}\n'
+    return f"![{caption}](figures/{name}.svg){{#fig-{name} width={width}% fig-alt={attribute(alt)}}}\n"

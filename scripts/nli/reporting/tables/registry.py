@@ -54,7 +54,6 @@ FRAGMENTS: dict[str, Callable[[Results], str]] = {
     "qlora-training.md": llama.qlora_training,
     "qlora-accuracy.md": llama.qlora_accuracy,
     "qlora-samples.md": llama.samples,
-    "qlora-merge.md": llama.merge,
     "qlora-conclusion.md": prose.qlora,
     "merge-conclusion.md": prose.merge,
     # Llama, linear head
@@ -67,7 +66,6 @@ FRAGMENTS: dict[str, Callable[[Results], str]] = {
     "reported-scores.md": original_scores.reported_scores,
     "reported-conclusion.md": original_scores.reported_conclusion,
     "pairs-conclusion.md": ladders.pairs,
-    "comparison-conclusion.md": prose.comparison,
     # what the original says
     "original-words.md": original.words,
     # appendix
