@@ -80,9 +80,9 @@ def test_summary_breaks_its_schema_in_one_line_with_the_key(tmp_path, summary):
     check_summary(summary, tmp_path)
     write_json(tmp_path / "summary.json", summary)
     assert read_summary(tmp_path / "summary.json") == summary
-    summary = json.loads(json.dumps(summary))
-    summary["experiments"]["roberta/full"]["scores"]["matched"]["classifier"]["accuracy"] = 1.5
-    write_json(tmp_path / "summary.json", summary)
+    broken = json.loads(json.dumps(summary))
+    broken["experiments"]["roberta/full"]["scores"]["matched"]["classifier"]["accuracy"] = 1.5
+    write_json(tmp_path / "summary.json", broken)
     place = r"summary\.json: experiments\.roberta/full\.scores\.matched\.classifier\.accuracy: .+; delete it and rerun"
     with pytest.raises(StudyError, match=place):
         read_summary(tmp_path / "summary.json")
