@@ -46,6 +46,7 @@ rule all:
     input:
         html="<study>/report.html",
         pdf="<study>/report.pdf",
+        answers="<study>/answers.parquet",
 
 
 rule metrics:

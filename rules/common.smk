@@ -563,7 +563,12 @@ def library(*rooms):
 
 SCORING_CODE = library("base", "data", "measure", "study")
 CARD_CODE = ["scripts/nli/reporting/card.py", "scripts/nli/reporting/markup.py"]
-REPORT_CODE = [*SCORING_CODE, "scripts/nli/texts.py", *library("reporting")]
+REPORT_CODE = [
+    *SCORING_CODE,
+    "scripts/nli/provenance.py",
+    "scripts/nli/texts.py",
+    *library("reporting"),
+]
 
 
 def report_sources():

@@ -8,7 +8,7 @@ from snakemake.logging import logger
 from nli.base.errors import StudyError
 from nli.launch import folder_lock, fork_server, local_jobs, recorder
 from nli.launch.cluster import asks_for_gpu, check_cluster
-from nli.launch.commands import with_setting, without_target
+from nli.launch.commands import command_for, portable, with_setting, without_target
 
 USES_FORK_SERVER = STUDY.machine.fork_server and not STUDY.machine.has_gpu and not USES_CONTAINERS
 RUN = secrets.token_hex(8)  # marks what belongs to this run
@@ -37,6 +37,13 @@ def preflight_arguments(wildcards):
 def command_of_the_study(wildcards):
     """The user's command, without the target `status`."""
     return without_target(sys.argv[1:], "status")
+
+
+def command_of_a_part(wildcards):
+    """The command that makes one table or figure of the report, LABEL, alone."""
+    settings, repository = workflow.config_settings, Path.cwd()
+    target = f"{portable(STUDY.results, repository)}/{STUDY.scale}/report/single/LABEL.csv"
+    return command_for(target, settings.configfiles, settings.config, repository)
 
 
 def written_folders():

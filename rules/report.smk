@@ -37,6 +37,34 @@ rule make_ladders:
         " > {log} 2>&1"
 
 
+rule collect_answers:
+    input:
+        study="<study>/study.json",
+        data="<study>/data/description.json",
+        sets=descriptions_of_sets(),
+        reported="report/reported.yaml",
+        runs=files_of_reported_runs,
+        code=[*SCORING_CODE, "scripts/nli/reporting/results.py", "scripts/collect_answers.py"],
+        image=REPORT_FILE,
+    output:
+        answers="<study>/answers.parquet",
+    log:
+        "<study>/logs/collect_answers.log",
+    benchmark:
+        "<study>/benchmarks/collect_answers.tsv"
+    container:
+        REPORT_IMAGE
+    resources:
+        **job_class("cpu"),
+    params:
+        results=subpath(input.study, parent=True),
+    message:
+        cpu_job("collect the answers of all runs")
+    shell:
+        "python scripts/collect_answers.py --results {params.results} --study {input.study}"
+        " --data {input.data} --reported {input.reported} --output {output.answers} > {log} 2>&1"
+
+
 rule make_tables:
     input:
         study="<study>/study.json",
@@ -59,12 +87,47 @@ rule make_tables:
         **job_class("cpu"),
     params:
         results=subpath(input.study, parent=True),
+        command=command_of_a_part,
     message:
         cpu_job("tables of the report")
     shell:
         "python scripts/make_tables.py --results {params.results} --study {input.study}"
         " --data {input.data} --reported {input.reported} --ladders {input.ladders}"
-        " --output-dir {output.tables} > {log} 2>&1"
+        " --command {params.command:q} --output-dir {output.tables} > {log} 2>&1"
+
+
+rule make_table:
+    input:
+        study="<study>/study.json",
+        data="<study>/data/description.json",
+        sets=descriptions_of_sets(),
+        reported="report/reported.yaml",
+        ladders="<study>/report/ladders.json",
+        runs=files_of_reported_runs,
+        code=[*REPORT_CODE, "scripts/make_tables.py"],
+        image=REPORT_FILE,
+    output:
+        text="<study>/report/single/{label}.md",
+        data="<study>/report/single/{label}.csv",
+    log:
+        "<study>/logs/make_table/{label}.log",
+    benchmark:
+        "<study>/benchmarks/make_table/{label}.tsv"
+    wildcard_constraints:
+        label=r"tbl-[\w-]+",
+    container:
+        REPORT_IMAGE
+    resources:
+        **job_class("cpu"),
+    params:
+        results=subpath(input.study, parent=True),
+        folder=subpath(output.data, parent=True),
+    message:
+        cpu_job("make {wildcards.label} alone")
+    shell:
+        "python scripts/make_tables.py --results {params.results} --study {input.study}"
+        " --data {input.data} --reported {input.reported} --ladders {input.ladders}"
+        " --only {wildcards.label} --output-dir {params.folder} > {log} 2>&1"
 
 
 rule make_figures:
@@ -95,12 +158,47 @@ rule make_figures:
         **job_class("cpu"),
     params:
         results=subpath(input.study, parent=True),
+        command=command_of_a_part,
     message:
         cpu_job("figures of the report")
     shell:
         "python scripts/make_figures.py --results {params.results} --study {input.study}"
         " --data {input.data} --reported {input.reported} --ladders {input.ladders}"
-        " --output-dir {output.figures} > {log} 2>&1"
+        " --command {params.command:q} --output-dir {output.figures} > {log} 2>&1"
+
+
+rule make_figure:
+    input:
+        study="<study>/study.json",
+        data="<study>/data/description.json",
+        sets=descriptions_of_sets(),
+        reported="report/reported.yaml",
+        ladders="<study>/report/ladders.json",
+        runs=files_of_reported_runs,
+        code=[*REPORT_CODE, "scripts/make_figures.py"],
+        image=REPORT_FILE,
+    output:
+        picture="<study>/report/single/{label}.svg",
+        data="<study>/report/single/{label}.csv",
+    log:
+        "<study>/logs/make_figure/{label}.log",
+    benchmark:
+        "<study>/benchmarks/make_figure/{label}.tsv"
+    wildcard_constraints:
+        label=r"fig-[\w-]+",
+    container:
+        REPORT_IMAGE
+    resources:
+        **job_class("cpu"),
+    params:
+        results=subpath(input.study, parent=True),
+        folder=subpath(output.data, parent=True),
+    message:
+        cpu_job("make {wildcards.label} alone")
+    shell:
+        "python scripts/make_figures.py --results {params.results} --study {input.study}"
+        " --data {input.data} --reported {input.reported} --ladders {input.ladders}"
+        " --only {wildcards.label} --output-dir {params.folder} > {log} 2>&1"
 
 
 rule render_report:

@@ -10,7 +10,9 @@ By hand, at the demo scale:
 import argparse
 
 from nli.base.errors import run_main
-from nli.reporting.figures.registry import make_figures
+from nli.provenance import git_commit
+from nli.reporting.addresses import Maker
+from nli.reporting.figures.registry import make_figure, make_figures
 from nli.reporting.results import add_fragment_arguments, load_results
 
 
@@ -19,7 +21,12 @@ def main() -> None:
     add_fragment_arguments(parser)
     arguments = parser.parse_args()
     results = load_results(arguments.results, arguments.study, arguments.reported, arguments.data, arguments.ladders)
-    made = make_figures(results, arguments.output_dir)
+    if arguments.only:
+        make_figure(results, arguments.only, arguments.output_dir)
+        print(f"{arguments.only} in {arguments.output_dir}")
+        return
+    maker = Maker("make_figures", "scripts/make_figures.py", git_commit(), arguments.command)
+    made = make_figures(results, arguments.output_dir, maker)
     print(f"{len(made)} figures in {arguments.output_dir}")
 
 

@@ -15,6 +15,7 @@ from nli.base.atomic import write_json, write_text
 from nli.base.errors import run_main
 from nli.reporting.results import add_results_arguments, load_results, measure_results
 from nli.reporting.summary import as_csv, summarize
+from nli.reporting.summary_schema import check_summary
 
 
 def main() -> None:
@@ -29,6 +30,7 @@ def main() -> None:
     summary = summarize(
         load_results(arguments.results, arguments.study, arguments.reported, arguments.data, arguments.output)
     )
+    check_summary(summary, arguments.summary)
     write_json(arguments.summary, summary)
     write_text(arguments.summary.with_suffix(".csv"), as_csv(summary))
     print(f"{len(measured['ladders'])} ladders in {arguments.output}")

@@ -10,8 +10,10 @@ By hand, at the demo scale:
 import argparse
 
 from nli.base.errors import run_main
+from nli.provenance import git_commit
+from nli.reporting.addresses import Maker
 from nli.reporting.results import add_fragment_arguments, load_results
-from nli.reporting.tables.registry import make_tables
+from nli.reporting.tables.registry import make_table, make_tables
 
 
 def main() -> None:
@@ -19,7 +21,12 @@ def main() -> None:
     add_fragment_arguments(parser)
     arguments = parser.parse_args()
     results = load_results(arguments.results, arguments.study, arguments.reported, arguments.data, arguments.ladders)
-    made = make_tables(results, arguments.output_dir)
+    if arguments.only:
+        make_table(results, arguments.only, arguments.output_dir)
+        print(f"{arguments.only} in {arguments.output_dir}")
+        return
+    maker = Maker("make_tables", "scripts/make_tables.py", git_commit(), arguments.command)
+    made = make_tables(results, arguments.output_dir, maker)
     print(f"{len(made)} fragments in {arguments.output_dir}")
 
 

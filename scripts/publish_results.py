@@ -11,8 +11,8 @@ import yaml
 
 from nli.base.atomic import write_text
 from nli.base.errors import StudyError, run_main
-from nli.base.files import read_json
 from nli.reporting.published import published_page
+from nli.reporting.summary_schema import read_summary
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
         raise StudyError(f"{args.page}: no such page; its marked part is replaced, the rest is written by hand")
     reported, others = (yaml.safe_load(path.read_text(encoding="utf-8")) for path in (args.reported, args.others))
     page = published_page(
-        args.page.read_text(encoding="utf-8"), read_json(args.summary), read_json(args.demo), reported, others
+        args.page.read_text(encoding="utf-8"), read_summary(args.summary), read_summary(args.demo), reported, others
     )
     write_text(args.page, page)
     print(f"{args.page}: written from {args.summary}")

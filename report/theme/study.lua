@@ -3,7 +3,8 @@
 --   * a column called "reported", or a row so called behind an empty first cell, is set apart from ours;
 --   * a row with nothing but a bold first cell becomes a heading across the table;
 --   * table columns take the width their content needs;
---   * the boxes .scale-notice and .explain, and .contents, the table of contents.
+--   * the boxes .scale-notice and .explain, .contents, the table of contents, and .pdf-only, which the page leaves out;
+--   * .finding, a sentence beside a small picture.
 
 local SEPARATOR = " › "
 local typst = FORMAT:match("typst") ~= nil
@@ -158,12 +159,30 @@ function Pandoc(doc)
   })
 end
 
+-- The picture stands in a column of its own. Pandoc's Typst writer drops the alternative text, so the call is written here.
+local function finding(div)
+  local call = ""
+  local body = div:walk({
+    Image = function(image)
+      local alt = pandoc.utils.stringify(image.caption):gsub('[\\"]', "\\%0")
+      call = string.format('#image("%s", width: 100%%, alt: "%s")', image.src, alt)
+      return {}
+    end,
+  })
+  body.content:insert(1, pandoc.RawBlock("typst", "#finding[" .. call .. "]["))
+  body.content:insert(pandoc.RawBlock("typst", "]"))
+  return body.content
+end
+
 function Div(div)
   if typst and div.classes:includes("contents") then
     return pandoc.RawBlock("typst", "#outline(title: [Contents], depth: 2, indent: 1.4em)")
   end
   if not typst then
-    return nil
+    return div.classes:includes("pdf-only") and {} or nil
+  end
+  if div.classes:includes("finding") then
+    return finding(div)
   end
   for class, name in pairs({ ["scale-notice"] = "notice-box", ["explain"] = "explain-box" }) do
     if div.classes:includes(class) then

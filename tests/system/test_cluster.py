@@ -109,6 +109,7 @@ def test_every_job_but_the_local_ones_ran_under_slurm(whole):
         "predict_linear_head": families.count("linear_head"),
         "predict_baseline": families.count("baseline"),
         "score": len(families),
+        "collect_answers": 1,
         "make_ladders": 1,
         "make_tables": 1,
         "make_figures": 1,

@@ -10,9 +10,10 @@ import math
 import runpy
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -73,9 +74,13 @@ def make_results(
     seed: int = 0,
     rungs: str = "core",
     only: Sequence[str] = (),
-    **overrides,
+    overrides: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write study.json, the data and every run directory, or those of `only`; returns `folder`."""
+    """Write study.json, the data and every run directory, or those of `only`; returns `folder`.
+
+    Args:
+        overrides: what changes in the config.
+    """
     rng = np.random.default_rng(seed)
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     resolved = load_study({**config, "scale": scale, "rungs": rungs, "only": list(only)}, overrides)

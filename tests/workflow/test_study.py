@@ -1,8 +1,10 @@
 """The whole study, run for real at smoke sizes: contracts, resumption, determinism, and what is rerun."""
 
+import html
 import json
 import os
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import yaml
 from conftest import ROOT
 from workflow.conftest import SMOKE, holds, planned_jobs, snakemake
 
+from nli.data.all_answers import read_all_answers
 from nli.data.predictions import named_run, read_predictions, write_predictions
 from nli.data.splits import read_split
 from nli.study.resolve import load_study
@@ -144,6 +147,36 @@ def test_snakemakes_own_report_has_the_files_by_category_with_their_captions(smo
     assert set(categories["Experiments"]) == {"baseline", "roberta", "icl", "qlora", "linear_head"}
 
 
+def test_all_answers_are_in_one_file_that_names_their_runs(smoke):
+    results, _ = smoke
+    answers = read_all_answers(results / "answers.parquet")
+    folders = run_folders(results)
+    assert set(answers["experiment"] + "/seed" + answers["seed"].astype(str)) == {
+        str(folder.relative_to(results)) for folder in folders
+    }
+    assert len(answers) == sum(len(read_predictions(folder / "predictions.parquet")) for folder in folders)
+    scored = json.loads((results / "icl/prompt1/seed42/metrics.json").read_text())["results"]["matched"]["label_logp"]
+    rows = answers.query("experiment == 'icl/prompt1' and split == 'matched' and scorer == 'label_logp'")
+    assert rows["correct"].mean() == scored["accuracy"]
+    assert rows["logp_neutral"].notna().all()
+
+
+def test_a_table_or_figure_is_made_alone_by_the_command_that_the_report_prints(smoke):
+    results, arguments = smoke
+    printed = re.findall(r"<code>(snakemake [^<]+)</code>", (results / "report.html").read_text())
+    for label, folder in (("tbl-icl", "tables"), ("fig-accuracy", "figures")):
+        command = next(command for command in map(html.unescape, printed) if f"/{label}.csv " in command)
+        name = results.parent.name
+        options = f"--cores 1 --configfile tests/workflow/smoke.yaml --config results={name}"
+        assert command == f"snakemake {name}/demo/report/single/{label}.csv {options}"
+        snakemake(
+            *shlex.split(command.replace(f"{name}/demo", str(results)).replace(f"={name}", f"={results.parent}"))[1:]
+        )
+        made, whole = (results / f"report/{place}/{label}.csv" for place in ("single", folder))
+        assert made.read_bytes() == whole.read_bytes()
+    assert planned_jobs(*arguments) == {}  # the report is none the older for it
+
+
 def test_second_run_does_nothing(smoke):
     _, arguments = smoke
     assert planned_jobs(*arguments) == {}
@@ -158,6 +191,7 @@ def test_changed_hyperparameter_reruns_its_variant_its_scoring_and_the_report(sm
         "finetune_roberta": 1,
         "predict_roberta": 1,
         "score": 1,
+        "collect_answers": 1,
         "make_ladders": 1,
         "make_tables": 1,
         "make_figures": 1,
@@ -176,7 +210,7 @@ def copied(smoke, tmp_path):
     return results, ["--configfile", str(SMOKE), "--config", f"results={tmp_path}"]
 
 
-REPORT = {"make_ladders": 1, "make_tables": 1, "make_figures": 1, "render_report": 1}
+REPORT = {"collect_answers": 1, "make_ladders": 1, "make_tables": 1, "make_figures": 1, "render_report": 1}
 
 
 def test_second_clone_has_nothing_to_do(copied):
@@ -207,7 +241,10 @@ def test_second_clone_notices_a_changed_config_and_reruns_that_experiment_only(c
     [
         ("reporting/prose.py", {"make_ladders", "make_tables", "make_figures", "render_report"}),
         ("reporting/render.py", {"make_ladders", "make_tables", "make_figures", "render_report"}),
-        ("measure/metrics.py", {"score", "make_ladders", "make_tables", "make_figures", "render_report"}),
+        (
+            "measure/metrics.py",
+            {"score", "collect_answers", "make_ladders", "make_tables", "make_figures", "render_report"},
+        ),
         ("models/training.py", set()),
         ("answering/classify.py", set()),
     ],

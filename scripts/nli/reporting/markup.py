@@ -5,7 +5,7 @@ group under one heading, and a column called "reported" is set apart from ours.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,38 @@ MISSING = "–"
 GROUP = " › "
 SPECIAL = str.maketrans({character: "\\" + character for character in "\\`*_{}[]<>$@#|^~\"'&"})
 SMART = re.compile(r"-{2,}|\.{3,}")  # Pandoc makes dashes and an ellipsis of them
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+FENCE = re.compile(r"(`{3,}|~{3,})")
+# Control characters, those that turn the direction of the text after them, and what is no character.
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+MOST = 600  # characters of a text within a paragraph or a cell
 
 
 def escape(text: Any) -> str:
-    """Plain text for a paragraph or a table cell, with all Markdown characters escaped; � for control characters."""
-    plain = CONTROL.sub("�", " ".join(str(text).split()))
+    """Plain text for a paragraph or a table cell, with all Markdown characters escaped; � for control characters.
+
+    A text of more than MOST characters is cut.
+    """
+    plain = CONTROL.sub("�", shortened(" ".join(str(text).split()), MOST))
     return SMART.sub(lambda run: "".join("\\" + character for character in run[0]), plain.translate(SPECIAL))
+
+
+def shortened(text: str, most: int) -> str:
+    """The first `most` characters of a text, with an ellipsis for the rest."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def code(text: Any) -> str:
+    """Plain text as a code span, or escaped if it has what ends a span or a table cell."""
+    text = str(text)
+    unfit = re.search(r"[`|{<\n\t]|^$|^\s|\s$", text) or CONTROL.search(text) or len(text) > MOST
+    return escape(text) if unfit else f"`{text}`"
+
+
+def attribute(text: str) -> str:
+    """Plain text as the value of an attribute, in quotation marks; Quarto reads shortcodes even there."""
+    named = {"&": "&amp;", '"': "&quot;", "{": "&#123;", "<": "&lt;", "\\": "&#92;"}
+    plain = CONTROL.sub("�", " ".join(text.split()))
+    return '"' + re.sub('[&"{<\\\\]', lambda found: named[found[0]], plain) + '"'
 
 
 def typst(text: str) -> str:
@@ -34,6 +59,20 @@ def code_block(text: str, kind: str = "text") -> str:
     longest = max((len(run) for run in _backtick_runs(text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence} {{.{kind}}}\n{text}\n{fence}\n"
+
+
+def lines_with_code(text: str) -> Iterator[tuple[str, bool]]:
+    """Each line of a Markdown text, and whether it belongs to a fenced code block, its fences included."""
+    fence = ""
+    for line in text.split("\n"):
+        mark = FENCE.match(line)
+        if fence:
+            yield line, True
+            if mark and mark[1].startswith(fence) and not line[mark.end() :].strip():
+                fence = ""
+        else:
+            fence = mark[1] if mark else ""
+            yield line, bool(fence)
 
 
 def _backtick_runs(text: str) -> list[str]:
@@ -78,6 +117,11 @@ def scientific(value: float | None) -> str:
         return MISSING if value is None else "0"
     mantissa, exponent = f"{value:.2e}".split("e")
     return f"{mantissa} × 10^{int(exponent)}^"
+
+
+def short_commit(commit: str) -> str:
+    """The commit's first characters, with a "+" if the code had local changes."""
+    return commit[:12] + ("+" if commit.endswith("+") else "")
 
 
 def yes_no(value: bool | None) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nli.reporting.markup import MISSING, escape, listing, percent, table
+from nli.reporting.markup import MISSING, code, escape, listing, percent, table
 from nli.reporting.results import Experiment, Results, reported_entry
 
 
@@ -78,5 +78,5 @@ def _sample(sample: Mapping[str, Any]) -> str:
 
 def _answer(answer: Mapping[str, str]) -> str:
     """What the original shows of an answer; text is verbatim, with `\\n` for a line break."""
-    text = "`" + answer["text"].replace("\n", "\\n") + "`" if "text" in answer else escape(answer["words"])
+    text = code(answer["text"].replace("\n", "\\n")) if "text" in answer else escape(answer["words"])
     return f"{text}; read as *{answer['read_as'].lower()}*." if "read_as" in answer else f"{text}."

@@ -9,9 +9,9 @@ from typing import Any
 
 from nli.base.labels import LABELS
 from nli.measure.paired import LEVEL
-from nli.reporting.markup import counted, decimal, escape, integer, interval, listing, percent, scientific, typst
-from nli.reporting.results import Experiment, Results, chance_test, reported_training, unmerged
-from nli.reporting.tables.ladders import level_of, p_equation, points, signed, stands
+from nli.reporting.markup import code, counted, decimal, escape, integer, interval, listing, percent, scientific, typst
+from nli.reporting.results import Experiment, Results, chance_test, reported_training
+from nli.reporting.tables.ladders import p_equation, points, signed
 
 LEAST_PARSED = 0.5  # share of a prompt's answers; below it, the accuracy of parsed answers means too little
 ROUNDING = 1e-6  # share of the mean square; half precision rounds each entry by some 5e-4, squared 2.5e-7
@@ -40,37 +40,10 @@ def notice_typst(results: Results) -> str:
     return f"#let study-notice = {value}\n"
 
 
-def standing(results: Results, experiment: Experiment) -> str:
-    """An experiment compared with chance, the best constant answer: "above chance (37.0%, always *neutral*)"."""
-    test = chance_test(results, experiment)
-    if not test:
-        return "not compared with chance"
-    return f"{stands(test)} chance ({level_of(test)})"
-
-
 def accuracy(experiment: Experiment, scores: Mapping[str, Any]) -> str:
     """ "Full fine-tuning answers 84.17% right (95% interval 81.2 to 87.0)"."""
     shown = f"{percent(scores['accuracy'])}% (95% interval {interval(scores['clustered_interval'])})"
     return f"**{escape(experiment.title)}** reaches {shown}"
-
-
-def statement(results: Results, key: str) -> str:
-    """A sentence on an experiment: its accuracy, or that it has none."""
-    experiment = results.experiments.get(key)
-    if experiment is None:
-        return ""
-    scores = experiment.scores()
-    if scores is None:
-        return f"**{escape(experiment.title)}**: {experiment.status}."
-    text = f"{accuracy(experiment, scores)}, {standing(results, experiment)}"
-    return f"{text}; {answers(scores)}." if scores["collapsed"] else f"{text}."
-
-
-def answers(scores: Mapping[str, Any]) -> str:
-    """A collapsed experiment's single answer."""
-    label = max(LABELS, key=lambda name: scores["answers"][name])
-    share = scores["answers"][label] / max(1, scores["parsed"])
-    return f"it has collapsed: {percent(share, 1)}% of its answers are *{label}*"
 
 
 def gap(results: Results, first: str | None, second: str) -> str:
@@ -146,7 +119,7 @@ def data_source(results: Results) -> str:
     }
     source = str(description.get("source"))
     kind, _, name = source.partition(" ")  # "synthetic", "files", or "hub NAME"
-    text = f"The pairs come from the hub's `{name}`" if kind == "hub" else kinds[kind]
+    text = f"The pairs come from the hub's {code(name)}" if kind == "hub" else kinds[kind]
     revision = description.get("revision")
     text += f", at revision `{revision[:12]}`." if revision else "."
     dropped = sum((description.get("dropped") or {}).values())
@@ -158,37 +131,30 @@ def data_source(results: Results) -> str:
 
 
 def roberta(results: Results) -> str:
-    """A sentence on every RoBERTa experiment, and LoRA compared with full fine-tuning."""
-    experiments = results.family("roberta")
-    lines = [statement(results, experiment.key) for experiment in experiments]
-    lines += [
+    """How each of the original's RoBERTa experiments differs from the one it is compared with."""
+    lines = [
         gap(results, experiment.spec["compared_with"], experiment.key)
-        for experiment in experiments
+        for experiment in results.family("roberta")
         if experiment.origin == "reported"
     ]
     return "\n".join(f"- {line}" for line in lines if line)
 
 
 def prompt_tuning(results: Results) -> str:
-    """What the original's prompt tuning answers, which of its weights changed, and its repairs."""
-    experiments = results.family("roberta")
-    lines = []
-    for experiment in experiments:
-        if experiment.spec["method"] != "prompt_tuning" or experiment.origin != "reported":
-            continue
-        lines.append(statement(results, experiment.key))
-        audit = experiment.first.run.get("parameters") if experiment.first else None
-        lines.append(gradient(audit) if audit else "")
-        for repair in (other for other in experiments if other.spec["compared_with"] == experiment.key):
-            lines += [statement(results, repair.key), gap(results, experiment.key, repair.key)]
-    return "\n".join(f"- {line}" for line in lines if line)
+    """Which weights the original's prompt tuning changed."""
+    audits = [
+        experiment.first.run.get("parameters")
+        for experiment in results.family("roberta")
+        if experiment.spec["method"] == "prompt_tuning" and experiment.origin == "reported" and experiment.first
+    ]
+    return "\n".join(gradient(audit) for audit in audits if audit)
 
 
 def gradient(audit: Mapping[str, Any]) -> str:
     """Which tensors were trainable, and which of them got a gradient."""
     names = audit.get("trainable_tensors") or []
     moved = audit.get("gradient_tensors") or []
-    shown = listing([f"`{name.removeprefix('base_model.')}`" for name in names[:3]])
+    shown = listing([code(name.removeprefix("base_model.")) for name in names[:3]])
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     steps = audit.get("audited_steps")  # missing from records of earlier versions
     within = f" within the first {counted(steps, 'training step')}" if steps else ""
@@ -249,9 +215,8 @@ def best_parsed(scored: Sequence[tuple[Experiment, Mapping[str, Any]]]) -> str:
 
 
 def qlora(results: Results) -> str:
-    """Every QLoRA experiment, and the two scorings of the same answers."""
-    lines = [statement(results, experiment.key) for experiment in results.family("qlora")]
-    lines += [line for experiment in results.family("qlora") if (line := two_readings(experiment))]
+    """The two scorings of the same answers, how they were generated, and what the limits on tokens do."""
+    lines = [line for experiment in results.family("qlora") if (line := two_readings(experiment))]
     lines += drawn(results.family("qlora"))
     lines += [line for experiment in results.family("qlora") if (line := lost_labels(experiment))]
     lines += [line for experiment in results.family("qlora") if (line := padding_in_loss(experiment, results.reported))]
@@ -327,14 +292,10 @@ def lost_labels(experiment: Experiment) -> str:
 
 
 def merge(results: Results) -> str:
-    """The effects of the merge."""
+    """How far each merge moves the next-token distributions."""
     merged = [experiment for experiment in results.family("qlora") if experiment.spec.get("method") == "merge"]
-    lines = [
-        line
-        for experiment in merged
-        for line in (gap(results, unmerged(results, experiment), experiment.key), merge_error(experiment))
-    ]
-    return "\n".join(f"- {line}" for line in lines if line) or "The merge has not run."
+    lines = [line for experiment in merged if (line := merge_error(experiment))]
+    return "\n".join(f"- {line}" for line in lines) or "The merge has not run."
 
 
 def merge_error(experiment: Experiment) -> str:
@@ -358,12 +319,9 @@ def nats(value: float) -> str:
 
 
 def linear_head(results: Results) -> str:
-    """The linear heads, how much their input varies between pairs, and the effect of the other position."""
-    experiments = results.family("linear_head")
-    lines = [statement(results, experiment.key) for experiment in experiments]
-    lines += [states_read(experiment) for experiment in experiments]
-    lines += [gap(results, experiment.spec["compared_with"], experiment.key) for experiment in experiments]
-    return "\n".join(f"- {line}" for line in lines if line)
+    """How much the input of each linear head varies between pairs."""
+    lines = [line for experiment in results.family("linear_head") if (line := states_read(experiment))]
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def states_read(experiment: Experiment) -> str:
@@ -379,10 +337,3 @@ def states_read(experiment: Experiment) -> str:
     said = "the same for every pair, up to rounding" if share < ROUNDING else "different for every pair"
     size = f"{percent(share, 1)}%" if share >= 1e-3 else scientific(share)
     return f"{text}{said}: {over}, its variance is {size} of its mean square."
-
-
-def comparison(results: Results) -> str:
-    """How every repair compares with the experiment that it repairs."""
-    repairs = [experiment for experiment in results.experiments.values() if experiment.origin == "repaired"]
-    lines = [line for experiment in repairs if (line := gap(results, experiment.spec["compared_with"], experiment.key))]
-    return "\n".join(f"- {line}" for line in lines) or "No repair has run together with the experiment that it repairs."

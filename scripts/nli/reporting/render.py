@@ -16,7 +16,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,11 +23,10 @@ import yaml
 
 from nli.base.atomic import whole_file
 from nli.base.errors import StudyError
-from nli.reporting.markup import escape
+from nli.reporting.markup import escape, lines_with_code
 
 ENGINES = ("auto", "quarto", "embedded")
 INCLUDE = re.compile(r"\{\{<\s*include\s+(\S+)\s*>\}\}[ \t]*")
-FENCE = re.compile(r"(`{3,}|~{3,})")
 WARNING = re.compile(r"^(?:\x1b\[[\d;]*m)*(\[?warn(?:ing)?\b.*)", re.IGNORECASE | re.MULTILINE)  # Quarto's, its tools'
 UNDATED = "2000-01-01"  # the PDF's date if the runs have none: equal reports have equal bytes
 
@@ -87,25 +85,16 @@ def included(name: str, path: Path, roots: tuple[Path, ...], inside: tuple[Path,
     raise StudyError(f"report: {path.name} includes {name}, which is not in the report; create it there")
 
 
-def lines_with_code(text: str) -> Iterator[tuple[str, bool]]:
-    """Each line of a Markdown text, and whether it belongs to a fenced code block, its fences included."""
-    fence = ""
-    for line in text.split("\n"):
-        mark = FENCE.match(line)
-        if fence:
-            yield line, True
-            if mark and mark[1].startswith(fence) and not line[mark.end() :].strip():
-                fence = ""
-        else:
-            fence = mark[1] if mark else ""
-            yield line, bool(fence)
+def for_quarto(text: str) -> str:
+    """The text with code blocks that Quarto takes for nothing but code.
 
-
-def without_shortcodes(text: str) -> str:
-    """The text with what looks like a Quarto shortcode in its code blocks written so that Quarto shows it."""
+    Quarto reads shortcodes in them, and cuts what looks like an HTML comment before it looks for metadata, even if that
+    begins in one block and ends in another.
+    """
 
     def shown(line: str) -> str:
-        return re.sub(r">(\}{2,})", r">\1}", re.sub(r"(\{{2,})<", r"{\1<", line))
+        line = re.sub(r">(\}{2,})", r">\1}", re.sub(r"(\{{2,})<", r"{\1<", line))
+        return line.replace("<!--", "<!\N{ZERO WIDTH SPACE}--")
 
     return "\n".join(shown(line) if code else line for line, code in lines_with_code(text))
 
@@ -125,7 +114,7 @@ def render(study: Path, html: Path, pdf: Path, engine: str = "auto") -> str:
 
 
 def _render_quarto(quarto: str, study: Path, html: Path, pdf: Path) -> None:
-    study.write_text(without_shortcodes(study.read_text(encoding="utf-8")), encoding="utf-8")
+    study.write_text(for_quarto(study.read_text(encoding="utf-8")), encoding="utf-8")
     for to, made, target in (("html", "study.html", html), ("typst", "study.pdf", pdf)):
         command = [quarto, "render", study.name, "--to", to, "--output", made, *_dated(study)]
         _run(command, study.parent, {**os.environ, "SOURCE_DATE_EPOCH": str(timestamp(study))})

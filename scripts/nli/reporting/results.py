@@ -34,6 +34,7 @@ from nli.measure.recount import check_scores
 from nli.measure.reliability import measure_reliability
 from nli.measure.seeds import measure_seeds
 from nli.measure.sweeps import measure_sweeps
+from nli.reporting.addresses import COMMAND, LABEL
 from nli.reporting.markup import escape
 from nli.reporting.tasks import read_tasks
 from nli.study.experiments import FAMILIES
@@ -159,18 +160,6 @@ class Results:
         return [experiment for experiment in self.experiments.values() if experiment.family != "baseline"]
 
 
-def unmerged(results: Results, experiment: Experiment) -> str:
-    """The experiment that asks a merge's adapter on its base like the merge, or else the one that trained it."""
-    adapter, asked = experiment.spec["adapter"], ("evaluation_text", "generation")
-    users = (other for other in results.family("qlora") if adapter in (other.key, other.spec.get("adapter")))
-    alike = (
-        other.key
-        for other in users
-        if other.spec.get("method") != "merge" and all(other.spec.get(key) == experiment.spec.get(key) for key in asked)
-    )
-    return next(alike, adapter)
-
-
 def chance_test(results: Results, experiment: Experiment) -> Mapping[str, Any] | None:
     """The test of an experiment against chance on the matched split, by its own scorer; None without one."""
     name = {"experiment": experiment.key, "split": "matched", "scorer": experiment.scorer, "counted": "all"}
@@ -195,6 +184,10 @@ def add_fragment_arguments(parser: argparse.ArgumentParser) -> None:
     add_results_arguments(parser)
     parser.add_argument("--ladders", type=Path, required=True, help="the ladders as measured (JSON)")
     parser.add_argument("--output-dir", type=Path, required=True, help="folder for the output")
+    parser.add_argument("--only", help="make one table (tbl-...) or figure (fig-...) alone, with its data")
+    parser.add_argument(
+        "--command", default=COMMAND, help=f"the command that the report prints for one table or figure, {LABEL}"
+    )
 
 
 def load_results(

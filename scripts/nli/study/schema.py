@@ -167,7 +167,7 @@ class Ladder(Strict):
     question: str = Field(description="what the ladder answers")
     shows: list[str] = Field(
         default_factory=list,
-        description="experiments whose accuracy the report prints after the question; none: the first rung's",
+        description="experiments whose answers the report describes after the question; none: the first rung's",
     )
     split: SetName = "matched"
     rungs: list[Rung] = Field(min_length=2)

@@ -1,8 +1,10 @@
 """The commands that messages print."""
 
+from pathlib import Path
+
 import pytest
 
-from nli.launch.commands import with_setting, without_target
+from nli.launch.commands import command_for, portable, with_setting, without_target
 
 
 @pytest.mark.parametrize(
@@ -24,3 +26,20 @@ def test_a_setting_joins_those_of_the_command(arguments, expected):
 def test_the_study_takes_the_place_of_a_target():
     command = without_target(["--cores", "1", "status", "--config", "scale=paper"], "status")
     assert command == "snakemake --cores 1 --config scale=paper"
+
+
+def test_a_command_for_a_report_has_the_configuration_and_no_folder_of_this_machine():
+    repository = Path("/home/me/study")
+    files = [repository / "tests/smoke.yaml", Path("/home/me/my own.yaml")]
+    config = {
+        "results": "/scratch/r",
+        "only": ["icl/prompt1"],
+        "data": {"path": "/home/me/rows"},
+        "finished_only": True,
+    }
+    assert command_for("r/demo/LABEL.csv", files, config, repository) == (
+        "snakemake r/demo/LABEL.csv --cores 1 --configfile tests/smoke.yaml 'my own.yaml' "
+        """--config results=r 'only=["icl/prompt1"]' 'data={"path": "rows"}' finished_only=true"""
+    )
+    assert command_for("a", [], {}, repository) == "snakemake a --cores 1"
+    assert portable("/home/me/study/results-x", repository) == "results-x"

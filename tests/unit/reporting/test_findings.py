@@ -7,6 +7,7 @@ from unit.report_fixtures import ROOT, make_results
 from unit.reporting.test_ladders import ladder, rung
 
 from nli.reporting import findings
+from nli.reporting.figures.findings import draw_finding
 from nli.reporting.results import load_results
 
 
@@ -39,7 +40,7 @@ def test_a_failure_with_a_step_up_to_above_chance_is_repaired_by_the_largest_suc
     assert findings.finding(results, "t", failed(up, most)) == (
         "[T](#sec-ladder-t). *Q?* **LoRA** reaches 60.0% (48.0 to 71.0), not separable from chance; the original "
         "printed 86.77%. **Faster** (learning rate 0.01 instead of 3e-5) is 20.0 points above **LoRA** "
-        r"(+10.0 to +30.0; p \< 0.001), at 60.0%."
+        r"(+10.0 to +30.0; p \< 0.001), at 60.0%. Evidence: very strong."
     )
 
 
@@ -75,3 +76,27 @@ def test_what_failed_is_named_with_the_reason(results):
     assert findings.missing(results) == f"**What is missing**\n\n- Failed: **Prompt 1** ({reason})."
     done = {key: each for key, each in results.experiments.items() if each.status == "done"}
     assert findings.missing(dataclasses.replace(results, experiments=done)) == "Every experiment of this run finished."
+
+
+@pytest.mark.parametrize(
+    ("p", "word"), [(0.0009, "very strong"), (0.001, "strong"), (0.01, "moderate"), (0.049, "moderate")]
+)
+def test_evidence_has_the_word_for_its_p(p, word):
+    assert findings.strength(p) == word
+
+
+def test_a_picture_shows_the_rungs_that_its_finding_names(results):
+    up = {**rung()["step"], "from": 1, "difference": 0.2}
+    three = failed(standing("no evidence"), standing("above", title="Faster", step=up))
+    assert findings.rungs_shown(three) == [0, 1, 2]
+    shown = findings.with_picture("t_u", three, "Text.")
+    assert shown.startswith(
+        "::: {.finding}\n![T, accuracies: LoRA 60%, Full 60%, Faster 60%, chance 35%](figures/finding-t-u.svg) "
+    )
+    axes = draw_finding(three, "0.8677").axes[0]
+    dots = [(line.get_marker(), line.get_xydata().tolist()) for line in axes.lines if line.get_marker() != "None"]
+    assert dots == [("D", [[86.77, 0.0]]), ("o", [[60.0, 0.0]]), ("o", [[60.0, 1.0]]), ("o", [[60.0, 2.0]])]
+    assert [text.get_text() for text in axes.texts] == ["60", "60", "60"]
+    silent = ladder(rung(scores=None, step=None, status="not run"))
+    silent["rungs"][0]["scores"] = None
+    assert findings.with_picture("t", silent, "Text.") == "Text."

@@ -135,102 +135,68 @@ def ladder(*rungs):
     }
 
 
-def test_a_rung_s_sentence_holds_its_numbers_and_its_verdict():
-    assert ladders.sentence(ladder(rung()), 1) == (
-        "*It helps.* **Full** answers 60.00% right (95% interval 48.0 to 71.0), 10.0 points above rung 1 (95% interval "
-        r"+1.0 to +19.0 points; p \< 0.001 after Holm, 100 pairs). The claim is **supported**."
+def test_a_ladder_states_its_claims_and_their_tally_once():
+    near = rung(claim="As good.", expects="no_difference", margin=0.05, verdict="no evidence")
+    stated = ladder(rung(), near)
+    stated["rungs"][0]["claim"] = None
+    assert ladders.claims(stated) == (
+        "The rungs claim: **2**\N{NO-BREAK SPACE}*It helps.* **3**\N{NO-BREAK SPACE}*As good.* (margin: 5 points)"
     )
+    assert ladders.tally(stated) == "Of 2 claims: 1 supported and 1 without evidence."
+    text = ladders.section("t", stated)
+    assert [text.count(words) for words in ("It helps.", "Q?", "figures/ladder-t.md")] == [1, 1, 1]
+    assert "It helps." not in ladders.measures(stated, "tbl-t") + ladders.reasons(stated, "tbl-t-changes")
 
 
-def test_sentences_change_when_the_numbers_do():
-    worse = rung()
-    worse = {**worse, "verdict": "refuted", "step": {**worse["step"], "difference": -0.1, "p_holm": 0.04}}
-    text = ladders.sentence(ladder(worse), 1)
-    assert "10.0 points below rung 1" in text
-    assert "p = 0.040" in text
-    assert text.endswith("The claim is **refuted**.")
-    assert "10.0 points below rung 1" in ladders.conclusion(ladder(worse))
+def row(text, title):
+    """The cells of the row whose first cell ends with a title."""
+    return next(cells for cells in (line.split(" | ") for line in text.splitlines()) if cells[0].endswith(title))
 
 
-def test_a_conclusion_says_no_evidence_where_there_is_none():
-    flat = rung(verdict="no evidence")
-    flat = {**flat, "step": {**flat["step"], "difference": 0.01, "p_holm": 0.7}}
-    flat = {**flat, "chance": {**flat["chance"], "standing": "no evidence", "p_holm": 0.2}}
-    text = ladders.conclusion(ladder(flat))
-    assert text.startswith("No test shows that a rung differs")
-    level = "31.0% to 35.0%, always *neutral*: the worst to the best constant answer"
-    assert f"not separable from chance ({level}; p = 0.200, {ladders.FAMILY})" in text
-    assert text.endswith("Of 1 claim: 1 without evidence.")
-    assert "There is **no evidence** for the claim." in ladders.sentence(ladder(flat), 1)
+def test_a_table_has_the_numbers_of_a_rung_and_its_verdict():
+    cells = row(ladders.measures(ladder(rung()), "tbl-t"), "Full")
+    assert cells[1:4] == ["100", "60.00", "48.0 to 71.0"]
+    assert cells[4:] == ["+10.0", "+1.0 to +19.0", r"\< 0.001", r"\< 0.001", r"\< 0.001", "1.20", "supported |"]
 
 
-def test_a_rung_that_failed_says_so_and_why():
+def test_a_rung_that_failed_says_so():
     failed = rung(scores=None, step=None, status="failed", problem="out of memory", verdict="not tested")
-    text = ladders.sentence(ladder(failed), 1)
-    assert text == "*It helps.* **Full**: failed (out of memory), so this is **not tested**."
-    assert ladders.conclusion(ladder(failed)).startswith("No evidence: 1 of 2 rungs ran.")
+    cells = row(ladders.measures(ladder(failed), "tbl-t"), "Full")
+    assert cells[2] == "*failed*"
+    assert cells[-1] == "not tested |"
 
 
-def test_a_question_is_followed_by_what_this_run_shows():
+def test_a_question_is_followed_by_what_its_experiments_answer():
     twice = rung(experiment="roberta/lora", title="LoRA", scorer="first_label", claim="c")
     seen = ladder(twice, rung())
-    assert ladders.shown(seen) == (
-        "In this run: **LoRA, by its own answers** 60.00%, with 3 of 2 labels (entailment 40%) and "
-        "**LoRA, by the first label** 60.00%, with 3 of 2 labels (entailment 40%); always answering *neutral* scores "
-        "35.0%."
-    )
-    assert "**Full** 60.00%" in ladders.shown({**seen, "shows": ["roberta/full"]})
+    assert ladders.shown(seen) == "In this run **LoRA** answers with 3 of 2 labels (entailment 40%)."
+    assert "**Full** answers" in ladders.shown({**seen, "shows": ["roberta/full"]})
     silent = ladder(rung())
     silent["rungs"][0]["scores"] = None
-    assert "**LoRA** has no answers to judge" in ladders.shown(silent)
+    assert ladders.shown(silent) == "In this run **LoRA** has no answers to judge."
 
 
-def test_claims_about_chance_and_hypothesis_only_say_where_the_rung_stands():
-    alone = {"step": None, "against": None}
-    text = ladders.sentence(ladder(rung(expects="above_chance", **alone)), 1)
-    assert (
-        "; it is above chance (35.0%, always *neutral*; p = 0.002, Holm over all experiments and ways of judging them)"
-        in text
-    )
-    text = ladders.sentence(ladder(rung(expects="above_hypothesis_only", **alone)), 1)
-    assert (
-        "; it is above hypothesis-only (+25.0 points; p = 0.002, Holm over all experiments and ways of judging them)"
-        in text
-    )
+def test_a_table_says_where_a_rung_stands_against_chance_and_by_how_much():
+    unsure = {**rung()["chance"], "standing": "no evidence"}
+    text = ladders.reasons(ladder(rung(), rung(title="Other", chance=unsure, hypothesis_only=None)), "tbl-t")
+    assert row(text, "Full")[4:6] == ["above: +25.0 (−2.0 to +3.0)"] * 2
+    assert row(text, "Other")[4:6] == ["+25.0 (−2.0 to +3.0)", "–"]
 
 
-def test_a_claim_of_equivalence_prints_its_margin_and_one_about_chance_its_interval():
-    near = ladders.sentence(ladder(rung(expects="no_difference", margin=0.05)), 1)
-    assert "100 pairs) (margin: 5 points). The claim" in near
-    chance = ladders.sentence(ladder(rung(expects="at_chance", margin=0.02, step=None, against=None)), 1)
-    assert "a difference of −2.0 to +3.0 points from the best constant answer (margin: 2 points)." in chance
-
-
-def test_the_largest_step_is_one_that_was_tested():
-    counted_again = rung(step={**rung()["step"], "difference": -0.6, "same_answers": True, "p_holm": None})
-    text = ladders.conclusion(ladder(rung(), counted_again))
-    assert text.startswith("The largest step is rung 2,")
-
-
-def test_the_spread_over_seeds_is_reported_with_the_test():
+def test_the_spread_over_seeds_and_other_seeds_stand_beside_the_difference():
     several = rung(seeds={"values": {"1": 0.6, "2": 0.6}, "mean": 0.6, "sd": 0.0})
     seeds = {"values": {"1": 0.1, "2": 0.2}, "mean": 0.15, "sd": 0.0707}
     several = {**several, "step": {**several["step"], "seeds": seeds}}
-    before = rung(step=None, seeds=several["seeds"])
-    assert "; SD over 2 seeds 7.1 points" in ladders.sentence({**ladder(several), "rungs": [before, several]}, 1)
-
-
-def test_a_step_of_other_seeds_than_the_figures_names_them():
+    before = rung(title="Before", step=None, seeds=several["seeds"])
+    text = ladders.measures({**ladder(), "rungs": [before, several]}, "tbl-t")
+    assert row(text, "Full")[4] == "+10.0 (SD 7.1)"
     other = rung(seeds={"values": {"1": 0.6, "2": 0.7}, "mean": 0.65, "sd": 0.07})
-    text = ladders.sentence(ladder(other), 1)
-    assert "under the seeds of both, 1" in text
-    assert "under the seeds" not in ladders.sentence(ladder(rung()), 1)
+    assert row(ladders.measures(ladder(other), "tbl-t"), "Full")[4] == "+10.0 (seeds 1)"
 
 
-def test_answers_of_which_none_names_a_label_are_given_as_the_reason():
+def test_answers_of_which_none_names_a_label_are_said_to_name_none():
     silent = rung(scores={**rung()["scores"], "n": 0, "accuracy": None}, step=None, verdict="not tested")
-    text = ladders.sentence(ladder(silent), 1)
-    assert text == "*It helps.* **Full**: done (no answer names a label), so this is **not tested**."
+    assert row(ladders.measures(ladder(silent), "tbl-t"), "Full")[2] == "*no answer names a label*"
 
 
 def test_only_an_origin_leaves_its_runs_in_the_report(config, tmp_path):
@@ -291,14 +257,16 @@ def test_a_comparison_that_a_ladder_makes_has_the_ladder_s_p_in_every_sentence(t
     assert f"({ladders.p_equation(step['p_holm'])}, Holm over the ladder *LoRA*)" in text
 
 
-def test_summary_and_ladder_say_the_same_of_chance(tmp_path):
+def test_all_results_and_ladder_say_the_same_of_chance(tmp_path):
     results = load(make_results(tmp_path, n=120))
     rungs = [rung for ladder in results.ladders["ladders"].values() for rung in ladder["rungs"]]
     own = [rung for rung in rungs if rung["scorer"] is None and rung["counted"] == "all" and rung["scores"]]
     assert len(own) > 10
-    for rung in own:
-        sentence = prose.statement(results, rung["experiment"])
-        assert f"{ladders.stands(rung['chance'])} chance" in sentence
+    text = overview.all_results(results)
+    for each in own:
+        assert row(text, f"| {results.experiments[each['experiment']].title}")[-1].startswith(
+            ladders.stands(each["chance"])
+        )
 
 
 def test_with_several_seeds_every_table_and_sentence_gives_the_mean(config, tmp_path):
@@ -316,11 +284,10 @@ def test_with_several_seeds_every_table_and_sentence_gives_the_mean(config, tmp_
     each = [run.metrics["results"]["matched"]["classifier"]["accuracy"] for run in experiment.runs]
     assert len(set(each)) > 1
     mean = f"{100 * sum(each) / 3:.2f}"
-    assert f"reaches {mean}% " in prose.statement(results, "roberta/lora")
     (row,) = [line for line in overview.all_results(results).splitlines() if line.startswith("| LoRA |")]
     assert row.split(" | ")[2] == mean
     rungs = {rung["experiment"]: rung for rung in results.ladders["ladders"]["lora"]["rungs"]}
     assert f"{100 * rungs['roberta/lora']['scores']['accuracy']:.2f}" == mean
     low, high = experiment.scores()["clustered_interval"]
-    assert f"(95% interval {100 * low:.1f} to {100 * high:.1f})" in prose.statement(results, "roberta/lora")
+    assert row.split(" | ")[4] == f"{100 * low:.1f} to {100 * high:.1f}"
     assert experiment.scores()["confusion"] == experiment.first.metrics["results"]["matched"]["classifier"]["confusion"]

@@ -36,11 +36,17 @@ def compile_study(study, **options):
     return typst.compile(study.with_suffix(".typ"), root=study.parent, ignore_system_fonts=True, timestamp=0, **options)
 
 
-def test_nothing_stands_in_the_margins(study):
+def ink(page: bytes) -> np.ndarray:
+    """Where a page's picture is dark, by row and column."""
+    return np.asarray(Image.open(io.BytesIO(page)).convert("L")) < 200
+
+
+def assert_margins(study) -> None:
+    """Nothing stands left or right of the text, or below it but the page number."""
     pages = compile_study(study, format="png", ppi=36)
     assert len(pages) > 20
     for number, page in enumerate(pages, start=1):
-        dark = np.asarray(Image.open(io.BytesIO(page)).convert("L")) < 200
+        dark = ink(page)
         height, width = dark.shape
         assert width / height == pytest.approx(A4[0] / A4[1], abs=0.01)
         scale = width / A4[0]  # pixels per cm
@@ -51,6 +57,31 @@ def test_nothing_stands_in_the_margins(study):
         middle = int(scale * 4)  # cm: the page number
         foot[:, width // 2 - middle // 2 : width // 2 + middle // 2] = False
         assert not foot[2:].any(), f"page {number}, foot"
+
+
+def test_nothing_stands_in_the_margins(study):
+    assert_margins(study)
+
+
+def first_page_of_the_appendix(study) -> int:
+    page = study.with_name("counted.typ")
+    found = "query(<sec-appendix>).first().location().page()"
+    page.write_text(f"{study.with_suffix('.typ').read_text()}\n#context [#metadata({found})<appendix>]\n")
+    return json.loads(typst.query(str(page), "<appendix>", root=str(study.parent), field="value", one=True))
+
+
+def test_the_body_has_at_most_25_pages_and_little_empty_room(study):
+    """Of the core study: what grows with the number of experiments is in the appendix."""
+    body = first_page_of_the_appendix(study) - 1
+    assert 15 < body <= 25
+    gaps = []  # the highest empty band of each page
+    for page in compile_study(study, format="png", ppi=36)[:body]:
+        dark = ink(page)
+        head = int(HEAD / A4[1] * len(dark))
+        height = len(dark) - 2 * head
+        rows = np.flatnonzero(dark[head : head + height].any(axis=1))
+        gaps.append((np.diff([-1, *rows, height]).max() - 1) / height)
+    assert np.mean(gaps) < 0.15
 
 
 def test_the_pdf_meets_the_standard_for_accessible_ones(study):
@@ -142,5 +173,4 @@ def test_a_picture_never_stands_above_its_text_and_leaves_no_gap(tmp_path, kind,
     assert marks["picture"][0][0] == page
     assert marks["picture"][0] > marks["before"][0]
     assert marks["text"][0][0] == 1
-    if page == 2:
-        assert marks["picture"][0][1] < (HEAD + 1) * POINTS_PER_CM
+    assert marks["picture"][0][1] > (A4[1] - HEAD - 8 - 2) * POINTS_PER_CM  # at the foot: 8 cm, and the caption

@@ -5,11 +5,15 @@ import io
 import json
 
 import pytest
-from unit.report_fixtures import load, make_results
+from unit.report_fixtures import ROOT, load, make_results
 
+from nli.base.atomic import write_json
 from nli.base.errors import StudyError
+from nli.data.run_files import Part
+from nli.reporting import summary_schema
 from nli.reporting.published import published_page
 from nli.reporting.summary import as_csv, summarize
+from nli.reporting.summary_schema import check_summary, read_summary
 
 PAGE = "# Results\n\nBy hand.\n\n<!-- results -->\nold\n<!-- end of results -->\n\nMore by hand.\n"
 OTHERS = {"someone": {"source": "a README", "settings": "Few.", "accuracies": {"roberta/full": 32.5}}}
@@ -70,6 +74,30 @@ def test_csv_has_a_line_for_each_split_and_scorer(summary):
     line = next(line for line in lines if line["experiment"] == "roberta/full" and line["split"] == "matched")
     assert float(line["accuracy"]) == full["accuracy"]
     assert [float(line["low"]), float(line["high"])] == full["interval"]
+
+
+def test_summary_breaks_its_schema_in_one_line_with_the_key(tmp_path, summary):
+    check_summary(summary, tmp_path)
+    write_json(tmp_path / "summary.json", summary)
+    assert read_summary(tmp_path / "summary.json") == summary
+    broken = json.loads(json.dumps(summary))
+    broken["experiments"]["roberta/full"]["scores"]["matched"]["classifier"]["accuracy"] = 1.5
+    write_json(tmp_path / "summary.json", broken)
+    place = r"summary\.json: experiments\.roberta/full\.scores\.matched\.classifier\.accuracy: .+; delete it and rerun"
+    with pytest.raises(StudyError, match=place):
+        read_summary(tmp_path / "summary.json")
+    with pytest.raises(StudyError, match="extra: Extra inputs are not permitted"):
+        check_summary({**summary, "extra": 1}, tmp_path)
+
+
+def test_docs_name_every_key_of_the_summary():
+    """Of each part in the schema, and of the CSV."""
+    parts = [each for each in vars(summary_schema).values() if isinstance(each, type) and issubclass(each, Part)]
+    parts = [each for each in parts if each.__module__ == summary_schema.__name__]
+    assert len(parts) > 5
+    page = (ROOT / "docs/outputs.md").read_text().partition("### The summary")[2].partition("A second run")[0]
+    for name in {name for part in parts for name in part.model_fields}:
+        assert f"`{name}`" in page, name
 
 
 def test_experiment_that_has_not_run_is_said_to_have_not(tmp_path):

@@ -31,7 +31,7 @@ Point = tuple[Experiment, float, float]  # the experiment, its cost, its accurac
 
 def cost(results: Results) -> tuple[Figure, str]:
     """Accuracy against hours of training and against trained parameters, with the frontier of each."""
-    figure, panels = plt.subplots(1, 2, figsize=(WIDTH, 3.6), sharey=True)
+    figure, panels = plt.subplots(1, 2, figsize=(WIDTH, 3.3), sharey=True)
     device = next((run.run["device"] for experiment in results.methods() for run in experiment.runs), "no device")
     numbers: dict[str, int] = {}
     said = []
@@ -120,27 +120,32 @@ def draw_costs(panel: Axes, points: Sequence[Point], best: Sequence[Point], numb
 
 def reliability(results: Results) -> tuple[Figure, str]:
     """A reliability diagram of each model with label probabilities, decoders scored by their label words included."""
-    measured = results.ladders.get("reliability") or {}
-    shown = [
-        experiment
-        for experiment in results.methods()
-        if measured.get(experiment.key) and not experiment.spec.get("adapter") and not experiment.spec.get("extra")
-    ]
+    shown = reliable(results)
     columns = 5
     rows = max(1, -(-len(shown) // columns))
-    size = (WIDTH, min(HEIGHT, 1.5 * rows + 0.5))
+    size = (WIDTH, min(HEIGHT, 1.3 * rows + 0.5))
     figure, panels = plt.subplots(rows, columns, figsize=size, sharex=True, sharey=True, squeeze=False)
     for panel in panels.flat:
         panel.set_visible(False)
-    for panel, experiment in zip(panels.flat, shown, strict=False):
+    for panel, (experiment, by_scorer) in zip(panels.flat, shown, strict=False):
         panel.set_visible(True)
-        draw_reliability(panel, experiment, measured[experiment.key])
+        draw_reliability(panel, experiment, by_scorer)
     figure.supxlabel("Confidence", size=STYLE["font.size"])
     figure.supylabel("Share of right answers", size=STYLE["font.size"])
     if not shown:
         figure.text(0.5, 0.5, "no run with label probabilities has finished", ha="center", color=MUTED)
-    said = [f"{experiment.title} {error(measured[experiment.key])}" for experiment in shown]
+    said = [f"{experiment.title} {error(by_scorer)}" for experiment, by_scorer in shown]
     return figure, f"Reliability diagrams. Expected calibration error: {'; '.join(said) or 'nothing measured'}."
+
+
+def reliable(results: Results) -> list[tuple[Experiment, dict]]:
+    """The experiments with a diagram, and by way of scoring what was measured: no merge and no extra step."""
+    measured = results.ladders.get("reliability") or {}
+    return [
+        (experiment, measured[experiment.key])
+        for experiment in results.methods()
+        if measured.get(experiment.key) and not experiment.spec.get("adapter") and not experiment.spec.get("extra")
+    ]
 
 
 def draw_reliability(panel: Axes, experiment: Experiment, by_scorer: dict) -> None:

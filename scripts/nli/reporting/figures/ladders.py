@@ -17,13 +17,7 @@ from nli.reporting.markup import percent
 from nli.reporting.results import Results
 from nli.reporting.tables.ladders import p_value, rung_title, same_seeds, settled, signed
 
-LADDER = (
-    "accuracy of each rung, starting with the experiment as reported, with 95% intervals clustered by premise. "
-    "Left, below a rung's name: what changed from the rung it is compared with. Right: the accuracy in percent and the "
-    "verdict on the rung's claim; beside an arrow, the paired difference in points and its p, adjusted over the "
-    "ladder. Vertical lines: chance, which is the best constant answer, and a linear classifier that sees only the "
-    "hypotheses."
-)
+LADDER = "accuracy of each rung with its interval, what it changes, and the verdict on its claim."
 PAIRS = (
     "Every pair of experiments, compared on the matched pairs that both answered. Below the diagonal: accuracy of the "
     "row minus that of the column, in points; without numbers where they would be too small to read. Above it: dots "
@@ -31,7 +25,7 @@ PAIRS = (
     "0.05. Columns have the numbers of the rows."
 )
 CHANCE_STYLES = ("--", ":", "-.")
-ROW = 0.8  # inches per rung
+LINE = {"title": 0.145, "change": 0.11, "room": 0.14}  # inches: of a rung's name, of its changes, and around them
 TITLE_WIDTH, CHANGE_WIDTH = 30, 44  # characters per line
 MOST_TEXT = 28  # the largest number of experiments for which numbers fit in the cells of the matrix
 SMALLEST = 5.5  # points: the smallest lettering of a figure
@@ -41,7 +35,7 @@ P_DOTS = {0.001: 3.4, 0.01: 2.3, LEVEL: 1.2}  # bound on p -> size of its dot, i
 def draw_ladder(ladder: Mapping[str, Any]) -> tuple[Figure, str]:
     """Draw the rungs from top to bottom: accuracy with interval, what changed, difference and verdict."""
     rungs = ladder["rungs"]
-    figure, axes = plt.subplots(figsize=(WIDTH, min(ROW * len(rungs), HEIGHT - 0.35) + 0.95))
+    figure, axes = plt.subplots(figsize=(WIDTH, min(row_height(ladder) * len(rungs), HEIGHT - 0.35) + 0.95))
     low, high = limits(ladder)
     handles = draw_chance(axes, ladder)
     for i, rung in enumerate(rungs):
@@ -61,6 +55,20 @@ def draw_ladder(ladder: Mapping[str, Any]) -> tuple[Figure, str]:
     axes.spines["left"].set_visible(False)
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return figure, f"Ladder, from top to bottom: {'; '.join(described(ladder, i) for i in range(len(rungs)))}."
+
+
+def row_height(ladder: Mapping[str, Any]) -> float:
+    """Inches for each rung, so that the one with the most lettering has room for it."""
+    rows = range(len(ladder["rungs"]))
+    columns = zip(*(lettering(ladder, row) for row in rows), strict=True)
+    titles, changes = (max(text.count("\n") + bool(text) for text in column) for column in columns)
+    return max(0.5, LINE["title"] * titles + LINE["change"] * changes + LINE["room"])
+
+
+def lettering(ladder: Mapping[str, Any], row: int) -> tuple[str, str]:
+    """A rung's name and what changed, as they stand left of the axes."""
+    title = wrap(f"{row + 1}. {rung_title(ladder, row)}", TITLE_WIDTH)
+    return title, in_two_lines(in_words(ladder["rungs"][row]["changed"]))
 
 
 def limits(ladder: Mapping[str, Any]) -> tuple[float, float]:
@@ -96,8 +104,7 @@ def write_beside(axes: Axes, text: str, row: float, right: float, **looks: Any) 
 
 def name_rung(axes: Axes, ladder: Mapping[str, Any], row: int) -> None:
     """Write left of the axes the rung's name and, below it, what changed."""
-    changes = in_two_lines(in_words(ladder["rungs"][row]["changed"]))
-    title = wrap(f"{row + 1}. {rung_title(ladder, row)}", TITLE_WIDTH)
+    title, changes = lettering(ladder, row)
     write_beside(axes, title, row - 0.02, -6, ha="right", va="bottom" if changes else "center")
     write_beside(axes, changes, row + 0.04, -6, ha="right", va="top", size=6.5, color=MUTED)
 

@@ -6,7 +6,7 @@ same results give the same bytes.
 
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,11 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from nli.base.atomic import whole_file, write_text
+from nli.base.errors import StudyError
 from nli.base.labels import LABELS
-from nli.reporting.figures import comparison, ladders, sweeps, tasks, workflow
+from nli.reporting.addresses import Address, Maker, as_csv, folded, listed, name_of, rows_of
+from nli.reporting.figures import comparison, data, ladders, sweeps, tasks, workflow
+from nli.reporting.figures.findings import draw_finding
 from nli.reporting.figures.style import (
     FAINT,
     FAMILY_COLOURS,
@@ -34,7 +37,8 @@ from nli.reporting.figures.style import (
     WIDTH,
     name_size,
 )
-from nli.reporting.markup import counted, escape, listing, percent
+from nli.reporting.findings import picture, printed_first, rungs_shown
+from nli.reporting.markup import attribute, counted, escape, listing, percent, shortened
 from nli.reporting.results import Experiment, Results, reported_accuracy
 from nli.reporting.tables.data import described_splits, split_titles
 from nli.reporting.tables.ladders import figure_label
@@ -42,12 +46,17 @@ from nli.reporting.tables.sweeps import sweep_label
 from nli.reporting.tables.tasks import ran
 
 Drawn = tuple[Figure, str]
+MAKER = Maker("make_figures", "scripts/make_figures.py", None)
 
 
 @dataclass(frozen=True)
 class Plot:
+    """How a figure is drawn, its caption, and what it shows as records."""
+
     draw: Callable[[Results], Drawn]
     caption: str
+    data: Callable[[Results], list[dict[str, Any]]]
+    share: float = 1.0  # of its drawn size at which it is printed
 
 
 def accuracy(results: Results) -> Drawn:
@@ -365,53 +374,79 @@ def _whisker(axes: Axes, x: float, value: float | None, bounds: Sequence[float] 
 
 
 MATRICES = "Rows are the right labels, columns the answers. Each cell shows its share of the row and its count."
+MOST_IN_A_TITLE = 60  # characters
 FIGURES: dict[str, Plot] = {
     "accuracy": Plot(
         accuracy,
         "Accuracy of every experiment on the matched split, with 95% intervals clustered by premise. An answer that "
         "names no label counts as wrong; hollow circles leave such answers out. Ticks mark chance, the best constant "
         "answer. Diamonds are the accuracies that the original reported for its full-size models.",
+        data.accuracy,
     ),
-    "pairs": Plot(
-        ladders.pairs,
-        ladders.PAIRS,
-    ),
-    "cost": Plot(comparison.cost, comparison.COST),
-    "reliability": Plot(comparison.reliability, comparison.RELIABILITY),
+    "pairs": Plot(ladders.pairs, ladders.PAIRS, data.pairs),
+    "cost": Plot(comparison.cost, comparison.COST, data.cost),
+    "reliability": Plot(comparison.reliability, comparison.RELIABILITY, data.reliability),
     "answers": Plot(
         answers,
         "The labels that each experiment answers with, as shares of all its answers. The first bar shows the right "
         "answers. An experiment that always gives the same label has a single colour.",
+        data.answers,
     ),
-    "labels": Plot(labels, "Label balance of each split."),
+    "labels": Plot(labels, "Label balance of each split.", data.labels),
     "learning-roberta": Plot(
         learning_roberta,
         "Learning curves of the {encoder} experiments. The training loss is a running mean over nine logged values.",
+        data.curves("roberta"),
     ),
     "learning-qlora": Plot(
         learning_qlora,
         "Training loss of the QLoRA experiments and linear heads, each before those of the others in grey. Levels "
         "compare only between experiments whose loss is on the same tokens.",
+        data.curves("qlora", "linear_head"),
     ),
-    "confusion-roberta": Plot(confusion("roberta"), f"{{encoder}} on the matched split. {MATRICES}"),
-    "confusion-icl": Plot(confusion("icl"), f"The prompts on the matched split. {MATRICES}"),
-    "confusion-qlora": Plot(confusion("qlora"), f"QLoRA on the matched split. {MATRICES}"),
-    "confusion-linear-head": Plot(confusion("linear_head"), f"The linear heads on the matched split. {MATRICES}"),
-    "workflow": Plot(workflow.workflow, workflow.WORKFLOW),
+    "confusion-roberta": Plot(
+        confusion("roberta"), f"{{encoder}} on the matched split. {MATRICES}", data.confusion("roberta")
+    ),
+    "confusion-icl": Plot(confusion("icl"), f"The prompts on the matched split. {MATRICES}", data.confusion("icl")),
+    "confusion-qlora": Plot(confusion("qlora"), f"QLoRA on the matched split. {MATRICES}", data.confusion("qlora")),
+    "confusion-linear-head": Plot(
+        confusion("linear_head"),
+        f"The linear heads on the matched split. {MATRICES}",
+        data.confusion("linear_head"),
+    ),
+    "workflow": Plot(workflow.workflow, workflow.WORKFLOW, data.jobs),
     "prompts": Plot(
         prompts,
         "Top: accuracy of the prompts by both ways of counting, with 95% intervals. Bottom: the share of answers in "
         "which a label could be read.",
+        data.prompts,
     ),
 }
+
+
+def with_short_titles(value: Any) -> Any:
+    """A part of the study or of the ladders in which every title fits into a figure."""
+    if isinstance(value, Mapping):
+        fits = {"title": shortened(value["title"], MOST_IN_A_TITLE)} if isinstance(value.get("title"), str) else {}
+        return {key: with_short_titles(each) for key, each in value.items()} | fits
+    return [with_short_titles(each) for each in value] if isinstance(value, list) else value
+
+
+def drawable(results: Results) -> Results:
+    """The results with titles that fit into a figure; its caption and its data have them whole."""
+    short = {key: replace(each, spec=with_short_titles(each.spec)) for key, each in results.experiments.items()}
+    study, ladders = with_short_titles(results.study), with_short_titles(results.ladders)
+    return replace(results, study=study, ladders=ladders, experiments=short)
 
 
 def ladder_figures(results: Results) -> dict[str, Plot]:
     """A figure for each ladder of the study."""
     return {
         figure_label(name): Plot(
-            lambda _, ladder=ladder: ladders.draw_ladder(ladder),
+            lambda drawn, name=name: ladders.draw_ladder(drawn.ladders["ladders"][name]),
             f"{escape(ladder['title'])}: {ladders.LADDER}",
+            lambda _, ladder=ladder: data.ladder(ladder),
+            share=0.9,  # so that two of six rungs fit on a page
         )
         for name, ladder in (results.ladders.get("ladders") or {}).items()
     }
@@ -421,7 +456,9 @@ def sweep_figures(results: Results) -> dict[str, Plot]:
     """A figure for each sweep of the study."""
     return {
         sweep_label(name): Plot(
-            lambda results, sweep=sweep: sweeps.draw_sweep(results, sweep), f"{escape(sweep['title'])}: {sweeps.SWEEP}"
+            lambda results, sweep=sweep: sweeps.draw_sweep(results, sweep),
+            f"{escape(sweep['title'])}: {sweeps.SWEEP}",
+            lambda results, sweep=sweep: data.sweep(results, sweep),
         )
         for name, sweep in (results.ladders.get("sweeps") or {}).items()
     }
@@ -430,26 +467,72 @@ def sweep_figures(results: Results) -> dict[str, Plot]:
 def task_figures(results: Results) -> dict[str, Plot]:
     """The figure of the several tasks, if some have run."""
     drawn = any(ran(task) for each in results.ladders.get("tasks") or [] for task in each["tasks"].values())
-    return {"tasks": Plot(tasks.draw_tasks, tasks.TASKS)} if drawn else {}
+    return {"tasks": Plot(tasks.draw_tasks, tasks.TASKS, data.tasks)} if drawn else {}
 
 
-def make_figures(results: Results, folder: Path) -> list[Path]:
-    """Write NAME.svg and NAME.md for every figure into `folder`; returns the SVG paths."""
-    paths = []
-    for name, plot in {**FIGURES, **ladder_figures(results), **sweep_figures(results), **task_figures(results)}.items():
+def figures_of(results: Results) -> dict[str, Plot]:
+    """Every figure of the report, by name."""
+    return FIGURES | ladder_figures(results) | sweep_figures(results) | task_figures(results)
+
+
+def make_figures(results: Results, folder: Path, maker: Maker = MAKER) -> list[Path]:
+    """Write NAME.svg, NAME.md and the data of every figure into `folder`; returns the SVG paths.
+
+    Their addresses are the table addresses.md.
+    """
+    paths, addresses = [], []
+    for name, plot in figures_of(results).items():
         path = Path(folder) / f"{name}.svg"
-        with plt.rc_context(STYLE):
-            figure, alt = plot.draw(results)
-            with whole_file(path) as temporary:
-                figure.savefig(temporary, metadata={"Date": None, "Creator": None})
-            plt.close(figure)
-        width = round(100 * figure.get_figwidth() / WIDTH)
-        write_text(path.with_suffix(".md"), image_markdown(name, results.caption(plot.caption), alt, width))
+        figure, alt = draw(plot, results, path)
+        address = address_of(name, plot, results)
+        width = round(100 * plot.share * figure.get_figwidth() / WIDTH)
+        image = image_markdown(name, results.caption(plot.caption), alt, width)
+        write_text(path.with_suffix(".md"), f"{image}\n{folded(address, maker)}")
+        write_text(Path(folder) / f"{address.label}.csv", as_csv(address.data))
+        addresses.append(address)
         paths.append(path)
+    write_text(Path(folder) / "addresses.md", listed(addresses, maker, "figures"))
+    draw_findings(results, Path(folder))
     return paths
+
+
+def draw_findings(results: Results, folder: Path) -> None:
+    """Write the small picture of each finding into `folder`; the findings name it and describe it."""
+    for name, ladder in (results.ladders.get("ladders") or {}).items():
+        if rungs_shown(ladder):
+            printed = printed_first(results, ladder)
+            with plt.rc_context(STYLE):
+                save(draw_finding(ladder, printed), folder / f"{picture(name)}.svg")
+
+
+def make_figure(results: Results, label: str, folder: Path) -> None:
+    """Write one figure, called "fig-NAME", and its data into `folder`; StudyError if the report has no such figure."""
+    plots = figures_of(results)
+    name = label.removeprefix("fig-")
+    if name not in plots:
+        raise StudyError(f"the report has no figure {label}; it has {', '.join(f'fig-{name}' for name in plots)}")
+    draw(plots[name], results, Path(folder) / f"{label}.svg")
+    write_text(Path(folder) / f"{label}.csv", as_csv(address_of(name, plots[name], results).data))
+
+
+def draw(plot: Plot, results: Results, path: Path) -> Drawn:
+    """Write a figure as SVG."""
+    with plt.rc_context(STYLE):
+        figure, alt = plot.draw(drawable(results))
+        save(figure, path)
+    return figure, alt
+
+
+def save(figure: Figure, path: Path) -> None:
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, metadata={"Date": None, "Creator": None})
+    plt.close(figure)
+
+
+def address_of(name: str, plot: Plot, results: Results) -> Address:
+    return Address(f"fig-{name}", name_of(plot.draw), rows_of(plot.data(results)))
 
 
 def image_markdown(name: str, caption: str, alt: str, width: int = 100) -> str:
     """The image with its caption, label, alternative text, and width in percent of the text."""
-    alt = alt.replace("\\", "").replace('"', "'")
-    return f'![{caption}](figures/{name}.svg){{#fig-{name} width={width}% fig-alt="{alt}"}}\n'
+    return f"![{caption}](figures/{name}.svg){{#fig-{name} width={width}% fig-alt={attribute(alt)}}}\n"

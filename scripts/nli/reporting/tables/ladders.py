@@ -15,7 +15,6 @@ Rung = Mapping[str, Any]
 VERDICTS = ("supported", "refuted", "no evidence", "not tested")
 TALLY = {"no evidence": "without evidence"}
 NOTHING = "The study states no ladders, or they have not been measured."
-FAMILY = "Holm over all experiments and ways of judging them"  # for the tests against chance and hypothesis-only
 
 
 def ladders(results: Results) -> str:
@@ -32,10 +31,8 @@ def section(name: str, ladder: Mapping[str, Any]) -> str:
     parts = [
         f"## {escape(ladder['title'])} {{#sec-{label}}}",
         f"*{escape(ladder['question'])}* {shown(ladder)}",
-        conclusion(ladder),
+        f"{claims(ladder)} {tally(ladder)} @tbl-{label} has the tests; @tbl-{label}-changes says what changes.",
         f"{{{{< include figures/{label}.md >}}}}",
-        "\n".join(f"{i}. {sentence(ladder, i - 1)}" for i in range(1, len(ladder["rungs"]) + 1)),
-        f"@tbl-{label} has the numbers; @tbl-{label}-changes says what changes, and what each rung answers.",
     ]
     return "\n\n".join(parts)
 
@@ -57,27 +54,18 @@ def figure_label(name: str) -> str:
 
 
 def shown(ladder: Mapping[str, Any]) -> str:
-    """What this run shows about the question: the accuracies of its experiments, in each way they are judged."""
+    """What the experiments that the ladder's question is about answer; its figure has their accuracies."""
     keys = ladder["shows"] or [ladder["rungs"][0]["experiment"]]
-    judged = {rung_title(ladder, i): ladder["rungs"][i]["scores"] for key in keys for i in places(ladder, key)}
-    said = [f"**{escape(title)}** {outcome(scores)}" for title, scores in judged.items()]
-    level = ladder["chance"]
-    constant = f"; always answering *{level['label']}* scores {percent(level['accuracy'], 1)}%" if level else ""
-    return f"In this run: {listing(said)}{constant}."
-
-
-def places(ladder: Mapping[str, Any], key: str) -> list[int]:
-    """The rungs of an experiment."""
-    return [i for i, rung in enumerate(ladder["rungs"]) if rung["experiment"] == key]
+    rungs = [next(rung for rung in ladder["rungs"] if rung["experiment"] == key) for key in keys]
+    said = [f"**{escape(rung['title'])}** {outcome(rung['scores'])}" for rung in rungs]
+    return f"In this run {listing(said)}."
 
 
 def outcome(scores: Mapping[str, Any] | None) -> str:
-    """ "33.20%, with 3 of 3 labels (contradiction 52%)", or that there is nothing to judge."""
+    """ "answers with 3 of 3 labels (contradiction 52%)", or that there is nothing to judge."""
     if not scores or scores["accuracy"] is None:
         return "has no answers to judge"
-    if not scores["parsed"]:
-        return f"{percent(scores['accuracy'])}%: no answer names a label"
-    return f"{percent(scores['accuracy'])}%, with {classes(scores).replace(' (', ' labels (')}"
+    return f"answers with {classes(scores).replace(' (', ' labels (')}" if scores["parsed"] else "names no label"
 
 
 def rung_title(ladder: Mapping[str, Any], i: int) -> str:
@@ -116,54 +104,27 @@ def signed(value: float | None) -> str:
     return MISSING if value is None else f"{100 * value:+.1f}".replace("-", "−")
 
 
-def sentence(ladder: Mapping[str, Any], i: int) -> str:
-    """One rung: its accuracy, how it differs from the rung it is compared with, and its claim's verdict."""
-    rung = ladder["rungs"][i]
-    title, claim = f"**{escape(rung_title(ladder, i))}**", f"*{escape(rung['claim'])}*"
-    if not rung["scores"] or rung["scores"]["accuracy"] is None:
-        problem = rung["problem"] or ("no answer names a label" if rung["status"] == "done" else "")
-        why = f" ({escape(problem)})" if problem else ""
-        return f"{claim} {title}: {rung['status']}{why}, so this is **not tested**."
-    scores = rung["scores"]
-    within = interval(scores["clustered_interval"])
-    text = f"{title} answers {percent(scores['accuracy'])}% right (95% interval {within})"
-    if rung["step"]:
-        text += f", {difference(rung['step'])}{seeds_of_step(ladder, i)}"
-    elif rung["against"]:
-        text += "; there are no answers to compare it with"
-    if rung["expects"] == "one_class" and scores["top_share"] is not None:
-        text += f"; its most frequent answer is {percent(scores['top_share'], 1)}% of all"
-    if rung["expects"] in ("at_chance", "above_chance"):
-        text += f"; it is {chance(rung)}"
-    if rung["expects"] == "at_chance" and rung["chance"]:
-        low, high = rung["chance"]["clustered_interval"]
-        text += f", a difference of {signed(low)} to {signed(high)} points from the best constant answer"
-    if rung["expects"] in ("at_chance", "no_difference"):
-        text += f" (margin: {100 * rung['margin']:g} points)"
-    if rung["expects"] == "above_hypothesis_only":
-        text += f"; it is {hypothesis_only(rung)}"
-    return f"{claim} {text}. {judgement(rung['verdict'])}"
+def claims(ladder: Mapping[str, Any]) -> str:
+    """The ladder's claims by the number of their rung, with the margin of those that need one."""
+    said = [
+        f"**{i}**\N{NO-BREAK SPACE}*{escape(rung['claim'])}*{margin(rung)}"
+        for i, rung in enumerate(ladder["rungs"], start=1)
+        if rung["claim"]
+    ]
+    return f"The rungs claim: {' '.join(said)}" if said else "No rung makes a claim."
 
 
-def difference(step: Mapping[str, Any]) -> str:
-    """The difference, above or below, and the test's result."""
-    text = f"{points(step['difference'])} rung {step['from'] + 1}"
-    if step["same_answers"]:
-        return f"{text} (the same answers, so there is nothing to test)"
-    low, high = step["clustered_interval"]
-    test = f"{p_equation(step['p_holm'])} after Holm, {counted(step['n'], 'pair')}"
-    text += f" (95% interval {signed(low)} to {signed(high)} points; {test})"
-    seeds = step["seeds"]
-    if seeds["sd"] is not None:
-        text += f"; SD over {len(seeds['values'])} seeds {percent(seeds['sd'], 1)} points"
-    return text
+def margin(rung: Rung) -> str:
+    """ " (margin: 3 points)" for a claim that two accuracies are equal."""
+    equal = rung["expects"] in ("at_chance", "no_difference")
+    return f" (margin: {100 * rung['margin']:g} points)" if equal else ""
 
 
-def seeds_of_step(ladder: Mapping[str, Any], i: int) -> str:
-    """The seeds of a step, if one of its rungs shows numbers of other seeds too."""
-    if same_seeds(ladder, i):
-        return ""
-    return f" under the seeds of both, {listing(list(ladder['rungs'][i]['step']['seeds']['values']))}"
+def tally(ladder: Mapping[str, Any]) -> str:
+    """How many claims there are of each verdict."""
+    found = [(sum(rung["verdict"] == verdict for rung in ladder["rungs"]), verdict) for verdict in VERDICTS]
+    said = listing([f"{n} {TALLY.get(word, word)}" for n, word in found if n])
+    return f"Of {counted(sum(n for n, _ in found), 'claim')}: {said}."
 
 
 def same_seeds(ladder: Mapping[str, Any], i: int) -> bool:
@@ -173,46 +134,8 @@ def same_seeds(ladder: Mapping[str, Any], i: int) -> bool:
     return all(ladder["rungs"][place]["seeds"]["values"].keys() == compared for place in (step["from"], i))
 
 
-def judgement(verdict: str) -> str:
-    return {
-        "supported": "The claim is **supported**.",
-        "refuted": "The claim is **refuted**.",
-        "no evidence": "There is **no evidence** for the claim.",
-        "not tested": "The claim is **not tested**.",
-    }.get(verdict, "It is shown for comparison.")
-
-
-def chance(rung: Rung) -> str:
-    """A rung compared with the best constant answer."""
-    test = rung["chance"]
-    if not test:
-        return "not compared with chance"
-    own = f" on its own {counted(test['n'], 'pair')}" if rung["scores"] and test["n"] != rung["scores"]["n"] else ""
-    return f"{stands(test)} chance{own} ({level_of(test)}; {of_test(test)})"
-
-
-def level_of(test: Mapping[str, Any]) -> str:
-    """Chance in a comparison: the best constant answer and, if a method is no better, also the worst."""
-    best = f"{percent(test['accuracy'], 1)}%, always *{test['label']}*"
-    if test["standing"] == "above" or test["worst"] == test["accuracy"]:
-        return best
-    return f"{percent(test['worst'], 1)}% to {best}: the worst to the best constant answer"
-
-
-def hypothesis_only(rung: Rung) -> str:
-    """A rung compared with the classifier that never sees the premise."""
-    test = rung["hypothesis_only"]
-    if not test:
-        return "not compared with hypothesis-only, which has not run"
-    return f"{stands(test)} hypothesis-only ({signed(test['difference'])} points; {of_test(test)})"
-
-
 def stands(test: Mapping[str, Any]) -> str:
     return {"above": "above", "below": "below"}.get(test["standing"], "not separable from")
-
-
-def of_test(test: Mapping[str, Any]) -> str:
-    return f"{p_equation(test['p_holm'])}, {FAMILY}"
 
 
 def settled(step: Mapping[str, Any] | None) -> bool:
@@ -220,30 +143,6 @@ def settled(step: Mapping[str, Any] | None) -> bool:
     if not step:
         return False
     return step["difference"] != 0 if step["same_answers"] else step["p_holm"] < LEVEL
-
-
-def conclusion(ladder: Mapping[str, Any]) -> str:
-    """What the ladder shows: its largest step, its last rung, and the tally of its claims."""
-    rungs = ladder["rungs"]
-    done = [i for i, rung in enumerate(rungs) if rung["scores"] and rung["scores"]["accuracy"] is not None]
-    tally = [(sum(rung["verdict"] == verdict for rung in rungs), verdict) for verdict in VERDICTS]
-    said = listing([f"{n} {TALLY.get(word, word)}" for n, word in tally if n])
-    claims = f"Of {counted(sum(n for n, _ in tally), 'claim')}: {said}."
-    if len(done) < 2:
-        return f"No evidence: {len(done)} of {counted(len(rungs), 'rung')} ran. {claims}"
-    steps = [i for i in done if settled(rungs[i]["step"]) and not rungs[i]["step"]["same_answers"]]
-    if steps:
-        i = max(steps, key=lambda place: abs(rungs[place]["step"]["difference"]))
-        step = rungs[i]["step"]
-        text = (
-            f"The largest step is rung {i + 1}, **{escape(rung_title(ladder, i))}**: {points(step['difference'])} "
-            f"rung {step['from'] + 1}, at {percent(rungs[i]['scores']['accuracy'], 1)}%."
-        )
-    else:
-        text = "No test shows that a rung differs from the one it is compared with."
-    last = done[-1]
-    end = f"The last rung, {last + 1}, is at {percent(rungs[last]['scores']['accuracy'], 1)}%, {chance(rungs[last])}."
-    return f"{text} {end} {claims}"
 
 
 # ------------------------------------------------------------------------------------------------ tables
@@ -259,7 +158,7 @@ def measures(ladder: Mapping[str, Any], label: str) -> str:
         )
     rows += [[escape(rung["title"]), *accuracy_cells(rung), *[MISSING] * 7] for rung in ladder["baselines"]]
     rows += [
-        [rung_cell(ladder, i), *accuracy_cells(rung), *step_cells(rung["step"]), rung["verdict"]]
+        [rung_cell(ladder, i), *accuracy_cells(rung), *step_cells(ladder, i), rung["verdict"]]
         for i, rung in enumerate(ladder["rungs"])
     ]
     columns = {
@@ -275,13 +174,8 @@ def measures(ladder: Mapping[str, Any], label: str) -> str:
         "Design effect": "r",
         "Claim": "l",
     }
-    caption = (
-        f"{escape(ladder['title'])}: every rung on the {counted(ladder['n'], 'pair')} of the {ladder['split']} split "
-        "that all of them answered; n is smaller where only parsed answers count. @"
-        f"{label}-changes names the rung that the difference is from. *p, rows*: McNemar's mid-p as if rows were "
-        "independent; *premises*: the same with counts divided by the design effect, as in the intervals; *Holm*: the "
-        "latter adjusted over this ladder, by which the claim is judged. Intervals are not adjusted."
-    )
+    pairs = f"the {counted(ladder['n'], 'pair')} of the {ladder['split']} split that all of them answered"
+    caption = f"{escape(ladder['title'])}: the rungs and the tests on {pairs}."
     return table(columns, rows, caption, label)
 
 
@@ -294,17 +188,28 @@ def accuracy_cells(rung: Rung) -> list[str]:
     scores = rung["scores"]
     if not scores:
         return [MISSING, f"*{rung['status']}*", MISSING]
+    if scores["accuracy"] is None:
+        return [integer(scores["n"]), "*no answer names a label*", MISSING]
     return [integer(scores["n"]), percent(scores["accuracy"]), interval(scores["clustered_interval"])]
 
 
-def step_cells(step: Mapping[str, Any] | None) -> list[str]:
+def step_cells(ladder: Mapping[str, Any], i: int) -> list[str]:
     """Difference, its interval, the three p-values and the design effect."""
+    step = ladder["rungs"][i]["step"]
     if not step:
         return [MISSING] * 6
     ends = step["clustered_interval"]
     bounds = f"{signed(ends[0])} to {signed(ends[1])}" if ends else MISSING
     ps = [escape(p_value(step[key])) for key in ("p", "clustered_p", "p_holm")]
-    return [signed(step["difference"]), bounds, *ps, decimal(step["design_effect"], 2)]
+    return [signed(step["difference"]) + over_seeds(ladder, i), bounds, *ps, decimal(step["design_effect"], 2)]
+
+
+def over_seeds(ladder: Mapping[str, Any], i: int) -> str:
+    """A step's standard deviation over several seeds, and its seeds if one of its rungs shows numbers of others too."""
+    seeds = ladder["rungs"][i]["step"]["seeds"]
+    said = [] if seeds["sd"] is None else [f"SD {percent(seeds['sd'], 1)}"]
+    said += [] if same_seeds(ladder, i) else [f"seeds {', '.join(seeds['values'])}"]
+    return f" ({'; '.join(said)})" if said else ""
 
 
 def reasons(ladder: Mapping[str, Any], label: str) -> str:
@@ -331,19 +236,17 @@ def reasons(ladder: Mapping[str, Any], label: str) -> str:
         f"Against{GROUP}hypotheses": "l",
         "Gradient reaches": "l",
     }
-    caption = (
-        f"{escape(ladder['title'])}, for each rung: what it changes in the configuration of the rung it is compared "
-        "with; how many labels it answers with, the most frequent one and its share of the parsed answers; whether it "
-        "is above the best or below the worst constant answer, and above or below the hypothesis-only baseline "
-        f"(McNemar's mid-p by premise, {FAMILY}); and which parts of the model train, with the number of tensors that "
-        "got a gradient if not all did."
-    )
+    caption = f"{escape(ladder['title'])}: what each rung changes, what it answers, and what trains."
     return table(columns, rows, caption, label)
 
 
 def standing_cell(test: Mapping[str, Any] | None) -> str:
-    """ "above", "below", or a dash if the test says neither."""
-    return test["standing"] if test and test["standing"] != "no evidence" else MISSING
+    """ "above: +10.0 (+8.1 to +12.0)", with the difference alone if the test says neither above nor below."""
+    if not test:
+        return MISSING
+    ends = test.get("clustered_interval")
+    said = signed(test["difference"]) + (f" ({signed(ends[0])} to {signed(ends[1])})" if ends else "")
+    return said if test["standing"] == "no evidence" else f"{test['standing']}: {said}"
 
 
 def classes(scores: Mapping[str, Any] | None) -> str:

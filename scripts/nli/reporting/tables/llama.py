@@ -20,7 +20,7 @@ from nli.reporting.markup import (
 )
 from nli.reporting.original import samples_of
 from nli.reporting.original_scores import explained, reported_cell
-from nli.reporting.results import Experiment, Results, reported_entry, reported_training, unmerged
+from nli.reporting.results import Experiment, Results, reported_entry, reported_training
 from nli.reporting.tables.ladders import p_value
 from nli.reporting.tables.roberta import NONE, status_cells
 from nli.study.methods import VARIANTS
@@ -269,18 +269,6 @@ def linear_head(results: Results) -> str:
     """Accuracy of the linear heads."""
     experiments = results.family("linear_head")
     return _scorer_table(results, experiments, "Accuracy of the linear heads.", "tbl-linear-head")
-
-
-def merge(results: Results) -> str:
-    """The merged model next to the adapter that was merged."""
-    merged = [experiment for experiment in results.family("qlora") if experiment.spec.get("method") == "merge"]
-    keys = dict.fromkeys(key for experiment in merged for key in (unmerged(results, experiment), experiment.key))
-    experiments = [results.experiments[key] for key in keys if key in results.experiments]
-    caption = (
-        "Before and after the merge. The original merged into the 4-bit weights and gives no accuracy of the "
-        "merged model, only a verdict in words (@sec-original)."
-    )
-    return _scorer_table(results, experiments, caption, "tbl-merge")
 
 
 def _scorer_table(results: Results, experiments: Sequence[Experiment], caption: str, label: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nli.base.labels import LABELS
-from nli.reporting.markup import GROUP, MISSING, decimal, escape, integer, interval, percent, table
+from nli.reporting.markup import GROUP, MISSING, code, decimal, escape, integer, interval, percent, short_commit, table
 from nli.reporting.original_scores import MARKS, explained, judge, reported_cell
 from nli.reporting.results import (
     Experiment,
@@ -17,7 +17,7 @@ from nli.reporting.results import (
     reported_training,
 )
 from nli.reporting.tables.data import two_classes
-from nli.reporting.tables.ladders import FAMILY, stands
+from nli.reporting.tables.ladders import stands
 from nli.reporting.tables.roberta import status_cells
 from nli.study.selected import seeds_of
 
@@ -28,7 +28,6 @@ ORIGINS = {
     "ours": "ours",
     "baseline": "baseline (ours)",
 }
-# The rows of the original's comparison, in its order, and the experiments that repeat them.
 
 
 def by_family(results: Results, width: int, row: Callable[[Experiment], Sequence[str]]) -> list[Sequence[str]]:
@@ -102,8 +101,9 @@ def all_results(results: Results) -> str:
         "All experiments on the matched split. *All*: an answer that names no label is wrong. *Parsed only*: "
         "such answers are left out, as the original did for its prompts. *95% interval, rows*: as if rows were "
         "independent; *premises*: with the number of rows divided by the design effect, because rows share premises. "
-        f"*Chance*: the best constant answer on the same pairs; *above*: better than it (McNemar's mid-p by premise, "
-        f"{FAMILY}); *below*: worse than even the worst constant answer; *not separable*: neither."
+        "*Chance*: the best constant answer on the same pairs; *above*: better than it (McNemar's mid-p by premise, "
+        "Holm over all experiments and ways of judging them); *below*: worse than even the worst constant answer; "
+        "*not separable*: neither."
     )
     rows = by_family(results, len(columns), row)
     return table(columns, rows, explained(caption, rows), "tbl-all-results")
@@ -192,7 +192,7 @@ def class_scores(results: Results) -> str:
 
 
 def set_scores(results: Results) -> str:
-    """Accuracy on the evaluation sets with their own rows; nothing if no experiment answers one."""
+    """Accuracy on the evaluation sets with their own rows; a sentence if no experiment answers one."""
     sets = {
         name: each
         for name, each in results.sets.items()
@@ -208,7 +208,7 @@ def set_scores(results: Results) -> str:
             ]
             rows.append([escape(experiment.title), *cells])
     if not rows:
-        return ""
+        return "No experiment of this study answers an evaluation set with rows of its own."
     columns = {"Experiment": "l"} | {f"{escape(each['title'])}, %": "r" for each in sets.values()}
     two = [escape(each["title"]) for each in sets.values() if two_classes(each)]
     caption = "Accuracy on further evaluation sets, with 95% intervals. Nothing was trained or chosen on them."
@@ -359,7 +359,7 @@ def provenance(results: Results) -> str:
 
     def distinct(get: Callable[[dict[str, Any]], Any]) -> str:
         values = sorted({str(value) for run in runs if (value := get(run))})
-        return ", ".join(f"`{value}`" for value in values) or MISSING
+        return ", ".join(code(value) for value in values) or MISSING
 
     rows: list[Sequence[str]] = [
         ["Scale", f"`{results.scale}`"],
@@ -382,11 +382,6 @@ def provenance(results: Results) -> str:
     return table(columns, rows, caption, "tbl-provenance")
 
 
-def short_commit(commit: str) -> str:
-    """The commit's first characters, with a "+" if the code had local changes."""
-    return commit[:12] + ("+" if commit.endswith("+") else "")
-
-
 def _identity(part: Any, key: str) -> str:
     revision = part.get("revision")
-    return f"`{part.get(key, MISSING)}`" + (f" at `{revision[:12]}`" if revision else "")
+    return code(part.get(key, MISSING)) + (f" at `{revision[:12]}`" if revision else "")

@@ -8,10 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nli.base.atomic import write_text
+from nli.base.errors import StudyError
 from nli.reporting import findings, original, original_scores, prose
+from nli.reporting.addresses import Maker, as_csv, listed, tables_in, with_addresses
 from nli.reporting.results import Results
 from nli.reporting.tables import data, elsewhere, jobs, ladders, llama, overview, roberta, seeds, sweeps, tasks
 
+MAKER = Maker("make_tables", "scripts/make_tables.py", None)
 FRAGMENTS: dict[str, Callable[[Results], str]] = {
     # the notice of the scale: in the text, above the page in HTML, in the page header in PDF; and the PDF's date
     "notice.md": prose.notice,
@@ -51,7 +54,6 @@ FRAGMENTS: dict[str, Callable[[Results], str]] = {
     "qlora-training.md": llama.qlora_training,
     "qlora-accuracy.md": llama.qlora_accuracy,
     "qlora-samples.md": llama.samples,
-    "qlora-merge.md": llama.merge,
     "qlora-conclusion.md": prose.qlora,
     "merge-conclusion.md": prose.merge,
     # Llama, linear head
@@ -64,7 +66,6 @@ FRAGMENTS: dict[str, Callable[[Results], str]] = {
     "reported-scores.md": original_scores.reported_scores,
     "reported-conclusion.md": original_scores.reported_conclusion,
     "pairs-conclusion.md": ladders.pairs,
-    "comparison-conclusion.md": prose.comparison,
     # what the original says
     "original-words.md": original.words,
     # beyond the original
@@ -89,11 +90,33 @@ FRAGMENTS: dict[str, Callable[[Results], str]] = {
 }
 
 
-def make_tables(results: Results, folder: Path) -> list[Path]:
-    """Write every fragment into `folder`; returns their paths."""
-    paths = []
+def make_tables(results: Results, folder: Path, maker: Maker = MAKER) -> list[Path]:
+    """Write every fragment, and the data of every table, into `folder`; returns the fragments' paths.
+
+    The tables' addresses are the table addresses.md.
+    """
+    paths, addresses = [], []
     for name, fragment in FRAGMENTS.items():
         path = Path(folder) / name
-        write_text(path, fragment(results).rstrip("\n") + "\n")
+        text, own = with_addresses(fragment(results).rstrip("\n") + "\n", fragment, maker)
+        write_text(path, text)
         paths.append(path)
+        addresses += own
+    for address in addresses:
+        write_text(Path(folder) / f"{address.label}.csv", as_csv(address.data))
+    write_text(Path(folder) / "addresses.md", listed(addresses, maker, "tables"))
     return paths
+
+
+def make_table(results: Results, label: str, folder: Path) -> None:
+    """Write one table, called "tbl-NAME", and its data into `folder`; StudyError if the report has no such table."""
+    found = {
+        table.label: ("\n".join(text.split("\n")[table.start : table.end]), table.data)
+        for text in (fragment(results) for fragment in FRAGMENTS.values())
+        for table in tables_in(text)
+    }
+    if label not in found:
+        raise StudyError(f"the report has no table {label}; it has {', '.join(found)}")
+    text, data = found[label]
+    write_text(Path(folder) / f"{label}.md", f"{text}\n")
+    write_text(Path(folder) / f"{label}.csv", as_csv(data))

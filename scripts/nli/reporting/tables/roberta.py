@@ -6,6 +6,7 @@ from typing import Any
 from nli.reporting.markup import (
     GROUP,
     MISSING,
+    code,
     decimal,
     escape,
     integer,
@@ -91,7 +92,7 @@ def layers_in_words(modules: Sequence[str]) -> str:
     """The linear layers that a method changes, in words; their own names, where it changes others than the study's."""
     if {"intermediate.dense", "output.dense", *ATTENTION} <= set(modules):
         return "every linear layer"
-    return listing([LAYERS.get(module, f"`{module}`") for module in modules])
+    return listing([LAYERS.get(module, code(module)) for module in modules])
 
 
 def layers(results: Results) -> str:
