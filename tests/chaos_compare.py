@@ -12,7 +12,7 @@ CLOCKED = {"run.json": MEASURED, "training.json": MEASURED, "history.json": MEAS
 SEALS = {"content_sha256", "trained", "files"}  # hashes over times
 # They print times. Tables and figures are made again from the records without times, and compared then.
 PRINTED = ("report/tables", "report/figures", "report.html", "report.pdf")
-ENDS = {".html": b"</html>", ".pdf": b"%%EOF"}
+ENDS = {"report.html": b"</html>", "report.pdf": b"%%EOF"}
 
 
 def compare(undisturbed: Path, disturbed: Path) -> tuple[int, list[str]]:
@@ -43,7 +43,7 @@ def content(name: str, path: Path) -> object:
         record = without_measures(json.loads(path.read_text()), CLOCKED[path.name])
         return {key: value for key, value in record.items() if key not in SEALS}
     if below(name, PRINTED):
-        return path.read_bytes().rstrip().endswith(ENDS.get(path.suffix, b"")) or f"{path} is not whole"
+        return path.read_bytes().rstrip().endswith(ENDS.get(name, b"")) or f"{path} is not whole"
     return path.read_bytes()
 
 
