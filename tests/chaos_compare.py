@@ -8,6 +8,7 @@ from system.slurm import MEASURED, MEASURED_IN_HISTORY, report_without_measures,
 
 # Not declared outputs: what runs say of themselves, and what a job leaves for the next.
 IGNORED = (".lock", "logs", "benchmarks", "report/build")
+SNAKEMAKES = ".snakemake_timestamp"  # in a folder that is an output; not written if Snakemake is killed at that moment
 CLOCKED = {"run.json": MEASURED, "training.json": MEASURED, "history.json": MEASURED_IN_HISTORY}
 SEALS = {"content_sha256", "trained", "files"}  # hashes over times
 # They print times. Tables and figures are made again from the records without times, and compared then.
@@ -29,7 +30,11 @@ def compare(undisturbed: Path, disturbed: Path) -> tuple[int, list[str]]:
 
 def files_of(results: Path) -> dict[str, Path]:
     """The files below a results folder by their path in it, without the ignored ones."""
-    found = {str(path.relative_to(results)): path for path in results.rglob("*") if not path.is_dir()}
+    found = {
+        str(path.relative_to(results)): path
+        for path in results.rglob("*")
+        if not path.is_dir() and path.name != SNAKEMAKES
+    }
     return {name: path for name, path in found.items() if not below(name, IGNORED)}
 
 
