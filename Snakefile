@@ -56,6 +56,7 @@ rule metrics:
 
 onstart:
     lock_folders()
+    tidy_results()
     check_before_launch()
     check_before_submission()
     prepare_shells()

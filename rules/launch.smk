@@ -1,12 +1,17 @@
 # What Snakemake does before the first job (the checks) and after the last (the closing lines).
 
+import json
+import os
+import re
 import secrets
 from pathlib import Path
 
 from snakemake.logging import logger
 
+from nli.base.atomic import delete_partial
 from nli.base.errors import StudyError
-from nli.launch import folder_lock, fork_server, local_jobs, recorder
+from nli.base.limits import VARIABLE as LIMITS
+from nli.launch import folder_lock, fork_server, local_jobs, recorder, surroundings
 from nli.launch.cluster import asks_for_gpu, check_cluster
 from nli.launch.commands import command_for, portable, with_setting, without_target
 
@@ -138,14 +143,39 @@ def drop_benchmarks():
         declared._benchmark = None
 
 
+def tidy_results():
+    """Delete what killed jobs left unfinished; date the results from the future now, and say so.
+
+    What depends on such results is made again once, and not in every run.
+    """
+    delete_partial(Path(study_path()))
+    if number := surroundings.date_now(Path(study_path())):
+        print(
+            f"{study_path()}: {number} files were dated in the future (was the clock of this machine wrong?); they are "
+            "dated now, and what depends on them is made again"
+        )
+
+
+def limits_of_scripts():
+    """Script -> the minutes that it may run: the largest `runtime` of the jobs that call it."""
+    limits = {}
+    for job in workflow.dag.needrun_jobs():
+        if minutes := job.resources.get("runtime"):
+            for script in re.findall(r"\bscripts/(\w+\.py)", job.rule.shellcmd or ""):
+                limits[script] = max(minutes, limits.get(script, 0))
+    return limits
+
+
 def prepare_shells():
-    """Let the jobs on this machine end with Snakemake.
+    """Let the jobs on this machine end with Snakemake, and at their limits, as a cluster ends its own.
 
     If all jobs run here, without a GPU and without containers, the shells also run their scripts in forks of one
     process that has imported the libraries.
     """
     mark, python = local_jobs.watch(RUN), local_jobs.EXPLAINED
     asks = all(job.rule.name == "status" for job in workflow.dag.needrun_jobs())
+    if not jobs_run_remotely():
+        os.environ[LIMITS] = json.dumps(limits_of_scripts())
     if USES_FORK_SERVER and not jobs_run_remotely() and not asks:
         log = Path(study_path("logs", "fork_server.log"))
         python = fork_server.start("python", JOB_THREADS, log, {local_jobs.MARK: RUN})
@@ -170,7 +200,10 @@ def announce_report():
 
 
 def explain_failure():
-    """Print the command for a report of the experiments that did not fail, with the options of this run."""
+    """Say whether the disk is full, and print the command for a report of the experiments that did not fail."""
+    if full := surroundings.shortage(Path(study_path())):
+        print(f"error: {full}", file=sys.stderr)
+        return
     if {job.rule.name for job in workflow.dag.needrun_jobs()} == {"preflight"}:
         return
     print(

@@ -11,6 +11,7 @@ from pathlib import Path
 from nli.base.atomic import write_json
 from nli.base.errors import run_main
 from nli.base.files import read_json
+from nli.data.leakage import overlap
 from nli.data.raw import load_set
 from nli.data.sampling import draw_set
 from nli.data.splits import read_split, write_split
@@ -28,11 +29,12 @@ def main() -> None:
 
     spec = read_json(args.spec)
     raw = load_set(args.name, spec["source"], args.cache)
-    frame, description = draw_set(args.name, raw, read_split(args.train), spec["examples"], spec["seed"])
+    train = read_split(args.train)
+    frame, description = draw_set(args.name, raw, train, spec["examples"], spec["seed"])
     for warning in description["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
     write_split(frame, args.rows, spec["merged"])
-    write_json(args.description, description)
+    write_json(args.description, {**description, "overlap": overlap(frame, train)})
     print(f"{args.name}: {len(frame)} rows, {description['dropped']} unlabelled rows dropped")
 
 

@@ -5,12 +5,14 @@ from pathlib import Path
 import pandas as pd
 
 from nli import runtime
+from nli.answering.demonstrations import worked_examples
 from nli.answering.pairs import generation_details
 from nli.base.errors import run_main
 from nli.base.files import read_json
+from nli.data.leakage import examples_record
 from nli.data.splits import read_split
 from nli.jobs.families import FAMILIES
-from nli.jobs.outline import answer_splits, prediction_parser
+from nli.jobs.outline import answer_splits, prediction_parser, rows_to_answer
 from nli.models.decoder import load_decoder, load_tokenizer
 
 FAMILY = FAMILIES["icl"]
@@ -23,16 +25,16 @@ def main() -> None:
 
     started = runtime.start(args.seed, args.threads)
     spec = read_json(args.spec)
+    examples = read_split(args.examples) if args.examples else None
+    shown = examples_record(worked_examples(spec, examples, args.seed), rows_to_answer(args, spec))
     tokenizer = load_tokenizer(args.model)
     FAMILY.check(args.model, tokenizer, spec)
     model = FAMILY.ready(load_decoder(args.model, spec["quantization"]), spec, tokenizer)
 
-    examples = read_split(args.examples) if args.examples else None
-
     def answer(rows: pd.DataFrame, split: str) -> list[pd.DataFrame]:
         return FAMILY.answer(model, tokenizer, rows, split, spec, args.seed, examples)
 
-    answer_splits(args, spec, model, started, answer, details=generation_details(model, spec))
+    answer_splits(args, spec, model, started, answer, details={**generation_details(model, spec), **shown})
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nli.base.atomic import write_json
 from nli.base.errors import run_main
+from nli.data.leakage import overlaps
 from nli.data.raw import load_raw
 from nli.data.sampling import describe_study, draw_splits
 from nli.data.splits import write_split
@@ -34,7 +35,8 @@ def main() -> None:
     for split, frame in splits.items():
         write_split(frame, output_dir / f"{split}.parquet")
     description = describe_study(raw, splits, request, warnings)
-    write_json(output_dir / "description.json", description)
+    shared = overlaps(splits, splits["train"])
+    write_json(output_dir / "description.json", {**description, "overlap": shared})
 
 
 if __name__ == "__main__":

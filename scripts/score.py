@@ -14,6 +14,7 @@ from nli.base.atomic import write_text
 from nli.base.errors import run_main
 from nli.base.files import read_json
 from nli.data.answered import check_answered
+from nli.data.leakage import hashes_of_pairs
 from nli.data.predictions import read_predictions
 from nli.data.run_files import check_made_from, check_predictions_file, identity_of, read_run, write_metrics
 from nli.data.splits import parse_splits
@@ -43,7 +44,7 @@ def main() -> None:
 
     results = score_predictions(predictions)
     draws = score_draws(predictions, spec.get("draws", 1), arguments.seed)
-    scores = {"results": results, "by_draw": draws}
+    scores = {"results": results, "by_draw": draws, "pairs": hashes_of_pairs(predictions)}
     write_metrics(arguments.output, arguments.predictions, scores, run, spec)
     write_text(arguments.card, run_card(run, results, arguments.licence))
 

@@ -26,8 +26,8 @@ from pages import ROOT, replaced
 CONFIG = ROOT / "tests/workflow/chaos.yaml"
 PAGE = ROOT / "docs/reliability.md"
 ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-PAUSE = 0.02  # seconds between two looks at the processes
-CHANCE = 0.4  # that a job of a wanted kind is taken, so that it is not always the first
+PAUSE = 0.05  # seconds between two looks at the processes, while someone is to be killed
+CHANCE = 0.5  # that a job of a wanted kind is taken, so that it is not always the first
 MOST = 3  # jobs killed in one run of the command
 JOBS = {  # kind of victim -> rules
     "a job that makes data or a model": ("fetch_data", "sample_data", "make_model"),
@@ -168,7 +168,7 @@ class Killer:
                     del due[victim]
                     dead.append(victim)
                     self.met[victim if victim in RUNS else kind_of(victim)[1]] += 1
-            time.sleep(PAUSE)
+            time.sleep(PAUSE if due or wanted or not self.whole else 10 * PAUSE)
         self.plan += [*wanted, *(victim if victim in RUNS else kind_of(victim)[1] for victim in due)]
         return len(dead)
 

@@ -8,11 +8,12 @@ from system.slurm import MEASURED, MEASURED_IN_HISTORY, report_without_measures,
 
 # Not declared outputs: what runs say of themselves, and what a job leaves for the next.
 IGNORED = (".lock", "logs", "benchmarks", "report/build")
+SNAKEMAKES = ".snakemake_timestamp"  # in a folder that is an output; not written if Snakemake is killed at that moment
 CLOCKED = {"run.json": MEASURED, "training.json": MEASURED, "history.json": MEASURED_IN_HISTORY}
 SEALS = {"content_sha256", "trained", "files"}  # hashes over times
 # They print times. Tables and figures are made again from the records without times, and compared then.
 PRINTED = ("report/tables", "report/figures", "report.html", "report.pdf")
-ENDS = {".html": b"</html>", ".pdf": b"%%EOF"}
+ENDS = {"report.html": b"</html>", "report.pdf": b"%%EOF"}
 
 
 def compare(undisturbed: Path, disturbed: Path) -> tuple[int, list[str]]:
@@ -29,7 +30,11 @@ def compare(undisturbed: Path, disturbed: Path) -> tuple[int, list[str]]:
 
 def files_of(results: Path) -> dict[str, Path]:
     """The files below a results folder by their path in it, without the ignored ones."""
-    found = {str(path.relative_to(results)): path for path in results.rglob("*") if not path.is_dir()}
+    found = {
+        str(path.relative_to(results)): path
+        for path in results.rglob("*")
+        if not path.is_dir() and path.name != SNAKEMAKES
+    }
     return {name: path for name, path in found.items() if not below(name, IGNORED)}
 
 
@@ -43,7 +48,7 @@ def content(name: str, path: Path) -> object:
         record = without_measures(json.loads(path.read_text()), CLOCKED[path.name])
         return {key: value for key, value in record.items() if key not in SEALS}
     if below(name, PRINTED):
-        return path.read_bytes().rstrip().endswith(ENDS.get(path.suffix, b"")) or f"{path} is not whole"
+        return path.read_bytes().rstrip().endswith(ENDS.get(name, b"")) or f"{path} is not whole"
     return path.read_bytes()
 
 

@@ -220,7 +220,7 @@ def constant(value):
 def seal_again(run: Path) -> None:
     """Make the hashes in a changed run.json those of its content and of the training's files beside it."""
     record = {key: value for key, value in json.loads(run.read_text()).items() if key != "content_sha256"}
-    if not record["spec"].get("adapter"):
+    if "trained" in record and not record["spec"].get("adapter"):
         record["trained"] = {name: sha256(run.parent / name) for name in record["trained"]}
     run.write_text(json.dumps(sealed(record)))
 

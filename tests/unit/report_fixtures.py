@@ -23,6 +23,7 @@ import yaml
 from nli.base.atomic import write_json
 from nli.base.files import content_hash, read_json, sha256
 from nli.base.labels import LABELS
+from nli.data.leakage import hashes_of_pairs
 from nli.data.run_files import write_answers, write_metrics
 from nli.data.splits import SCHEMA as SPLIT
 from nli.data.splits import write_split
@@ -137,6 +138,7 @@ def make_run(directory: Path, key: str, spec: dict, scale: str, n: int, rng, **c
     predictions = directory / "predictions.parquet"
     write_answers(predictions, directory / "run.json", frame, record, asked)
     scores = {"results": score_predictions(frame), "by_draw": score_draws(frame, spec.get("draws", 1), seed)}
+    scores["pairs"] = hashes_of_pairs(frame)
     write_metrics(directory / "metrics.json", predictions, scores, record, asked)
 
 
@@ -362,6 +364,7 @@ def describe(rng) -> dict:
         "sha256": {"train.parquet": "ab" * 32},
         "dropped": {"train": 0, "matched": 3},
         "warnings": ["2 validation pairs are also in train"],
+        "overlap": {name: {"ids": 0, "pairs": i, "premises": 3 * i} for i, name in enumerate(sizes) if i},
         "splits": splits,
     }
 

@@ -54,3 +54,14 @@ def demonstrations(prompt: Mapping[str, Any], rows: pd.DataFrame | None, order: 
         fill(prompt["drawn"], {**example, "answer": words[example["label"]]})
         for example in draw_examples(rows, prompt["shots"], order, seed, draw)
     )
+
+
+def worked_examples(spec: Mapping[str, Any], rows: pd.DataFrame | None, seed: int) -> list[dict[str, str]]:
+    """The pairs that an experiment's prompt shows, its fixed one or those of all draws; [] for a prompt without."""
+    prompt = spec["prompt"]
+    if prompt.get("example"):
+        return [prompt["example"]]
+    if not prompt.get("drawn") or rows is None:
+        return []
+    draws = range(spec.get("draws", 1))
+    return [pair for draw in draws for pair in draw_examples(rows, prompt["shots"], spec["order"], seed, draw)]

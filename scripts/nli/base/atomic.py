@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+PARTIAL = ".partial"  # in the name of a file that is not whole yet, or whose job was killed
+
 
 @contextmanager
 def whole_file(path: Path | str) -> Iterator[Path]:
@@ -18,7 +20,7 @@ def whole_file(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=f"{PARTIAL}{path.suffix}", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -50,3 +52,9 @@ def write_text(path: Path | str, text: str) -> None:
 def write_json(path: Path | str, value: Any) -> None:
     """Write JSON (indented, keys in the given order, NaN refused), whole or not at all."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def delete_partial(folder: Path) -> None:
+    """Delete what killed jobs left unfinished below `folder`, while nothing is written there."""
+    for path in folder.rglob(f".*{PARTIAL}*"):
+        path.unlink(missing_ok=True)

@@ -235,6 +235,7 @@ class Metrics(Identity):
 
     results: Annotated[dict[str, dict[str, Scores]], Field(min_length=1)]
     by_draw: dict[str, dict[str, DrawScores]]
+    pairs: dict[str, Sha256] = {}
     hashes: Hashes
     predictions: Sha256
     content_sha256: Sha256
@@ -265,7 +266,7 @@ def write_metrics(
     """Write metrics.json.
 
     Args:
-        predictions: the file that `scores` (`results` and `by_draw`) were computed from.
+        predictions: the file that `scores` (`results`, `by_draw` and `pairs`) were computed from.
         record: run.json of the run.
         spec: the prediction job's.
     """

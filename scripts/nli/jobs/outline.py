@@ -79,6 +79,12 @@ def finish_training(
     shutil.rmtree(args.checkpoints, ignore_errors=True)
 
 
+def rows_to_answer(args: argparse.Namespace, spec: dict[str, Any]) -> dict[str, pd.DataFrame]:
+    """The rows of every split that a prediction job answers, by name."""
+    examples, seed = spec["evaluation"]["examples"], spec["sample_seed"]
+    return {split: read_sample(path, examples, seed) for split, path in parse_splits(args.split).items()}
+
+
 def answer_splits(
     args: argparse.Namespace,
     spec: dict[str, Any],
@@ -99,9 +105,8 @@ def answer_splits(
     splits = parse_splits(args.split)
     evaluation_started = time.perf_counter()
     frames = []
-    for split, path in splits.items():
-        rows = read_sample(path, spec["evaluation"]["examples"], spec["sample_seed"])
-        merged = merged_labels(path)
+    for split, rows in rows_to_answer(args, spec).items():
+        merged = merged_labels(splits[split])
         frames += [as_merged(frame, merged) for frame in answer(rows, split)]
         print(f"{split}: {len(rows)} pairs answered", flush=True)
     seconds = time.perf_counter() - evaluation_started

@@ -16,15 +16,19 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
+
+from nli.base.limits import ENDED, GRACE, limit_of
 
 PRELOADED = ("nli.runtime", "nli.jobs.families", "nli.jobs.outline", "nli.measure.metrics", "nli.reporting.figures")
 # The first needs a network that the preloaded libraries were told not to use; the others run before or beside all jobs.
 LEFT_ALONE = ("scripts/fetch_*", "scripts/preflight.py", "scripts/build_image.py")
 READY = b"+"
 KILLED = 137  # as a shell reports a process that SIGKILL ended
+EXPLANATION = "error: the job was killed; did the machine run out of memory?"
 
 
 # ---------------------------------------------------------------------------------------------- Snakemake's side
@@ -77,11 +81,13 @@ def listening(address: Path) -> socket.socket:
 def ask(address: str, command: list[str]) -> int:
     """Run `python COMMAND` in a fork of the server; return its exit code.
 
-    Without a server, or if it ends before it has imported the libraries, this process becomes that Python.
+    Without a server, or if it ends or hangs before it has imported the libraries, this process becomes that Python.
     """
     for number in (signal.SIGINT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
     connection = socket.socket(socket.AF_UNIX)
+    minutes, started = limit_of(command[0]), time.monotonic()
+    connection.settimeout(None if minutes is None else 60 * minutes + 2 * GRACE)
     try:
         connection.connect(address)
         ready = connection.recv(1)
@@ -90,11 +96,16 @@ def ask(address: str, command: list[str]) -> int:
     if not ready:
         os.execvp("python", ["python", *command])
     request = json.dumps({"command": command, "folder": os.getcwd(), "environment": dict(os.environ)}).encode()
-    socket.send_fds(connection, [len(request).to_bytes(4, "big")], [0, 1, 2])
-    connection.sendall(request)
-    answer = connection.recv(16)
+    try:
+        socket.send_fds(connection, [len(request).to_bytes(4, "big")], [0, 1, 2])
+        connection.sendall(request)
+        answer = connection.recv(16)
+    except OSError:  # the fork was killed, or does not even end at its limit
+        answer = b""
+    if not answer and minutes is not None and time.monotonic() - started > 60 * minutes:
+        return ENDED  # the script has said so
     if not answer:
-        print("error: the job was killed; did the machine run out of memory?", file=sys.stderr)
+        print(EXPLANATION, file=sys.stderr)
         return KILLED
     return int(answer)
 

@@ -264,6 +264,8 @@ def describe_data(path: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
             continue
         data["splits"][name], data["dropped"][name] = own["split"], own["dropped"]
         data["warnings"] += own["warnings"]
+        if "overlap" in own:
+            data.setdefault("overlap", {})[name] = own["overlap"]
         data.setdefault("sets", {})[name] = own
     return data
 

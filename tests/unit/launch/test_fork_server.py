@@ -1,5 +1,6 @@
 """Scripts that run in forks of one process: to their callers they must be like scripts that Python runs."""
 
+import json
 import os
 import signal
 import subprocess
@@ -44,6 +45,7 @@ SCRIPTS = {
     "neighbour": "import helper; print(helper.NAME, __file__)",
     "helper": "NAME = 'helper'",
     "killed": "import os; os.kill(os.getpid(), 9)",
+    "hung": "import time; from nli.base.errors import run_main; run_main(lambda: time.sleep(600))",
     "slow": "import os, pathlib, subprocess, sys, time; child = subprocess.Popen(['sleep', '600'])\n"
     "pathlib.Path(sys.argv[1]).write_text(f'{os.getpid()} {child.pid}'); time.sleep(600)",
 }
@@ -152,6 +154,14 @@ def test_script_and_what_it_started_end_with_their_client(scripts, address, tmp_
     assert process.returncode == -number
     wait_until(lambda: not any(alive(pid) for pid in pids))
     assert outcome(address, scripts / "ok.py")[0] == 0  # the server goes on
+
+
+def test_hung_script_ends_at_its_limit(scripts, address):
+    environment = {**ENVIRONMENT, "NLI_LIMITS": json.dumps({"hung.py": 0.01})}
+    code, _, error = outcome(address, scripts / "hung.py", env=environment)
+    assert code == 124
+    assert error.startswith(f"error: {scripts / 'hung.py'}: ended after 0.01 minutes")
+    assert "did the machine run out of memory" not in error
 
 
 def test_client_without_a_server_runs_the_script_itself(scripts, tmp_path):

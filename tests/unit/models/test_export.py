@@ -169,6 +169,7 @@ def test_adapter_of_a_decoder_names_its_base_as_the_config_does(decoder_folder, 
     export_adapter(model, tmp_path / "adapter", "HuggingFaceTB/SmolLM2-135M", "9" * 40)
     config = json.loads((tmp_path / "adapter/adapter_config.json").read_text())
     assert (config["base_model_name_or_path"], config["revision"]) == ("HuggingFaceTB/SmolLM2-135M", "9" * 40)
+    assert config["target_modules"] == sorted(QLORA_SPEC["lora"]["target_modules"])  # the same file in every process
 
 
 def test_tokenised_pairs_are_those_that_the_card_s_tokenizer_makes(exported, encoder_folder, rows):

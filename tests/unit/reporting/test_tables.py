@@ -474,6 +474,40 @@ def test_dropped_rows_and_label_shares_come_from_the_description(results):
     ]
 
 
+def test_what_training_shares_with_the_evaluation_is_counted(results):
+    shown = data.leakage(results)
+    assert cells(shown, "Validation, matched")[1:] == ["1,500", "0", "2", "6"]
+    assert cells(shown, "Tuning")[1:] == ["1,000", "0", "1", "3"]
+    assert "runs of an earlier version" in shown  # the fixture's records say nothing of worked examples
+    unknown = dataclasses.replace(results, description={"splits": {}})
+    assert data.leakage(unknown).startswith("*What the splits share with the training pairs was not counted")
+
+
+def with_examples(results: Results, premises: int) -> Results:
+    """The results as if prompt 4 alone showed an example, which has the premise of so many of its pairs."""
+    changed = {}
+    for key, experiment in results.experiments.items():
+        among = {"matched": {"pairs": 0, "premises": premises if key == "icl/prompt4" else 0}}
+        record = {"shown": int(key == "icl/prompt4"), "sha256": "ab", "among": among}
+        runs = tuple(dataclasses.replace(run, run={**run.run, "examples": record}) for run in experiment.runs)
+        changed[key] = dataclasses.replace(experiment, runs=runs)
+    return dataclasses.replace(results, experiments=changed)
+
+
+def test_worked_example_among_the_pairs_is_named(results):
+    assert data.examples(with_examples(results, 0)).startswith("Experiments that show worked examples: 1. No pair")
+    assert "icl/prompt4 shows 0 pairs, and the premises of 2." in data.examples(with_examples(results, 2))
+
+
+def test_runs_on_the_same_pairs_are_grouped_by_hash(results):
+    found = data.same_pairs(results)
+    runs = {experiment.key: experiment.first.metrics for experiment in results.experiments.values() if experiment.runs}
+    digest = runs["roberta/full"]["pairs"]["matched"]
+    same = sum(metrics["pairs"].get("matched") == digest for metrics in runs.values())
+    assert f"Validation, matched: {runs['roberta/full']['results']['matched']['classifier']['n']} pairs" in found
+    assert f"in {same} runs (`{digest[:12]}`)" in found
+
+
 def test_labels_lost_to_the_limit_on_tokens_are_counted():
     run = Run(1, {}, {}, {"texts": {"rows": 2000, "lost_labels": 31}}, {})
     experiment = Experiment("qlora/attempt2", {"title": "Attempt 2"}, "done", "", (run,))

@@ -77,6 +77,74 @@ def premises(results: Results) -> str:
     )
 
 
+def leakage(results: Results) -> str:
+    """What each evaluation set shares with the training rows; then `examples` and `same_pairs`."""
+    shared = results.description.get("overlap")
+    if not shared:
+        return "*What the splits share with the training pairs was not counted: the data are of an earlier version.*"
+    titles, described = split_titles(results), described_splits(results)
+    rows = [
+        [escape(titles.get(name, name)), integer(described[name]["n"]), *(integer(n) for n in counted.values())]
+        for name, counted in shared.items()
+        if name in described
+    ]
+    columns = {
+        "Split": "l",
+        "Pairs": "r",
+        f"Also in training{GROUP}pair id": "r",
+        f"Also in training{GROUP}pair": "r",
+        f"Also in training{GROUP}premise": "r",
+    }
+    caption = (
+        "Pairs of each evaluation split whose identifier, whose two texts, or whose premise alone the training pairs "
+        "have, too; texts are compared regardless of case."
+    )
+    return "\n\n".join([table(columns, rows, caption, "tbl-leakage"), examples(results), same_pairs(results)])
+
+
+def examples(results: Results) -> str:
+    """A sentence: how often a prompt's worked example is among the pairs that it is asked about."""
+    records = {
+        experiment.key: run.run.get("examples")
+        for experiment in results.experiments.values()
+        if experiment.family == "icl"
+        for run in experiment.runs
+    }
+    if None in records.values():
+        return "*Worked examples were not compared with the pairs that are asked about: runs of an earlier version.*"
+    shown = {key: record for key, record in records.items() if record["shown"]}
+    if not shown:
+        return "No prompt of these runs shows a worked example."
+    met = {
+        key: [sum(split[kind] for split in record["among"].values()) for kind in ("pairs", "premises")]
+        for key, record in shown.items()
+    }
+    leaks = [
+        f"{escape(key)} shows {pairs} pairs, and the premises of {premises}"
+        for key, (pairs, premises) in met.items()
+        if premises
+    ]
+    if leaks:
+        return f"Worked examples among the pairs that are answered: {'; '.join(leaks)}."
+    return f"Experiments that show worked examples: {len(shown)}. No pair that they answer has an example's premise."
+
+
+def same_pairs(results: Results) -> str:
+    """A sentence for each set: how many runs answered which pairs, by the hash of the pairs' identifiers."""
+    runs: dict[tuple[str, int, str], int] = {}
+    for experiment in results.experiments.values():
+        for run in experiment.runs:
+            for split, digest in run.metrics.get("pairs", {}).items():
+                n = next(iter(run.metrics["results"][split].values()))["n"]
+                runs[split, n, digest] = runs.get((split, n, digest), 0) + 1
+    titles = split_titles(results)
+    groups = [
+        f"{escape(titles.get(split, split))}: {integer(n)} pairs in {number} runs (`{digest[:12]}`)"
+        for (split, n, digest), number in sorted(runs.items())
+    ]
+    return f"Runs that answered the same pairs, by the hash of the pairs' ids: {'; '.join(groups)}." if groups else ""
+
+
 def _dropped(dropped: Mapping[str, int], split: str) -> str:
     """Dropped rows of a split, under its own name or MultiNLI's name for it."""
     for name in (split, f"validation_{split}"):

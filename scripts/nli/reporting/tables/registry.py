@@ -34,6 +34,7 @@ FRAGMENTS: dict[str, Callable[[Results], str]] = {
     "data-labels.md": data.labels,
     "data-lengths.md": data.lengths,
     "data-genres.md": data.genres,
+    "data-leakage.md": data.leakage,
     # RoBERTa
     "roberta-settings.md": roberta.settings,
     "roberta-layers.md": roberta.layers,
