@@ -15,6 +15,7 @@ from nli.reporting import markup, original, prose
 from nli.reporting.markup import MISSING, percent
 from nli.reporting.results import (
     Experiment,
+    Results,
     Run,
     load_results,
     reported_accuracy,
