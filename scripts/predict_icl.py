@@ -25,10 +25,10 @@ def main() -> None:
 
     started = runtime.start(args.seed, args.threads)
     spec = read_json(args.spec)
-    examples = read_split(args.examples) if args.examples else None
-    shown = examples_record(worked_examples(spec, examples, args.seed), rows_to_answer(args, spec))
     tokenizer = load_tokenizer(args.model)
     FAMILY.check(args.model, tokenizer, spec)
+    examples = read_split(args.examples) if args.examples else None
+    shown = examples_record(worked_examples(spec, examples, args.seed), rows_to_answer(args, spec))
     model = FAMILY.ready(load_decoder(args.model, spec["quantization"]), spec, tokenizer)
 
     def answer(rows: pd.DataFrame, split: str) -> list[pd.DataFrame]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from nli.base.errors import StudyError
 from nli.base.files import read_json
@@ -95,6 +95,7 @@ class Summary(Closed):
     models: dict[str, Model]
     experiments: dict[str, Experiment]
     claims: list[Claim]
+    sweeps: dict[str, dict[str, Any]] = Field(default_factory=dict)  # absent in earlier versions
 
 
 def check_summary(summary: Any, path: Path) -> None:

@@ -1,6 +1,7 @@
 """A user's problem and a fault of the machine are one line; an error of the code keeps its traceback."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -24,7 +25,10 @@ def run(tmp_path, body: str) -> tuple[int, str]:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(body=body))
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
-    done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, script], env=environment, capture_output=True, text=True, timeout=60,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )  # fmt: skip
     return done.returncode, done.stderr
 
 

@@ -360,7 +360,7 @@ def test_output_of_another_model_or_data_set_is_not_taken_for_the_configured_one
 
 def test_set_on_the_hub_is_fetched_once_and_only_for_experiments_that_answer_it(paper):
     rows = {"name": "owner/hans", "revision": "ab" * 20, "file": "hans.txt"}
-    sets = {"sets": {"data": {"title": "HANS", "source": rows}}}  # a name that another role has
+    sets = {"sets": {"data": {"title": "HANS here", "source": rows}}}  # a name that another role has
     answers = {"roberta": {"evaluation": {"splits": ["matched", "data"]}}}
     study = paper(only=["roberta"], data=sets, families=answers)
     item = next(item for item in needs.hub_items(study) if item.name == "owner/hans")

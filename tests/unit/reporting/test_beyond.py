@@ -14,7 +14,7 @@ COMPARED = ["roberta/full", "roberta/lora", "roberta/prompt_tuning_repaired"]
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     only = ["baseline", *COMPARED, "icl/prompt1", "roberta/head_only"]
-    return load(make_results(tmp_path_factory.mktemp("results"), only=only, seeds=[1, 2]))
+    return load(make_results(tmp_path_factory.mktemp("results"), only=only, overrides={"seeds": [1, 2]}))
 
 
 def rows(text, *first):

@@ -138,7 +138,7 @@ def query(folder, selector):
 def test_the_pdf_shows_every_text(folder):
     typographic = str.maketrans("“”‘’", "\"\"''")
     headings = [text_of(heading["body"]).translate(typographic) for heading in query(folder, "heading")]
-    for text in TITLES[:3]:  # of the prompts' cards and the ladders
+    for text in TITLES[1:3]:  # of the prompts' cards and the ladders
         assert any(plain(text) in heading for heading in headings), text
     blocks = "\n".join(block["text"] for block in query(folder, "raw"))
     for text in TEXTS:

@@ -13,6 +13,7 @@ from nli.base.errors import StudyError
 from nli.reporting import prose
 from nli.reporting.figures.ladders import in_two_lines, matrices
 from nli.reporting.figures.registry import make_figures
+from nli.reporting.markup import escape
 from nli.reporting.original_scores import printed_scores
 from nli.reporting.tables import ladders, overview
 from nli.reporting.tables.registry import make_tables
@@ -264,7 +265,7 @@ def test_all_results_and_ladder_say_the_same_of_chance(tmp_path):
     assert len(own) > 10
     text = overview.all_results(results)
     for each in own:
-        assert row(text, f"| {results.experiments[each['experiment']].title}")[-1].startswith(
+        assert row(text, f"| {escape(results.experiments[each['experiment']].title)}")[-1].startswith(
             ladders.stands(each["chance"])
         )
 

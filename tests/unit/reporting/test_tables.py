@@ -87,8 +87,13 @@ def test_every_fragment_is_written_for_complete_results(results, tmp_path):
     paths = registry.make_tables(results, tmp_path)
     assert [path.name for path in paths] == list(registry.FRAGMENTS)
     empty = [path.name for path in paths if not path.read_text().strip()]
-    # the study has no further sets, and one seed
-    assert empty == ["set-scores.md", "elsewhere-exchanged.md", "elsewhere-groups.md", "seed-verdicts.md"]
+    # the study has no further sets and one seed, and its records do not say what the heads read
+    assert empty == [
+        "linear-head-conclusion.md",
+        "elsewhere-exchanged.md",
+        "elsewhere-groups.md",
+        "seed-verdicts.md",
+    ]
 
 
 def test_scores_on_further_sets_are_a_table_that_says_which_have_two_classes(results):
@@ -394,7 +399,7 @@ def test_the_originals_samples_stand_with_the_attempts_they_are_of(results):
     assert "a pair about the Etruscans, whose sentences are not known; the right label is *neutral*" in first
     assert "six labels are written, the first of them Neutral; read as *neutral*" in first
     assert pair in second
-    assert r"After training: `Neutral\n<|end_of_text|>`; read as *neutral*." in second
+    assert r"After training: Neutral\\n\<\|end\_of\_text\|\>; read as *neutral*." in second
     assert results.experiments["qlora/attempt2"].first.samples["after"] in second
     assert "In the original" not in section(text, results.experiments["qlora/attempt1_label_loss"].title)
 

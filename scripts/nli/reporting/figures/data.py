@@ -5,6 +5,7 @@ from typing import Any
 
 from nli.base.labels import LABELS
 from nli.reporting.figures.comparison import costs, hours, reliable, trained
+from nli.reporting.figures.workflow import PLACES, rules_of, total
 from nli.reporting.results import Experiment, Results, reported_accuracy
 from nli.reporting.tables.data import described_splits, split_titles
 
@@ -181,8 +182,6 @@ def tasks(results: Results) -> list[Record]:
 
 
 def jobs(results: Results) -> list[Record]:
-    """Every finished job with its rule and its seconds."""
-    return [
-        {"rule": job.rule, "job": job.name, "seconds": None if job.ended is None else round(job.ended - job.started, 1)}
-        for job in results.jobs
-    ]
+    """Every rule with its finished jobs and their seconds together."""
+    by_rule = {name: [job for job in results.jobs if job.rule in rules_of(name)] for name in PLACES}
+    return [{"rule": name, "jobs": len(jobs), "seconds": round(total(jobs), 1)} for name, jobs in by_rule.items()]

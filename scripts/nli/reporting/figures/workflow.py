@@ -80,9 +80,14 @@ def workflow(results: Results) -> tuple[Figure, str]:
 
 def label(results: Results, name: str) -> str:
     """ "finetune roberta", and below it "22 jobs, 9 min" if that is known."""
-    jobs = [job for job in results.jobs if job.rule in (MODEL_RULES if name == MODEL else (name,))]
+    jobs = [job for job in results.jobs if job.rule in rules_of(name)]
     title = name.replace("_", " ")
     return f"{title}\n{counted(len(jobs), 'job')}, {duration(total(jobs))}" if jobs else title
+
+
+def rules_of(name: str) -> tuple[str, ...]:
+    """The rules of a box."""
+    return MODEL_RULES if name == MODEL else (name,)
 
 
 def total(jobs: Sequence[Job]) -> float:
