@@ -36,7 +36,9 @@ def test_profile_knows_every_rule_that_asks_for_a_gpu(root, monkeypatch):
     trained = {
         f"{stage}_{family}" for stage in ("finetune", "predict") for family in ("roberta", "qlora", "linear_head")
     }
-    assert set(profile["set-resources"]) == trained | {"predict_icl", "merge_adapter", "rehearse_experiment"}
+    assert set(profile["set-resources"]) == trained | {
+        *("predict_icl", "merge_adapter", "rehearse_experiment", "finetune_task", "switch_tasks")
+    }
     assert {resources["slurm_partition"] for resources in profile["set-resources"].values()} == {"gpu"}
 
 
