@@ -2,12 +2,10 @@
 
 from nli import runtime
 from nli.base.errors import run_main
-from nli.base.files import read_json
 from nli.jobs.families import FAMILIES
-from nli.jobs.outline import finish_training, read_training_rows, training_parser
+from nli.jobs.outline import begin_training, finish_training, read_training_rows, training_parser
 from nli.models.decoder import load_tokenizer
 from nli.models.linear_head import build_classifier
-from nli.models.sessions import Sessions
 from nli.models.training import run_training, save_trained
 
 FAMILY = FAMILIES["linear_head"]
@@ -16,10 +14,8 @@ FAMILY = FAMILIES["linear_head"]
 def main() -> None:
     args = training_parser(__doc__).parse_args()
 
-    sessions = Sessions(runtime.start(args.seed, args.threads))
-    spec = read_json(args.spec)
-    tokenizer = load_tokenizer(args.model)
-    FAMILY.check(args.model, tokenizer, spec)
+    started = runtime.start(args.seed, args.threads)
+    sessions, spec, tokenizer = begin_training(started, args, load_tokenizer, FAMILY.check)
     dataset = FAMILY.dataset(read_training_rows(args.train, spec), tokenizer, spec)
 
     model = build_classifier(args.model, spec)

@@ -10,13 +10,11 @@ from nli import runtime
 from nli.answering.pairs import answer_sample
 from nli.base.atomic import write_json
 from nli.base.errors import run_main
-from nli.base.files import read_json
 from nli.jobs.families import FAMILIES
-from nli.jobs.outline import add_base_arguments, finish_training, read_training_rows, training_parser
+from nli.jobs.outline import add_base_arguments, begin_training, finish_training, read_training_rows, training_parser
 from nli.models.decoder import load_decoder, load_tokenizer, prepared_to_answer
 from nli.models.export import export_adapter
 from nli.models.qlora import closing_losses
-from nli.models.sessions import Sessions
 from nli.models.training import run_training
 from nli.models.training_texts import count_lost_labels, encode_texts, training_dataset
 
@@ -29,10 +27,8 @@ def main() -> None:
     add_base_arguments(parser)
     args = parser.parse_args()
 
-    sessions = Sessions(runtime.start(args.seed, args.threads))
-    spec = read_json(args.spec)
-    tokenizer = load_tokenizer(args.model)
-    FAMILY.check(args.model, tokenizer, spec)
+    started = runtime.start(args.seed, args.threads)
+    sessions, spec, tokenizer = begin_training(started, args, load_tokenizer, FAMILY.check)
     encoded = encode_texts(read_training_rows(args.train, spec), tokenizer, spec)
     limit = spec["tokenization"]["max_length"]
     lost = count_lost_labels(encoded, limit)

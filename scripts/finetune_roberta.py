@@ -7,13 +7,11 @@ from pathlib import Path
 
 from nli import runtime
 from nli.base.errors import run_main
-from nli.base.files import read_json
 from nli.data.sampling import read_sample
 from nli.jobs.families import FAMILIES
-from nli.jobs.outline import add_base_arguments, finish_training, read_training_rows, training_parser
+from nli.jobs.outline import add_base_arguments, begin_training, finish_training, read_training_rows, training_parser
 from nli.models.encoder import build_encoder, load_tokenizer
 from nli.models.export import export_encoder
-from nli.models.sessions import Sessions
 from nli.models.training import run_training, save_trained
 
 FAMILY = FAMILIES["roberta"]
@@ -25,10 +23,8 @@ def main() -> None:
     add_base_arguments(parser)
     args = parser.parse_args()
 
-    sessions = Sessions(runtime.start(args.seed, args.threads))
-    spec = read_json(args.spec)
-    tokenizer = load_tokenizer(args.model)
-    FAMILY.check(args.model, tokenizer, spec)
+    started = runtime.start(args.seed, args.threads)
+    sessions, spec, tokenizer = begin_training(started, args, load_tokenizer, FAMILY.check)
     sampled = read_sample(args.validation, spec.get("validation_examples"), spec.get("sample_seed", 0))
     train, validation = (
         FAMILY.dataset(rows, tokenizer, spec) for rows in (read_training_rows(args.train, spec), sampled)

@@ -13,14 +13,13 @@ from peft import PeftModel
 from nli import runtime
 from nli.base.atomic import whole_file, write_json
 from nli.base.errors import run_main
-from nli.base.files import read_json
 from nli.data.splits import read_split
 from nli.data.tasks import possible_tasks
 from nli.jobs.families import FAMILIES
-from nli.jobs.outline import add_base_arguments, read_training_rows, training_parser
+from nli.jobs.outline import add_base_arguments, begin_training, read_training_rows, training_parser
 from nli.jobs.tasks import class_of_each
 from nli.models.encoder import build_encoder, load_tokenizer
-from nli.models.sessions import Sessions
+from nli.models.export import save_adapter
 from nli.models.training import TENSORS, run_training, save_trained
 
 FAMILY = FAMILIES["roberta"]
@@ -33,10 +32,8 @@ def main() -> None:
     add_base_arguments(parser)
     args = parser.parse_args()
 
-    sessions = Sessions(runtime.start(args.seed, args.threads))
-    spec = read_json(args.spec)
-    tokenizer = load_tokenizer(args.model)
-    FAMILY.check(args.model, tokenizer, spec)
+    started = runtime.start(args.seed, args.threads)
+    sessions, spec, tokenizer = begin_training(started, args, load_tokenizer, FAMILY.check)
     train = read_training_rows(args.train, spec)
     tasks = possible_tasks(spec["tasks"], train)
     if spec["task"] not in tasks:
@@ -55,9 +52,7 @@ def main() -> None:
 
     save_trained(model, args.output_dir)
     if isinstance(model, PeftModel):
-        for config in model.peft_config.values():
-            config.base_model_name_or_path, config.revision = args.base, args.revision
-        model.save_pretrained(args.output_dir)
+        save_adapter(model, args.output_dir, args.base, args.revision)
     with whole_file(args.answers) as temporary:
         answers.to_parquet(temporary, index=False)
     write_json(args.history, history)

@@ -9,10 +9,12 @@ from typing import Any
 
 import pandas as pd
 from torch import nn
+from transformers import PreTrainedTokenizerBase
 
 from nli import runtime
 from nli.answering.rows import as_merged
 from nli.base.atomic import write_json
+from nli.base.files import read_json
 from nli.data.run_files import read_training, write_answers, write_training
 from nli.data.sampling import draw_rows, read_sample, rows_to_train_on
 from nli.data.splits import merged_labels, parse_splits, read_split
@@ -53,6 +55,25 @@ def prediction_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--run", type=Path, required=True, help="the complete record of the run (JSON)")
     runtime.add_common_arguments(parser)
     return parser
+
+
+def begin_training(
+    started: float,
+    args: argparse.Namespace,
+    load_tokenizer: Callable[[Path], PreTrainedTokenizerBase],
+    check: Callable[[Path, PreTrainedTokenizerBase, dict[str, Any]], None],
+) -> tuple[Sessions, dict[str, Any], PreTrainedTokenizerBase]:
+    """Read a training's spec and tokenizer, and check them before any weights or rows are read.
+
+    Args:
+        started: what `runtime.start` returned; a script imports `nli.runtime` before torch and calls it itself.
+
+    Returns:
+        the job's record of its time and memory, the spec and the tokenizer.
+    """
+    spec, tokenizer = read_json(args.spec), load_tokenizer(args.model)
+    check(args.model, tokenizer, spec)
+    return Sessions(started), spec, tokenizer
 
 
 def read_training_rows(path: Path, spec: dict[str, Any]) -> pd.DataFrame:

@@ -32,13 +32,18 @@ def export_encoder(
 
 def export_adapter(model: PeftModel, folder: Path, base: str, revision: str | None = None) -> None:
     """Save an adapter under its base's name, and link to the card of its run."""
+    save_adapter(model, folder, base, revision)
+    link_card(folder)
+
+
+def save_adapter(model: PeftModel, folder: Path, base: str, revision: str | None = None) -> None:
+    """Write the files that PEFT loads, the same in every process, with the word embeddings where they train."""
     for config in model.peft_config.values():
         config.base_model_name_or_path, config.revision = base, revision
         for name in ("target_modules", "feedforward_modules"):  # sets, whose order differs from process to process
             if isinstance(modules := getattr(config, name, None), set):
                 setattr(config, name, sorted(modules))
     model.save_pretrained(folder, save_embedding_layers=model.get_input_embeddings().weight.requires_grad)
-    link_card(folder)
 
 
 def link_card(folder: Path) -> None:
