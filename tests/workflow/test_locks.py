@@ -47,7 +47,10 @@ def endless_training(results: Path, *settings: str):
     """A run whose training has begun and never ends: Snakemake's process, and the mark of its jobs."""
     command = plain(results, TRAINING, ENDLESS, *settings)
     streams = dict.fromkeys(("stdout", "stderr"), subprocess.DEVNULL)
-    process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, start_new_session=True, **streams)
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=ENVIRONMENT, start_new_session=True, **streams,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )  # fmt: skip
     try:
         wait_until(lambda: any((results / "demo/checkpoints").rglob("checkpoint-*")) or process.poll() is not None)
         assert process.poll() is None

@@ -48,7 +48,9 @@ def test_paper_run_without_a_gpu_stops_before_any_job(machine, tmp_path):
     assert "Traceback" not in done.stdout
     assert "Some jobs failed" not in done.stdout
     assert TOKEN not in done.stdout
-    assert files_below(tmp_path / "results") == ["paper/.lock", "paper/preflight.json"]
+    assert files_below(tmp_path / "results") == [
+        *("paper/.lock", "paper/logs/jobs.jsonl", "paper/preflight.json", "paper/status.html")
+    ]
     record = (tmp_path / "results/paper/preflight.json").read_text()
     assert json.loads(record)["verdict"] == "fail"
     assert TOKEN not in record
@@ -124,8 +126,8 @@ def test_demo_is_not_checked_by_itself_and_is_green_when_asked(machine, tmp_path
     demo = ["scale=demo" if argument == "scale=paper" else argument for argument in machine]
     assert "preflight" not in planned_jobs(*demo)
     snakemake("--cores", "1", f"{tmp_path}/results/demo/study.json", *demo)
-    logs = ["logs/fork_server.log", "logs/write_study.log"]
-    assert files_below(tmp_path / "results/demo") == [".lock", *logs, "study.json"]
+    logs = ["logs/fork_server.log", "logs/jobs.jsonl", "logs/write_study.log"]
+    assert files_below(tmp_path / "results/demo") == [".lock", *logs, "status.html", "study.json"]
     done = snakemake("--cores", "1", "preflight", *demo)
     assert "ok       gpu         demo scale needs none" in done.stdout
     assert json.loads((tmp_path / "results/demo/preflight.json").read_text())["verdict"] == "ok"

@@ -1,7 +1,7 @@
 """The schema of summary.json, which docs/outputs.md explains key by key."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -33,7 +33,7 @@ class Model(Part):
 
 class Scores(Closed):
     n: Count
-    parsed: Count
+    parsed: Annotated[float, Field(ge=0)]  # with several seeds, their mean
     accuracy: Share
     parsed_accuracy: Share | None
     macro_f1: Share

@@ -29,6 +29,17 @@ def summary(results):
     return json.loads(json.dumps(summarize(results), allow_nan=False))
 
 
+def test_several_seeds_give_a_valid_summary_of_their_means(tmp_path):
+    made = summarize(load(make_results(tmp_path, n=60, only=("icl/prompt1",), overrides={"seeds": [1, 2]})))
+    check_summary(made, tmp_path)
+    scores = made["experiments"]["icl/prompt1"]["scores"]["matched"]["parsed"]
+    assert list(scores["by_seed"]) == ["1", "2"]
+    assert scores["accuracy"] == pytest.approx(sum(scores["by_seed"].values()) / 2)
+
+    scores["parsed"] = 0.5  # a mean need not be whole
+    check_summary(made, tmp_path)
+
+
 def test_summary_has_every_experiment_with_the_scores_of_its_metrics(results, summary):
     assert list(summary["experiments"]) == list(results.experiments)
     for key, experiment in results.experiments.items():
