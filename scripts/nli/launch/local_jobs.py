@@ -32,10 +32,12 @@ def watch(run: str) -> str:
     return f"export {MARK}={run};"
 
 
-# A shell's `python`, which says what ended a process that could not say so itself, where the job's log has it.
+# A shell's `python`, which says what ended a process that could not say so itself, where the job's log has it. After
+# Ctrl-C (130) a script has said "interrupted".
 EXPLAINED = (
     'python() { command python "$@" || { code=$?; if [ $code = 137 ]; then '
-    'echo "error: the job was killed; did the machine run out of memory?" >&2; elif [ $code -gt 128 ]; then '
+    'echo "error: the job was killed; did the machine run out of memory?" >&2; '
+    "elif [ $code -gt 128 ] && [ $code != 130 ]; then "
     'echo "error: the job was ended by the signal $(kill -l $code)" >&2; fi; return $code; }; };'
 )
 
