@@ -13,7 +13,7 @@ from nli.reporting.figures import registry
 from nli.reporting.figures.comparison import costs, frontier, hours, reliability
 from nli.reporting.figures.ladders import SMALLEST, draw_ladder, pairs
 from nli.reporting.figures.registry import FIGURES, confusion, image_markdown, learning_roberta, make_figures, prompts
-from nli.reporting.figures.style import LINES, STYLE
+from nli.reporting.figures.style import LINES, STYLE, log_axis
 from nli.reporting.results import load_results
 
 
@@ -167,3 +167,15 @@ def test_figures_are_drawn_when_nothing_ran(folder, tmp_path):
 
 def test_quotes_in_alternative_text_do_not_end_it():
     assert 'fig-alt="a &quot;b&quot; c"' in image_markdown("x", "Caption", 'a "b" c')
+
+
+def test_a_logarithmic_axis_has_plain_labels():
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots()
+        axes.set_xscale("log")
+        log_axis(axes.xaxis)
+        axes.set_xticks([0.01, 1, 100, 20_000, 1_000_000])
+        figure.canvas.draw()
+        assert [label.get_text() for label in axes.get_xticklabels()] == ["0.01", "1", "100", "20k", "1M"]
+        assert all(label.get_text() == "" for label in axes.get_xticklabels(minor=True))
+        plt.close(figure)

@@ -8,7 +8,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from nli.reporting.figures.style import FAINT, FAMILY_COLOURS, FAMILY_MARKERS, HEIGHT, INK, MUTED, STYLE, WIDTH
+from nli.reporting.figures.style import (
+    FAINT,
+    FAMILY_COLOURS,
+    FAMILY_MARKERS,
+    HEIGHT,
+    INK,
+    MUTED,
+    STYLE,
+    WIDTH,
+    log_axis,
+)
 from nli.reporting.markup import listing
 from nli.reporting.results import Experiment, Results
 
@@ -97,6 +107,7 @@ def draw_costs(panel: Axes, points: Sequence[Point], best: Sequence[Point], numb
         return
     none = min(costly) / 4  # where zero stands
     panel.set_xscale("log")
+    log_axis(panel.xaxis)
     panel.set_xlim(none / 1.6, max(costly) * 2)
     panel.axvline(none * 1.7, color=FAINT, lw=0.8)
     panel.text(none, -1.5, "none", ha="center", size=7, color=MUTED)

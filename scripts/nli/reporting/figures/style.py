@@ -5,6 +5,8 @@ and neighbours of theirs, which colour-blind readers can tell apart; shape or po
 """
 
 import matplotlib
+from matplotlib.axis import Axis
+from matplotlib.ticker import NullFormatter
 
 matplotlib.use("Agg")  # no screen is needed
 
@@ -65,3 +67,14 @@ STYLE = {
 def name_size(rows: int) -> float:
     """Font size, in points, at which the names of `rows` experiments fit below each other on one page."""
     return min(STYLE["font.size"], 0.72 * 72 * (HEIGHT - 0.9) / rows)
+
+
+def log_axis(axis: Axis) -> None:
+    """Label the decades of a logarithmic axis in plain text (0.01, 100, 10k, 1M): mathematics is not drawn."""
+
+    def label(value: float, _: int) -> str:
+        size, unit = next(((size, unit) for size, unit in ((1e6, "M"), (1e3, "k")) if value >= size), (1, ""))
+        return f"{value / size:g}{unit}"
+
+    axis.set_major_formatter(label)
+    axis.set_minor_formatter(NullFormatter())

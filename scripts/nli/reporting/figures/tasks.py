@@ -3,9 +3,8 @@
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullFormatter
 
-from nli.reporting.figures.style import INK, LINES, WIDTH
+from nli.reporting.figures.style import INK, LINES, WIDTH, log_axis
 from nli.reporting.results import Results
 from nli.reporting.tables.tasks import MEGABYTE, megabytes, ran, title_of
 
@@ -39,8 +38,7 @@ def draw_tasks(results: Results) -> tuple[Figure, str]:
         title = title_of(results, arrangement["experiment"])
         handles.append(Line2D([], [], color=INK, marker=LINES[i][1], lw=0, ms=5.5, label=title))
     axes.set(xscale="log", xlabel="Stored per task, MB", ylabel="Accuracy, %")
-    axes.xaxis.set_major_formatter(lambda size, _: f"{size:g}")  # plain text: mathematics is not drawn
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    log_axis(axes.xaxis)
     axes.grid(axis="y")
     axes.set_axisbelow(True)
     figure.legend(handles=handles, loc="outside upper center", ncols=3)
