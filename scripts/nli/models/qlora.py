@@ -17,12 +17,11 @@ from nli.models.training import StudyTrainer, TrainedTensors, training_arguments
 from nli.models.training_texts import IGNORED, EncodedTexts, PadTexts
 
 
-class TextTrainer(StudyTrainer):
-    """The study's trainer over texts, which can compute real tokens and logits that count alone, for the same mean.
+class FastLoss:
+    """For a Trainer over texts: it can compute real tokens and logits that count alone, for the same mean.
 
     With a loss on the label alone one position in some forty needs the vocabulary. Padding is left out by
-    `texts_on_lines`; where that does not pay, columns are that are padding in every row and count in no loss. (TRL's
-    trainer has a way of its own.)
+    `texts_on_lines`; where that does not pay, columns are that are padding in every row and count in no loss.
 
     Attributes:
         fast: whether a training batch's loss is `fast_loss`; else it is the plain one.
@@ -48,8 +47,7 @@ class TextTrainer(StudyTrainer):
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | int | None
     ) -> torch.Tensor:
         """The mean over the batch's labels, or their sum over `num_items_in_batch` if the model takes that."""
-        next_labels = nn.functional.pad(inputs["labels"], (0, 1), value=IGNORED)[:, 1:]
-        batch = {key: inputs[key] for key in ("input_ids", "attention_mask")} | {"next_labels": next_labels}
+        batch = with_next_labels(inputs)
         texts = texts_on_lines(batch, self.tokens_worth) or without_empty_columns(batch)
         labels = texts.pop("next_labels")
         columns = (labels != IGNORED).any(dim=0).nonzero().flatten()
@@ -64,6 +62,12 @@ class TextTrainer(StudyTrainer):
         ).loss
 
 
+def with_next_labels(inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A collated batch with the label of each position's next token in place of its own."""
+    next_labels = nn.functional.pad(inputs["labels"], (0, 1), value=IGNORED)[:, 1:]
+    return {key: inputs[key] for key in ("input_ids", "attention_mask")} | {"next_labels": next_labels}
+
+
 def without_empty_columns(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The batch without the columns at its end that are padding in every row and count in no loss."""
     used = (batch["attention_mask"].bool() | (batch["next_labels"] != IGNORED)).any(dim=0)
@@ -71,8 +75,30 @@ def without_empty_columns(batch: dict[str, torch.Tensor]) -> dict[str, torch.Ten
     return {key: values[:, :width] for key, values in batch.items()}
 
 
-class StudySFTTrainer(TrainedTensors, SFTTrainer):
-    """TRL's SFTTrainer, saving only what training changes."""
+class TextTrainer(FastLoss, StudyTrainer):
+    """The study's trainer over texts."""
+
+
+class StudySFTTrainer(FastLoss, TrainedTensors, SFTTrainer):
+    """TRL's SFTTrainer, saving only what training changes.
+
+    TRL's loss holds few logits at a time, but without Triton computes those of every position. So `fast_loss` is for a
+    loss on the label alone, and whole texts keep TRL's loss, on lines.
+    """
+
+    label_alone = False
+
+    def fast_loss(
+        self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | int | None
+    ) -> torch.Tensor:
+        """The loss of a batch, as `FastLoss` has it or as TRL has it."""
+        if self.label_alone:
+            return super().fast_loss(model, inputs, num_items_in_batch)
+        texts = texts_on_lines(with_next_labels(inputs), self.tokens_worth)
+        if texts:
+            labels = nn.functional.pad(texts.pop("next_labels")[:, :-1], (1, 0), value=IGNORED)
+            inputs = {**texts, "labels": labels}
+        return SFTTrainer.compute_loss(self, model, inputs, num_items_in_batch=num_items_in_batch)
 
 
 def make_trainer(
@@ -97,11 +123,12 @@ def make_trainer(
     }
     if spec["trainer"] == "transformers":
         trainer: Trainer = TextTrainer(args=TrainingArguments(**arguments), **shared)
-        trainer.fast = spec.get("speed") == "fast" and model.config.model_type in STANDARD_DECODERS
-        trainer.tokens_worth = worth_packing(model)
     else:
         limit = spec["tokenization"]["max_length"]
         trainer = StudySFTTrainer(args=SFTConfig(**arguments, max_length=limit, packing=False), **shared)
+        trainer.label_alone = spec["loss_on"] == "label"
+    trainer.fast = spec.get("speed") == "fast" and model.config.model_type in STANDARD_DECODERS
+    trainer.tokens_worth = worth_packing(model)
     average_micro_batches(trainer, spec["training"]["accumulation"] == "micro_batches")
     cast_trainable(model, getattr(torch, spec["adapter_dtype"]))
     return trainer

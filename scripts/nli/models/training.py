@@ -261,6 +261,7 @@ def training_arguments(training: dict[str, Any], checkpoints: Path | str, seed: 
         "save_total_limit": None,  # `delete_oldest` decides
         "fp16": training["mixed_precision"] == "fp16",
         "bf16": training["mixed_precision"] == "bf16",
+        "use_cpu": not torch.cuda.is_available(),  # or bf16 is refused without a GPU
         "include_num_input_tokens_seen": "non_padding",
         "report_to": "none",
         "dataloader_pin_memory": torch.cuda.is_available(),
