@@ -14,6 +14,7 @@ from nli.answering.label_scoring import CONTENT_FREE, LABEL_SCORERS, label_log_p
 from nli.answering.reading import SCORERS
 from nli.answering.rows import answer_rows, scored_rows
 from nli.data.draws import assign_draws
+from nli.models.chat import prompt_maker
 from nli.models.training_texts import evaluation_prompts
 from nli.texts import asked_template, fill, label_lead, lead_after, prompt_text
 
@@ -38,19 +39,27 @@ class Question:
 
 
 def question_of(
-    spec: Mapping[str, Any], examples: pd.DataFrame | None = None, seed: int = 0, draw: int = 0
+    spec: Mapping[str, Any],
+    examples: pd.DataFrame | None = None,
+    seed: int = 0,
+    draw: int = 0,
+    tokenizer: PreTrainedTokenizerBase | None = None,
 ) -> Question:
     """The question of an experiment: its prompt, or the text for its fine-tuned model.
 
     Args:
         examples: rows from which a prompt with drawn examples draws, with `seed`.
         draw: index of the draw of examples.
+        tokenizer: has the template of a `chat` prompt; only that needs it.
     """
     if "prompt" in spec:
         prompt = spec["prompt"]
         shown = demonstrations(prompt, examples, spec["order"], seed, draw)
-        lead = lead_after(prompt["text"])
-        return Question(lambda p, h: shown + prompt_text(prompt, p, h), lead, prompt["answers"], any_spelling=True)
+        form = prompt_maker(spec, tokenizer)
+        lead = lead_after(form(prompt["text"]))
+        return Question(
+            lambda p, h: form(shown + prompt_text(prompt, p, h)), lead, prompt["answers"], any_spelling=True
+        )
     template = asked_template(spec)
     words = {word: label for label, word in spec["label_words"].items()}
     return Question(lambda p, h: fill(template, {"premise": p, "hypothesis": h}), label_lead(spec), words, False)
@@ -81,7 +90,7 @@ def answer_pairs(
     than one. Text is generated only if a scorer reads text, and labels are scored only if a scorer needs that.
     """
     draws = spec.get("draws", 1)
-    questions = [question_of(spec, examples, seed, draw) for draw in range(draws)]
+    questions = [question_of(spec, examples, seed, draw, tokenizer) for draw in range(draws)]
     question, batch_size = questions[0], spec["evaluation"]["batch_size"]
     drawn = assign_draws(len(rows), draws, seed)
     prompts = [questions[d].ask(row.premise, row.hypothesis) for d, row in zip(drawn, rows.itertuples(), strict=True)]

@@ -19,7 +19,7 @@ WEIGHTS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")  # save_pretrained
 INDEX = "model.safetensors.index.json"
 PICKLES = re.compile(r".+\.(bin|pt|pth|ckpt|h5|msgpack)")
 TOKENIZERS = re.compile(r"tokenizer\.json|vocab\.(json|txt)|.+\.(model|spm)|tokenizer_config\.json")
-TEXTS = (".json", ".txt", ".model", ".spm")
+TEXTS = (".json", ".txt", ".model", ".spm", "chat_template.jinja")
 
 
 def shipped_architecture(name: str) -> str:

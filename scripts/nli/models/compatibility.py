@@ -21,6 +21,7 @@ from transformers.pytorch_utils import Conv1D
 from nli.base.errors import StudyError
 from nli.models.architecture import linear_layers, load_skeleton, max_positions
 from nli.models.base_weights import check_weights
+from nli.models.chat import check_chat, prompt_maker
 from nli.models.encoder import encoder_class, prepare_encoder
 from nli.study.methods import METHODS
 from nli.texts import asked_template, label_lead, lead_after
@@ -55,9 +56,11 @@ def check_decoder(folder: Path | str, tokenizer: PreTrainedTokenizerBase, spec: 
         check_label_words(tokenizer, asked, asked + label_lead(spec), words, key_of(spec, "label_words"))
     if "prompt" in spec:
         prompt = spec["prompt"]
-        lead = prompt["text"] + lead_after(prompt["text"])
+        if spec.get("chat"):
+            check_chat(tokenizer, key_of(spec, "chat"))
+        asked = prompt_maker(spec, tokenizer)(prompt["text"])
         words = list(prompt["answers"].items())
-        check_label_words(tokenizer, prompt["text"], lead, words, f"prompts.{prompt['name']}.answers")
+        check_label_words(tokenizer, asked, asked + lead_after(asked), words, f"prompts.{prompt['name']}.answers")
     check_weights(folder, AutoModelForCausalLM, "decoder")
 
 

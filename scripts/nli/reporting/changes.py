@@ -86,6 +86,7 @@ PHRASES = {
     "cloze.second": Phrase("the hypothesis's text is “{after}”[ instead of “{before}”]"),
     **{f"cloze.words.{label}": Phrase(WORD.format(label=label)) for label in LABELS},
     "prompt": Phrase("the prompt “{after}”[ instead of “{before}”]"),
+    "chat": Phrase("{after}", {True: "asked in the chat template", False: "asked without the chat template"}),
     "order": Phrase("the examples in order {after}[ instead of {before}]"),
     "draws": Phrase("draws of the examples: {after}[ instead of {before}]"),
     "evaluation_text": Phrase("asked with {after}", absent="the training text up to the label"),

@@ -222,6 +222,7 @@ class Experiment(Strict):
         description="in the original, with or without figures; our repair of a failure there; or ours alone"
     )
     extra: bool = Field(False, description="an extra step of a ladder, which runs only with `rungs: all`")
+    skip: bool = Field(False, description="left out, whatever `rungs` says, unless `only` names it; for single scales")
     compared_with: str | None = Field(
         None, description="experiment that the report compares this one with; for a repair, the one that it repairs"
     )
@@ -307,6 +308,7 @@ class IclExperiment(Experiment):
 
     family: Literal["icl"]
     prompt: str = Field(description="a key of `prompts:`")
+    chat: bool = Field(False, description="whether the prompt is a user's message in the decoder's chat template")
     order: Annotated[int, Field(ge=0, le=2)] = Field(0, description="class that a prompt's drawn examples start with")
     draws: Positive = Field(1, description="number of draws of examples; the answered pairs are divided among them")
     scorers: list[Literal["parsed"] | LabelScorer] = Field(min_length=1, description="ways to judge the answers")

@@ -20,7 +20,7 @@ from nli.study.sweeps import Sweep, differences, points_of, shown_value
 from nli.study.types import unknown
 
 OWN_OF_A_MODEL = ("title", "gb", "licence")  # lost where another model is named
-OWN_KEYS = ("title", "origin", "extra", "compared_with", "extends")  # never inherited
+OWN_KEYS = ("title", "origin", "extra", "skip", "compared_with", "extends")  # never inherited
 
 
 def deep_merge(base: Mapping[str, Any], *overlays: Mapping[str, Any]) -> dict[str, Any]:

@@ -423,12 +423,12 @@ class Study(Strict):
             raise ValueError(f"{where}.experiment: '{rung.experiment}' does not answer the ladder's split '{split}'")
 
     def without_rungs(self) -> "Study":
-        """The study without the extra experiments if `rungs: core`, except those that `only` names.
+        """The study without skipped experiments, and with `rungs: core` the extra ones, except those that `only` names.
 
         The ladders lose their steps (`Ladder.without`); a ladder that then compares nothing is removed.
         """
         core, named, points = self.rungs == "core", self.named_in_only(), self.points
-        wanted = {key for key, e in self.experiments.items() if not (core and e.extra) or key in named}
+        wanted = {key for key, e in self.experiments.items() if not (e.skip or (core and e.extra)) or key in named}
         wanted |= {points[key][1] for key in wanted & points.keys()}
         wanted |= set(self.tasks.experiments) if self.tasks_run() else set()
         wanted |= {getattr(self.experiments[key], "adapter", None) for key in wanted}  # its training is needed

@@ -28,8 +28,14 @@ def folder(encoder_folder, tmp_path):
 
 def test_only_standard_weights_texts_and_vocabularies_are_chosen_the_small_ones_first():
     names = ["model.safetensors", "model.fp16.safetensors", "consolidated.safetensors", "config.json", "a/config.json"]
-    names += ["spm.model", "merges.txt", "pytorch_model.bin", "modeling_x.py", "README.md"]
-    assert choose_files(names, "x") == ["config.json", "merges.txt", "spm.model", "model.safetensors"]
+    names += ["spm.model", "merges.txt", "pytorch_model.bin", "modeling_x.py", "README.md", "chat_template.jinja"]
+    assert choose_files(names, "x") == [
+        "chat_template.jinja",
+        "config.json",
+        "merges.txt",
+        "spm.model",
+        "model.safetensors",
+    ]
 
 
 def test_users_model_is_linked_hashed_and_loads(folder, tmp_path):

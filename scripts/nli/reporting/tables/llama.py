@@ -64,6 +64,8 @@ def _prompt_card(results: Results, experiment: Experiment) -> str:
     facts = [("Text", _whose_text(prompt, printed))]
     facts.append(("Shots", integer(prompt["shots"]) if prompt["shots"] else "none (zero-shot)"))
     facts.append(("Answers", answers))
+    if experiment.spec.get("chat"):
+        facts.append(("Form", "one message of a user, in the decoder's chat template"))
     if example:
         parts = (f"{name} “{escape(example[name])}”" for name in ("premise", "hypothesis"))
         facts.append(("Example", f"{', '.join(parts)}, answer *{escape(example['answer'])}*"))
