@@ -15,6 +15,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from nli.answering.prefixes import common_prefix, prefix_cache, repeated, takes_prefix
 from nli.base.errors import StudyError
 from nli.models.architecture import max_positions
 from nli.models.tokenization import lengths
@@ -90,6 +91,7 @@ def generate_answers(
     batch_size: int,
     seed: int,
     names: Sequence[str] | None = None,
+    speed: str = "plain",
 ) -> list[str]:
     """What the model writes after each prompt, in the prompts' order.
 
@@ -97,8 +99,9 @@ def generate_answers(
         generation: a spec's section, as `effective_generation` reads it.
         seed: for the sampler.
         names: the rows' names, which with `seed` determine each row's samples; by default the prompts themselves.
+        speed: "fast": what all prompts begin with is computed once; "plain": with each.
 
-    Batches have prompts of similar length, padded on the left; neither batches nor order change an answer.
+    Batches have prompts of similar length, padded before what is their own; neither batches nor order change an answer.
 
     Raises:
         StudyError: a prompt and its answer have more tokens than the model has positions.
@@ -106,20 +109,20 @@ def generate_answers(
     values, names = effective_generation(model, generation), names or prompts
     check_prompts(model, tokenizer, prompts, generation["max_new_tokens"], names)
     model.eval()
-    side, tokenizer.padding_side = tokenizer.padding_side, "left"
+    device = next(model.parameters()).device
+    texts = tokenizer(list(prompts), verbose=False)["input_ids"] if prompts else []
+    longest = max(map(len, texts), default=0) + values["max_new_tokens"]
+    prefix = common_prefix(texts) if speed == "fast" and texts and takes_prefix(model, longest) else []
+    cached = prefix_cache(model, prefix)
     greedy = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}  # the sampler's noise draws
     order = np.argsort([len(prompt) for prompt in prompts], kind="stable")
     answers = [""] * len(prompts)
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
-        batch = tokenizer(
-            [prompts[index] for index in chosen],
-            return_tensors="pt",
-            padding=True,
-        ).to(next(model.parameters()).device)
-        batch.pop("token_type_ids", None)
+        batch = padded_behind([texts[index] for index in chosen], len(prefix), tokenizer.pad_token_id)
         output = model.generate(
-            **batch,
+            **{name: tensor.to(device) for name, tensor in batch.items()},
+            **repeated(cached, len(chosen)),
             **greedy,
             logits_processor=sampler(values, seed, [names[index] for index in chosen]),
             max_new_tokens=values["max_new_tokens"],
@@ -129,8 +132,16 @@ def generate_answers(
         for index, text in zip(chosen, tokenizer.batch_decode(new, skip_special_tokens=True), strict=True):
             answers[index] = text
         print(f"{min(start + batch_size, len(order))} of {len(order)} answered", flush=True)
-    tokenizer.padding_side = side
     return answers
+
+
+def padded_behind(texts: Sequence[list[int]], prefix: int, pad: int) -> dict[str, torch.Tensor]:
+    """input_ids and attention_mask, (texts, longest): padding stands behind the first `prefix` tokens of a text."""
+    longest = max(map(len, texts))
+    gaps = [longest - len(text) for text in texts]
+    ids = [[*text[:prefix], *[pad] * gap, *text[prefix:]] for text, gap in zip(texts, gaps, strict=True)]
+    mask = [[1] * prefix + [0] * gap + [1] * (longest - prefix - gap) for gap in gaps]
+    return {"input_ids": torch.tensor(ids), "attention_mask": torch.tensor(mask)}
 
 
 def check_prompts(

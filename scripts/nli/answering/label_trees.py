@@ -4,17 +4,13 @@ A mask lets each branch see the prompt and its own tokens only, so the log-proba
 (tree attention, as in Miao et al. 2024, SpecInfer). What all prompts begin with is computed once.
 """
 
-import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
-from transformers import Cache, DynamicCache
 
-from nli.models.architecture import STANDARD_DECODERS
-
-LEAST_PREFIX = 8  # tokens from which a shared beginning is worth a pass of its own
+from nli.answering.prefixes import common_prefix, prefix_cache, repeated, takes_prefix
 
 
 @dataclass(frozen=True)
@@ -70,18 +66,8 @@ def tree_of(texts: Sequence[tuple[Sequence[int], int]]) -> Tree:
 
 def takes_trees(model: nn.Module, trees: Sequence[Tree]) -> bool:
     """Whether the model can score the trees: a known kind with PyTorch's attention, whose window holds a whole pass."""
-    config = model.config
     longest = sum(max((len(getattr(tree, part)) for tree in trees), default=0) for part in ("context", "tokens"))
-    window = getattr(config, "sliding_window", None)
-    attention = getattr(config, "_attn_implementation", None)
-    return config.model_type in STANDARD_DECODERS and attention == "sdpa" and (not window or longest <= window)
-
-
-def common_prefix(trees: Sequence[Tree]) -> list[int]:
-    """The token ids that all contexts begin with, short of the last of any; [] if they are not worth a pass."""
-    first = min((tree.context for tree in trees), key=len)[:-1]
-    alike = next((i for i, id in enumerate(first) if any(tree.context[i] != id for tree in trees)), len(first))
-    return list(first[:alike]) if alike >= LEAST_PREFIX and len(trees) > 1 else []
+    return getattr(model.config, "_attn_implementation", None) == "sdpa" and takes_prefix(model, longest)
 
 
 @torch.no_grad()
@@ -97,30 +83,19 @@ def word_log_probabilities(
     """
     model.eval()
     device = next(model.parameters()).device
-    prefix = common_prefix(trees)
-    cached = _prefix_cache(model, prefix, device)
+    prefix = common_prefix([tree.context for tree in trees])
+    cached = prefix_cache(model, prefix)
     order = sorted(range(len(trees)), key=lambda index: len(trees[index].context))
     for begin in range(0, len(order), batch_size):
         chosen = order[begin : begin + batch_size]
         batch = [trees[index] for index in chosen]
         inputs, kept = tree_batch(batch, len(prefix), pad)
         inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
-        if cached is not None:
-            inputs["past_key_values"] = copy.deepcopy(cached)
-            inputs["past_key_values"].batch_repeat_interleave(len(batch))
+        inputs |= repeated(cached, len(batch))
         logits = model(**inputs, logits_to_keep=kept, use_cache=cached is not None).logits[:, -kept:]
         values = torch.log_softmax(logits.float(), dim=-1)
         for row, (index, tree) in enumerate(zip(chosen, batch, strict=True)):
             yield index, [float(values[row, places, ids].double().sum()) for places, ids in tree.words]
-
-
-def _prefix_cache(model: nn.Module, prefix: list[int], device: torch.device) -> Cache | None:
-    """The keys and values of the tokens that all prompts begin with; None without any."""
-    if not prefix:
-        return None
-    cache = DynamicCache(config=model.config)
-    model(input_ids=torch.tensor([prefix], device=device), past_key_values=cache, use_cache=True, logits_to_keep=1)
-    return cache
 
 
 def tree_batch(batch: Sequence[Tree], prefix: int, pad: int) -> tuple[dict[str, torch.Tensor], int]:

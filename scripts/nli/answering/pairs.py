@@ -98,15 +98,16 @@ def answer_pairs(
     reading = [scorer for scorer in spec["scorers"] if scorer in SCORERS]
     scoring = [scorer for scorer in spec["scorers"] if scorer in LABEL_SCORERS]
     names = list(rows["pair_id"])
+    speed = spec.get("speed", "plain")
     if reading:
-        answers = generate_answers(model, tokenizer, prompts, spec["generation"], batch_size, seed, names)
+        answers = generate_answers(model, tokenizer, prompts, spec["generation"], batch_size, seed, names, speed)
         frames += [answer_rows(rows, split, answers, question.words, scorer) for scorer in reading]
     if scoring:
         words = scored_words(tokenizer, question)
         longest = max(len(tokenizer(question.lead + word, add_special_tokens=False)["input_ids"]) for word in words)
         check_prompts(model, tokenizer, prompts, longest, names, "the longest label word has")
         blanks = [asked.ask(text, text) for asked in questions for text in CONTENT_FREE]
-        asked, speed = [*prompts, *blanks], spec.get("speed", "plain")
+        asked = [*prompts, *blanks]
         scores = label_log_probabilities(model, tokenizer, asked, question.lead, words, batch_size, speed)
         content_free = scores[len(rows) :].reshape(draws, len(CONTENT_FREE), -1)[drawn]
         own = scores[: len(rows)]

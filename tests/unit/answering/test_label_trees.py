@@ -7,7 +7,7 @@ from unit.specs import QLORA_SPEC, QUANTIZATION, small_decoder
 
 from nli.answering import label_scoring
 from nli.answering.label_scoring import label_log_probabilities
-from nli.answering.label_trees import common_prefix, takes_trees, tree_batch, tree_of
+from nli.answering.label_trees import takes_trees, tree_batch, tree_of
 from nli.models.architecture import STANDARD_DECODERS
 from nli.models.decoder import load_decoder, load_tokenizer
 from nli.models.training_texts import evaluation_prompts
@@ -53,14 +53,6 @@ def test_branch_sees_the_context_and_its_own_tokens_only():
         [0, 1, 1, 1, 1, 0],
         [0, 1, 1, 0, 0, 1],
     ]
-
-
-def test_prefix_is_common_to_all_and_leaves_a_token_of_each_prompt():
-    prompts = [list(range(1, 12)), [*range(1, 10), 50, 51], list(range(1, 10))]
-    trees = [tree_of([([*ids, 99], len(ids))]) for ids in prompts]
-    assert common_prefix(trees) == list(range(1, 9))
-    assert common_prefix(trees[:1]) == []
-    assert common_prefix([tree_of([([7, *ids, 99], 1 + len(ids))]) for ids in ([1, 2], [1, 3])]) == []
 
 
 def both(model, tokenizer, prompts, words, batch_size):
