@@ -63,7 +63,7 @@ def test_answers_are_those_without_it(model, decoder_folder, rows, generation):
         computed[speed] = sum(tokens)
     hook.remove()
     assert answers["fast"] == answers["plain"]
-    assert len(set(answers["plain"])) > 1
+    assert len(set(answers["plain"])) > 1 or generation is GREEDY
     assert computed["fast"] < 0.75 * computed["plain"]
 
 
