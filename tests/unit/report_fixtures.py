@@ -88,7 +88,7 @@ def make_results(
     study, selected = resolved.model_dump(mode="json"), {experiment.key for experiment in resolved.selected()}
     write_json(folder / "study.json", study)
     write_json(folder / "data" / "description.json", describe(rng))
-    for split in ("matched", "mismatched"):
+    for split in ("matched", "mismatched", "tune"):
         write_split(draw_split(split, n), folder / "data" / f"{split}.parquet")
     for key, spec in study["experiments"].items():
         if key not in selected:

@@ -86,6 +86,9 @@ COMMANDS = {
     "snakemake --cores 2 --configfile mine.yaml --config only='[roberta/lora, roberta/lora_rank32]'": (RUN,),
     "snakemake --cores 2 --configfile mine.yaml --config only='[roberta/lora, icl/prompt1]'": (RUN,),
     "snakemake --cores 2 --configfile mine.yaml --config only='[tokens]'": (RUN,),
+    "snakemake --cores 2 --configfile mine.yaml --config only='[roberta/lora, roberta/lora_rate, roberta/lora_slow]'": (
+        RUN,
+    ),
     "snakemake --cores 2 --configfile mine.yaml --config only='[tasks]'": (RUN,),
     "snakemake --cores 2 --configfile mine.yaml --config only='[roberta/head_only]'": PLANNED,
     "snakemake --cores 2 --configfile mine.yaml --config only='[baseline, roberta/head_only]'": PLANNED,

@@ -28,6 +28,7 @@ from nli.data.run_files import (
     sealed,
 )
 from nli.measure.answers import Answers
+from nli.measure.best import measure_best
 from nli.measure.elsewhere import measure_elsewhere
 from nli.measure.ladders import measure_ladders
 from nli.measure.recount import check_scores
@@ -374,6 +375,7 @@ def measure_results(folder: Path, results: Results) -> dict[str, Any]:
     measured = {
         **ladders,
         "sweeps": measure_sweeps(results.study, everything, scorers),
+        "best": measure_best(study, answers, scorers),
         "seeds": measure_seeds(study, answers, scorers, ladders["ladders"]),
         "elsewhere": measure_elsewhere(study, answers, scorers),
         "tasks": read_tasks(folder, results.study),

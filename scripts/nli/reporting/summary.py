@@ -31,6 +31,7 @@ def summarize(results: Results) -> dict[str, Any]:
         "experiments": {experiment.key: _experiment(experiment) for experiment in results.experiments.values()},
         "claims": list(_claims(results)),
         "sweeps": results.ladders.get("sweeps") or {},
+        "best": results.ladders.get("best") or {},
     }
 
 

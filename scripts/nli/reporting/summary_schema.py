@@ -96,6 +96,7 @@ class Summary(Closed):
     experiments: dict[str, Experiment]
     claims: list[Claim]
     sweeps: dict[str, dict[str, Any]] = Field(default_factory=dict)  # absent in earlier versions
+    best: dict[str, dict[str, Any]] = Field(default_factory=dict)  # absent in earlier versions
 
 
 def check_summary(summary: Any, path: Path) -> None:

@@ -49,7 +49,7 @@ class Training(Strict):
     weight_decay: NonNegativeFloat
     optimizer: Literal["adamw_torch", "paged_adamw_8bit"]
     schedule: Literal["linear", "cosine", "constant"]
-    warmup_steps: NonNegative
+    warmup_steps: NonNegative | Share = Field(description="optimizer steps, or a share of all of them")
     max_grad_norm: PositiveFloat
     mixed_precision: Literal["none", "fp16", "bf16"] = Field("none", description="autocast type of the forward pass")
     group_by_length: bool = False

@@ -12,6 +12,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from nli.base.errors import StudyError
+from nli.study.best import CHOSEN_ON
 from nli.study.differences import check_differences
 from nli.study.experiments import FAMILIES
 from nli.study.plain import FILE, expect_mapping, refuse_control_characters, refuse_loops
@@ -72,6 +73,7 @@ def load_study(config: Mapping[str, Any], overrides: Mapping[str, Any] | None = 
     )
     points = add_points(resolved)
     add_sets(resolved, points)
+    add_tuning(resolved)
     stated = {**stated, **{key: {"extends": base} for key, (_, base) in points.items()}}
     try:
         return Study.model_validate(resolved).without_rungs()
@@ -92,6 +94,18 @@ def add_sets(resolved: dict[str, Any], points: Mapping[str, Any]) -> None:
         splits = evaluation.get("splits") if isinstance(evaluation, dict) else None
         if isinstance(also, list) and isinstance(splits, list) and key not in points:
             evaluation["splits"] = [*splits, *(name for name in also if name not in splits)]
+
+
+def add_tuning(resolved: dict[str, Any]) -> None:
+    """Let the candidates of `best` answer the pairs that choose among them, in place."""
+    for stated in expect_mapping(resolved.get("best") or {}, "best").values():
+        candidates = stated.get("candidates") if isinstance(stated, dict) else None
+        for key in candidates if isinstance(candidates, list) else []:
+            experiment = resolved["experiments"].get(key) if isinstance(key, str) else None
+            evaluation = (experiment or {}).get("evaluation")
+            splits = evaluation.get("splits") if isinstance(evaluation, dict) else None
+            if isinstance(splits, list) and CHOSEN_ON not in splits:
+                evaluation["splits"] = [*splits, CHOSEN_ON]
 
 
 def add_points(resolved: dict[str, Any]) -> dict[str, tuple[str, str]]:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from nli.study.best import CHOSEN_ON, Best
 from nli.study.experiments import (
     FAMILIES,
     ORIGINS,
@@ -322,6 +323,9 @@ class Study(Strict):
     sweeps: dict[Annotated[str, Field(pattern=r"^[a-z]\w*$", max_length=40)], Sweep] = Field(
         default_factory=dict, description="curves of accuracy against the value of one key, by name"
     )
+    best: dict[Annotated[str, Field(pattern=r"^[a-z]\w*$", max_length=40)], Best] = Field(
+        default_factory=dict, description="the best that each method can do, by name of the method"
+    )
     tasks: Tasks | None = Field(
         None, description="several tasks on one encoder; they run with `rungs: all`, or alone as `only: [tasks]`"
     )
@@ -371,6 +375,8 @@ class Study(Strict):
                 raise ValueError(f"tasks.experiments: {unknown(key, self.experiments)}")
             if METHODS[self.experiments[key].method].masked:
                 raise ValueError(f"tasks.experiments: '{key}' has no head for other classes; choose another")
+        for name, best in self.best.items():
+            self._check_best(f"best.{name}", best)
         for name, sweep in self.sweeps.items():
             if name in (*FAMILIES, *ORIGINS, "tasks"):
                 raise ValueError(f"sweeps.{name}: '{name}' means other experiments in `only`; choose another name")
@@ -413,6 +419,17 @@ class Study(Strict):
                 f"use seeds of {adapter.key}: {', '.join(map(str, self.seeds_of(adapter)))}"
             )
 
+    def _check_best(self, where: str, best: Best) -> None:
+        for key in (best.as_reported, *best.candidates):
+            if key not in self.experiments:
+                raise ValueError(f"{where}: {unknown(key, self.experiments)}")
+            splits, scorers = self.experiments[key].evaluation.splits, self.experiments[key].scorer_names
+            for split in (best.split, *([CHOSEN_ON] if key in best.candidates else [])):
+                if split not in splits:
+                    raise ValueError(f"{where}: '{key}' does not answer '{split}'")
+            if key in best.candidates and best.scorer not in (None, *scorers):
+                raise ValueError(f"{where}.scorer: {unknown(best.scorer, scorers)}")
+
     def _check_rung(self, where: str, rung: Rung, split: str) -> None:
         if rung.experiment not in self.experiments:
             raise ValueError(f"{where}.experiment: {unknown(rung.experiment, self.experiments)}")
@@ -439,6 +456,7 @@ class Study(Strict):
             for name, ladder in shorter.items()
             if len(ladder.rungs) == len(self.ladders[name].rungs) or any(rung.against for rung in ladder.rungs)
         }
+        best = {name: stated.among(kept) for name, stated in self.best.items()}
         swept = {name for key, (name, _) in points.items() if key in kept}
         sweeps = {
             name: sweep.model_copy(update={"experiments": [key for key in sweep.experiments if key in kept]})
@@ -452,6 +470,7 @@ class Study(Strict):
                 "experiments": kept,
                 "ladders": ladders,
                 "sweeps": sweeps,
+                "best": {name: stated for name, stated in best.items() if stated},
                 "evaluation": evaluation,
                 "tasks": self.tasks if self.tasks_run() else None,
             }

@@ -12,7 +12,7 @@ from nli.base.errors import StudyError
 from nli.reporting import findings, original, original_scores, prose
 from nli.reporting.addresses import Maker, as_csv, listed, tables_in, with_addresses
 from nli.reporting.results import Results
-from nli.reporting.tables import data, elsewhere, jobs, ladders, llama, overview, roberta, seeds, sweeps, tasks
+from nli.reporting.tables import best, data, elsewhere, jobs, ladders, llama, overview, roberta, seeds, sweeps, tasks
 
 MAKER = Maker("make_tables", "scripts/make_tables.py", None)
 FRAGMENTS: dict[str, Callable[[Results], str]] = {
@@ -72,6 +72,7 @@ FRAGMENTS: dict[str, Callable[[Results], str]] = {
     # beyond the original
     "sweeps.md": sweeps.sweeps,
     "tasks.md": tasks.tasks,
+    "best.md": best.best,
     "elsewhere-exchanged.md": elsewhere.exchanged,
     "elsewhere.md": elsewhere.accuracies,
     "elsewhere-pairs.md": elsewhere.comparisons,
