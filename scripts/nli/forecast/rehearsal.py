@@ -258,7 +258,8 @@ def rehearse_answering(
     family: Family, model: nn.Module, tokenizer: Any, spec: dict[str, Any], rows: pd.DataFrame, seed: int
 ) -> Measurement:
     """Answer the rows as the experiment answers its validation rows."""
-    examples = typical_pairs(12 * spec.get("draws", 1), seed + 2)
+    shots = (spec.get("prompt") or {}).get("shots", 0)
+    examples = typical_pairs((12 + shots) * spec.get("draws", 1), seed + 2)
     with PowerMeter() as meter:
         started = clock()
         family.answer(model, tokenizer, rows, "matched", with_long_words(spec), seed, examples)

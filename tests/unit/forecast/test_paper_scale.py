@@ -36,10 +36,14 @@ def on_a_cpu(spec):
 
 
 def architecture(role):
-    """The demo model's architecture, with RoBERTa-large's 24 layers for the encoder, since an experiment names some."""
+    """The demo model's architecture, with RoBERTa-large's 24 layers for the encoder, since an experiment names some,
+    and Llama 3's 8,192 positions for the decoder.
+    """
     config = read_architecture(ROOT / "models" / role / "config.json")
     if role == "encoder":
         config.num_hidden_layers = 24
+    else:
+        config.max_position_embeddings = 8192  # Llama 3's; sixteen examples need more than the demo's 512
     return config
 
 
