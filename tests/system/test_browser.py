@@ -1,13 +1,11 @@
 """The HTML report in a real browser: axe-core's findings, nothing wider than the page, no message, no request."""
 
 import json
-import os
-import shutil
-import sys
 from urllib.parse import urlparse
 
 import pytest
 from conftest import ROOT
+from system.browser import SITE, open_page
 from unit.report_fixtures import make_results
 
 from nli.reporting import render as report
@@ -15,7 +13,6 @@ from nli.reporting.figures.registry import make_figures
 from nli.reporting.results import load_results
 from nli.reporting.tables.registry import make_tables
 
-SITE = ROOT / ".cache/browser"  # made by install_browser.sh
 WIDTHS = {1280: 900, 390: 844}  # CSS pixels: a laptop and a phone, with their heights
 MOST_BYTES = 5_000_000
 
@@ -36,32 +33,11 @@ def page(tmp_path_factory):
 @pytest.fixture(scope="module")
 def browse(page):
     """Open the report at a width and in a colour scheme; returns Chromium's driver."""
-    programs = [shutil.which(name) for name in ("chromium", "chromedriver")]
-    if not all(programs) or not SITE.is_dir():
-        pytest.fail("no browser here; tests/system/install_browser.sh installs it")
-    sys.path.append(str(SITE))
-    from selenium import webdriver
-
     drivers = []
 
     def browse(width: int = 1280, scheme: str = "light", scripts: bool = True):
-        options = webdriver.ChromeOptions()
-        options.binary_location = programs[0]
-        options.add_argument("--headless=new")
-        options.add_argument("--disable-dev-shm-usage")
-        if os.geteuid() == 0:
-            options.add_argument("--no-sandbox")  # Chromium has no sandbox for root
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        driver = webdriver.Chrome(options, webdriver.ChromeService(programs[1]))
-        drivers.append(driver)
-        driver.set_script_timeout(300)
-        metrics = {"width": width, "height": WIDTHS[width], "deviceScaleFactor": 1, "mobile": width < 500}
-        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        feature = {"name": "prefers-color-scheme", "value": scheme}
-        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
-        driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not scripts})
-        driver.get(page.as_uri())
-        return driver
+        drivers.append(open_page(page, width, WIDTHS[width], scheme, scripts))
+        return drivers[-1]
 
     yield browse
     for driver in drivers:
