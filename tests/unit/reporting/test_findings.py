@@ -97,8 +97,8 @@ def test_a_picture_shows_the_rungs_that_its_finding_names(results):
     dots = [(line.get_marker(), line.get_xydata().tolist()) for line in axes.lines if line.get_marker() != "None"]
     assert dots == [("D", [[86.77, 0.0]]), ("o", [[60.0, 0.0]]), ("o", [[60.0, 1.0]]), ("o", [[60.0, 2.0]])]
     assert [text.get_text() for text in axes.texts] == ["60", "60", "60"]
-    beyond = draw_finding(three, "0.68").axes[0].texts  # the original's mark stands where the number would
-    assert beyond[0].get_position()[0] > 68 > beyond[1].get_position()[0]
+    beyond = draw_finding(three, "0.75").axes[0].texts  # the original's mark stands where the number would
+    assert beyond[0].get_position()[0] > 75 > beyond[1].get_position()[0]
     silent = ladder(rung(scores=None, step=None, status="not run"))
     silent["rungs"][0]["scores"] = None
     assert findings.with_picture("t", silent, "Text.") == "Text."
