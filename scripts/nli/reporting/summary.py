@@ -32,7 +32,16 @@ def summarize(results: Results) -> dict[str, Any]:
         "claims": list(_claims(results)),
         "sweeps": results.ladders.get("sweeps") or {},
         "best": results.ladders.get("best") or {},
+        "elsewhere": results.ladders.get("elsewhere") or {},
+        "seeds": results.ladders.get("seeds") or {},
+        "tasks": [_arrangement(each) for each in results.ladders.get("tasks") or []],
     }
+
+
+def _arrangement(measured: Mapping[str, Any]) -> dict[str, Any]:
+    """One arrangement of the several tasks, without the times in it."""
+    tasks = {name: {k: v for k, v in task.items() if k != "seconds"} for name, task in measured["tasks"].items()}
+    return {"experiment": measured["experiment"], "tasks": tasks}
 
 
 def _data(results: Results) -> dict[str, Any]:

@@ -96,7 +96,10 @@ class Summary(Closed):
     experiments: dict[str, Experiment]
     claims: list[Claim]
     sweeps: dict[str, dict[str, Any]] = Field(default_factory=dict)  # absent in earlier versions
-    best: dict[str, dict[str, Any]] = Field(default_factory=dict)  # absent in earlier versions
+    best: dict[str, dict[str, Any]] = Field(default_factory=dict)  # this and what follows: absent in earlier versions
+    elsewhere: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    seeds: dict[str, Any] = Field(default_factory=dict)
+    tasks: list[dict[str, Any]] = Field(default_factory=list)
 
 
 def check_summary(summary: Any, path: Path) -> None:
