@@ -12,7 +12,7 @@ SNAKEFILES := Snakefile $(wildcard rules/*.smk)
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help demo demo-models small study status compare containers test test-system test-real publish bench screenshots chaos cluster-demo cluster-stop lint format schema lock audit clean
+.PHONY: help demo demo-models small study status compare containers test test-system test-weights test-real publish bench screenshots chaos cluster-demo cluster-stop lint format schema lock audit clean
 
 help:
 	@echo "make demo     the whole study on a laptop: synthetic pairs, tiny models, minutes"
@@ -23,6 +23,7 @@ help:
 	@echo "make compare A=DIR B=DIR   two runs: accuracies with paired tests, verdicts, settings, versions"
 	@echo "make test     the linters and the test suite"
 	@echo "make test-system  the study in containers and the report in a browser (on Debian as root: both are installed)"
+	@echo "make test-weights  one fine-tuning and one prompt with real weights, from packages, on real pairs if they are at hand"
 	@echo "make test-real    the core study with two real models, from packages, on your MULTINLI=DIR; hours"
 	@echo "make publish  docs/results.md from that run (REAL=DIR) and the demo's"
 	@echo "make containers   the container images, which snakemake --use-singularity builds as well"
@@ -70,9 +71,11 @@ test-system: .venv/installed
 	tests/system/install_browser.sh
 	$(if $(NLI_SYSTEM_STUDY),$(PYTEST),python -m pytest) tests/system
 
-test-real: .venv/installed
+test-weights: .venv/installed
 	python tests/real/fetch_models.py real
 	python -m pytest tests/real
+
+test-real: test-weights
 	snakemake --cores $(CORES) --configfile tests/real/real.yaml --config data='{source: files, path: $(MULTINLI)}'
 
 publish: .venv/installed
