@@ -3,6 +3,7 @@
 PYTHON ?= python3
 MULTINLI ?= ../shared/data/multinli
 REAL ?= results-real-models/small_cpu
+FAMILIES := baseline roberta icl qlora linear_head
 CORES ?= $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() or 1, 8))')
 LOCKS := containers/study.lock containers/report.lock containers/workflow.lock containers/dev.lock
 INSTALLERS := $(addprefix containers/,install.sh install_locked.py install_quarto.py cuda.lock)
@@ -81,6 +82,8 @@ test-real: test-weights
 publish: .venv/installed
 	cp $(REAL)/summary.json $(REAL)/report.html docs/results/
 	cp results/demo/summary.json docs/results/demo.json
+	tar --create --xz --file docs/results/runs.tar.xz --sort name --owner 0 --group 0 --mtime 2020-01-01 --directory $(REAL) \
+	  --exclude model --exclude adapter --exclude README.md --exclude switching.json $(FAMILIES)
 	python scripts/publish_results.py --summary docs/results/summary.json --demo docs/results/demo.json \
 	  --reported report/reported.yaml --others docs/results/other_runs.yaml docs/results.md
 

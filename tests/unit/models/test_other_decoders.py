@@ -141,7 +141,7 @@ def test_linear_head_reads_any_decoder(decoders, rows, tmp_path, name):
     arguments = training_arguments({**QLORA_SPEC["training"], "max_steps": 3}, tmp_path, 0)
     trainer = StudyTrainer(
         model=model,
-        args=TrainingArguments(**arguments, use_cpu=True),
+        args=TrainingArguments(**arguments),
         train_dataset=dataset,
         data_collator=DataCollatorWithPadding(tokenizer),
     )

@@ -143,7 +143,7 @@ def test_encoder_trains_by_every_method(encoders, rows, tmp_path, name, method, 
     arguments = training_arguments({**TRAINING, "epochs": None, "max_steps": 2}, tmp_path / "checkpoints", 0)
     trainer = StudyTrainer(
         model=model,
-        args=TrainingArguments(**arguments, use_cpu=True),
+        args=TrainingArguments(**arguments),
         train_dataset=dataset,
         data_collator=DataCollatorWithPadding(tokenizer),
     )
