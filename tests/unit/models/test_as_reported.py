@@ -198,7 +198,7 @@ def test_trl_would_turn_bf16_on_by_itself(tmp_path):
     """The default that `mixed_precision: none` overrides; if it disappears, the key can too."""
     fields = SFTConfig.__dataclass_fields__
     assert fields["bf16"].default is None  # resolved to "on" if the device supports it
-    assert SFTConfig(output_dir=str(tmp_path), fp16=False).bf16 is True
+    assert SFTConfig(output_dir=str(tmp_path), fp16=False, use_cpu=True).bf16 is True
 
 
 def test_optimizers_schedule_and_grouping_are_the_reports(arguments):
