@@ -37,6 +37,7 @@ from nli.reporting.figures.style import (
     WIDTH,
     name_size,
 )
+from nli.reporting.figures.svg import compact
 from nli.reporting.findings import picture, printed_first, rungs_shown
 from nli.reporting.markup import attribute, counted, escape, listing, percent, shortened
 from nli.reporting.results import Experiment, Results, reported_accuracy
@@ -526,6 +527,7 @@ def draw(plot: Plot, results: Results, path: Path) -> Drawn:
 def save(figure: Figure, path: Path) -> None:
     with whole_file(path) as temporary:
         figure.savefig(temporary, metadata={"Date": None, "Creator": None})
+        temporary.write_text(compact(temporary.read_text(encoding="utf-8")), encoding="utf-8")
     plt.close(figure)
 
 
