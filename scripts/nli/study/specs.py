@@ -7,7 +7,8 @@ from nli.base.files import content_hash
 from nli.study.experiments import Experiment
 from nli.study.schema import Study
 
-NAMES = ("title", "origin", "extra", "compared_with")  # an experiment's name does not affect its numbers
+# An experiment's name, and whether it runs, do not affect its numbers.
+NAMES = ("title", "origin", "extra", "skip", "compared_with")
 
 
 def training_spec(study: Study, key: str) -> dict[str, Any]:
@@ -46,6 +47,8 @@ def prediction_spec(study: Study, key: str) -> dict[str, Any]:
     spec = experiment.model_dump(mode="json")
     for field in (*NAMES, "seeds"):
         spec.pop(field, None)
+    if not spec.get("chat"):  # results from before there was this key remain
+        spec.pop("chat", None)
     return {
         **spec,
         **experiment.prediction_texts(study.prompts),

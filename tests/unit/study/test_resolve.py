@@ -664,3 +664,22 @@ def test_an_experiment_is_compared_with_one_that_exists_and_passes_that_on_to_no
     study = resolve(config, {"rungs": "all"})
     assert study.experiments["roberta/lora"].compared_with == "roberta/full"
     assert study.experiments["roberta/lora_rate"].compared_with is None
+
+
+def test_what_an_experiment_is_called_and_whether_it_runs_decides_no_number(config):
+    def specs(**changes):
+        own = {**config["experiments"], "roberta/lora": {**config["experiments"]["roberta/lora"], **changes}}
+        study = load_study({**config, "experiments": own, "only": ["roberta/lora"]})
+        return training_spec(study, "roberta/lora"), prediction_spec(study, "roberta/lora")
+
+    assert specs(title="T", origin="ours", extra=True, skip=True, compared_with=None) == specs()
+    assert specs(lora={"r": 4, "alpha": 32, "dropout": 0.1}) != specs()
+
+
+def test_a_skipped_experiment_runs_only_by_name_and_takes_its_steps_along(config):
+    own = {**config["experiments"], "icl/shots8": {**config["experiments"]["icl/shots8"], "skip": True}}
+    skipped = load_study({**config, "experiments": own, "rungs": "all"})
+    assert "icl/shots8" not in skipped.experiments
+    assert not any(rung.experiment == "icl/shots8" for rung in skipped.ladders["prompts"].rungs)
+    assert "icl/shots8" not in skipped.best["prompting"].candidates
+    assert "icl/shots8" in load_study({**config, "experiments": own, "only": ["icl/shots8"]}).experiments
