@@ -24,7 +24,7 @@ help:
 	@echo "make compare A=DIR B=DIR   two runs: accuracies with paired tests, verdicts, settings, versions"
 	@echo "make test     the linters and the test suite"
 	@echo "make test-system  the study in containers and the report in a browser (on Debian as root: both are installed)"
-	@echo "make test-weights  one fine-tuning and one prompt with real weights, from packages, on real pairs if they are at hand"
+	@echo "make test-weights  one fine-tuning and one prompt with real weights, from packages, on MULTINLI=DIR; skipped without it"
 	@echo "make test-real    the core study with two real models, from packages, on your MULTINLI=DIR; hours"
 	@echo "make publish  docs/results.md from that run (REAL=DIR) and the demo's"
 	@echo "make containers   the container images, which snakemake --use-singularity builds as well"
@@ -74,7 +74,7 @@ test-system: .venv/installed
 
 test-weights: .venv/installed
 	python tests/real/fetch_models.py real
-	python -m pytest tests/real
+	MULTINLI=$(MULTINLI) python -m pytest tests/real
 
 test-real: test-weights
 	snakemake --cores $(CORES) --configfile tests/real/real.yaml --config data='{source: files, path: $(MULTINLI)}'
@@ -82,8 +82,8 @@ test-real: test-weights
 publish: .venv/installed
 	cp $(REAL)/summary.json $(REAL)/report.html docs/results/
 	cp results/demo/summary.json docs/results/demo.json
-	tar --create --xz --file docs/results/runs.tar.xz --sort name --owner 0 --group 0 --mtime 2020-01-01 --directory $(REAL) \
-	  --exclude model --exclude adapter --exclude README.md --exclude switching.json $(FAMILIES)
+	tar --create --xz --file docs/results/runs.tar.xz --sort name --owner 0 --group 0 --mtime "2020-01-01 UTC" --directory $(REAL) \
+	  --exclude model --exclude adapter --exclude merged --exclude README.md data/description.json $(FAMILIES)
 	python scripts/publish_results.py --summary docs/results/summary.json --demo docs/results/demo.json \
 	  --reported report/reported.yaml --others docs/results/other_runs.yaml docs/results.md
 

@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 from workflow.conftest import snakemake
 
-DATA = Path(os.environ.get("NLI_SHARED_DATA", ROOT.parent / "shared/data")) / "multinli"
+DATA = Path(os.environ.get("MULTINLI", ROOT.parent / "shared/data/multinli")).resolve()
 
 
 @pytest.fixture(scope="module")

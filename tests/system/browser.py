@@ -36,6 +36,16 @@ def open_page(page: Path, width: int, height: int, scheme: str = "light", script
         options.add_argument("--no-sandbox")  # Chromium has no sandbox for root
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options, webdriver.ChromeService(programs[1]))
+    try:
+        show(driver, page, width, height, scheme, scripts)
+    except BaseException:
+        driver.quit()
+        raise
+    return driver
+
+
+def show(driver: Any, page: Path, width: int, height: int, scheme: str, scripts: bool) -> None:
+    """Let the driver open the page in a window as `open_page` describes it."""
     driver.set_script_timeout(300)
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
@@ -43,4 +53,3 @@ def open_page(page: Path, width: int, height: int, scheme: str = "light", script
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
     driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not scripts})
     driver.get(page.resolve().as_uri())
-    return driver

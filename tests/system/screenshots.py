@@ -14,6 +14,8 @@ PICTURES = {"report.png": None, "report-ladders.png": "sec-ladders", "report-com
 
 def main(page: Path, folder: Path) -> None:
     """Write a picture of the window with the top of the page, and with each section, at the window's top."""
+    if not page.is_file():
+        sys.exit(f"error: {page}: no such report; make demo makes it")
     driver = open_page(page, WIDTH, HEIGHT)
     try:
         for name, section in PICTURES.items():

@@ -101,7 +101,8 @@ def generate_answers(
         names: the rows' names, which with `seed` determine each row's samples; by default the prompts themselves.
         speed: "fast": what all prompts begin with is computed once; "plain": with each.
 
-    Batches have prompts of similar length, padded before what is their own; neither batches nor order change an answer.
+    Batches have prompts of similar length, padded between the shared prefix and the rest. Neither batches nor order
+    change an answer.
 
     Raises:
         StudyError: a prompt and its answer have more tokens than the model has positions.
@@ -112,14 +113,15 @@ def generate_answers(
     device = next(model.parameters()).device
     texts = tokenizer(list(prompts), verbose=False)["input_ids"] if prompts else []
     longest = max(map(len, texts), default=0) + values["max_new_tokens"]
-    prefix = common_prefix(texts) if speed == "fast" and texts and takes_prefix(model, longest) else []
+    shared = speed == "fast" and texts and takes_prefix(model, longest) and takes_a_cache(model)
+    prefix = common_prefix(texts) if shared else []
     cached = prefix_cache(model, prefix)
     greedy = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}  # the sampler's noise draws
     order = np.argsort([len(prompt) for prompt in prompts], kind="stable")
     answers = [""] * len(prompts)
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
-        batch = padded_behind([texts[index] for index in chosen], len(prefix), tokenizer.pad_token_id)
+        batch = padded_after_prefix([texts[index] for index in chosen], len(prefix), tokenizer.pad_token_id)
         output = model.generate(
             **{name: tensor.to(device) for name, tensor in batch.items()},
             **repeated(cached, len(chosen)),
@@ -135,8 +137,13 @@ def generate_answers(
     return answers
 
 
-def padded_behind(texts: Sequence[list[int]], prefix: int, pad: int) -> dict[str, torch.Tensor]:
-    """input_ids and attention_mask, (texts, longest): padding stands behind the first `prefix` tokens of a text."""
+def takes_a_cache(model: nn.Module) -> bool:
+    """Whether `generate` takes a cache from its caller: not if the checkpoint asks for one of a certain kind."""
+    return model.generation_config.cache_implementation in (None, "hybrid")
+
+
+def padded_after_prefix(texts: Sequence[list[int]], prefix: int, pad: int) -> dict[str, torch.Tensor]:
+    """input_ids and attention_mask, (texts, longest): padding follows the first `prefix` tokens of a text."""
     longest = max(map(len, texts))
     gaps = [longest - len(text) for text in texts]
     ids = [[*text[:prefix], *[pad] * gap, *text[prefix:]] for text, gap in zip(texts, gaps, strict=True)]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from torch import nn
 from transformers import PreTrainedTokenizerBase
@@ -13,6 +14,7 @@ from nli.answering.generate import check_prompts, effective_generation, generate
 from nli.answering.label_scoring import CONTENT_FREE, LABEL_SCORERS, label_log_probabilities, with_spellings
 from nli.answering.reading import SCORERS
 from nli.answering.rows import answer_rows, scored_rows
+from nli.base.labels import LABELS
 from nli.data.draws import assign_draws
 from nli.models.chat import prompt_maker
 from nli.models.training_texts import evaluation_prompts
@@ -99,19 +101,25 @@ def answer_pairs(
     scoring = [scorer for scorer in spec["scorers"] if scorer in LABEL_SCORERS]
     names = list(rows["pair_id"])
     speed = spec.get("speed", "plain")
+    groups = [np.flatnonzero(drawn == draw) for draw in range(draws)]  # their prompts begin with the same examples
     if reading:
-        answers = generate_answers(model, tokenizer, prompts, spec["generation"], batch_size, seed, names, speed)
-        frames += [answer_rows(rows, split, answers, question.words, scorer) for scorer in reading]
+        answers = np.empty(len(rows), dtype=object)
+        for own in groups:
+            asked, called = [prompts[i] for i in own], [names[i] for i in own]
+            answers[own] = generate_answers(
+                model, tokenizer, asked, spec["generation"], batch_size, seed, called, speed
+            )
+        frames += [answer_rows(rows, split, list(answers), question.words, scorer) for scorer in reading]
     if scoring:
         words = scored_words(tokenizer, question)
         longest = max(len(tokenizer(question.lead + word, add_special_tokens=False)["input_ids"]) for word in words)
         check_prompts(model, tokenizer, prompts, longest, names, "the longest label word has")
-        blanks = [asked.ask(text, text) for asked in questions for text in CONTENT_FREE]
-        asked = [*prompts, *blanks]
-        scores = label_log_probabilities(model, tokenizer, asked, question.lead, words, batch_size, speed)
-        content_free = scores[len(rows) :].reshape(draws, len(CONTENT_FREE), -1)[drawn]
-        own = scores[: len(rows)]
-        frames += [scored_rows(rows, split, LABEL_SCORERS[name](own, content_free), name) for name in scoring]
+        scores, content_free = np.empty((len(rows), len(LABELS))), np.empty((len(rows), len(CONTENT_FREE), len(LABELS)))
+        for its, own in zip(questions, groups, strict=True):
+            asked = [*(prompts[i] for i in own), *(its.ask(text, text) for text in CONTENT_FREE)]
+            found = label_log_probabilities(model, tokenizer, asked, question.lead, words, batch_size, speed)
+            scores[own], content_free[own] = found[: len(own)], found[len(own) :]
+        frames += [scored_rows(rows, split, LABEL_SCORERS[name](scores, content_free), name) for name in scoring]
     return frames
 
 

@@ -1,4 +1,4 @@
-"""What all prompts begin with, such as worked examples: its keys and values are computed once and shared."""
+"""The beginning that prompts share, such as worked examples: its keys and values are computed once."""
 
 import copy
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ def takes_prefix(model: nn.Module, longest: int) -> bool:
 
 
 def common_prefix(texts: Sequence[Sequence[int]]) -> list[int]:
-    """The token ids that all texts begin with, short of the last of any; [] if they are not worth a pass."""
+    """The token ids that all texts begin with, leaving each at least one of its own; [] if not worth a pass."""
     first = min(texts, key=len)[:-1]
     alike = next((i for i, id in enumerate(first) if any(text[i] != id for text in texts)), len(first))
     return list(first[:alike]) if alike >= LEAST_PREFIX and len(texts) > 1 else []

@@ -295,7 +295,7 @@ def rehearse_merge_error(
 
 
 def with_long_words(spec: dict[str, Any]) -> dict[str, Any]:
-    """A prediction spec whose label words, if it has any, have two tokens each, none shared.
+    """A prediction spec without a chat template, whose label words, if it has any, have two tokens each, none shared.
 
     A real tokenizer splits words like *Entailment*, and starts *entailment* with another token. Each spelling of such a
     word needs a pass: three per prompt for a fine-tuned model, six for a prompted one, which is scored in two spellings
@@ -304,7 +304,8 @@ def with_long_words(spec: dict[str, Any]) -> dict[str, Any]:
     if "label_words" in spec:
         return {**spec, "label_words": LABEL_WORDS}
     if "answers" in (spec.get("prompt") or {}):
-        return {**spec, "prompt": {**spec["prompt"], "answers": {word: label for label, word in LABEL_WORDS.items()}}}
+        answers = {word: label for label, word in LABEL_WORDS.items()}
+        return {**spec, "prompt": {**spec["prompt"], "answers": answers}, "chat": False}
     return spec
 
 

@@ -1,4 +1,4 @@
-"""Measures how far each method comes: the candidate that is most accurate on `tune`, on the pairs of another split."""
+"""Measures how far each method gets: the candidate that is most accurate on `tune`, on the pairs of another split."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,13 +21,14 @@ def measure_method(
     """One method.
 
     Returns:
-        title, split and published, as the config states them; candidates, one for each experiment with its accuracy on
-        `tune` (None without answers), on the pairs that all with answers have; n, the number of these pairs; chosen,
-        the first of the most accurate (None without any); reported and best, each with experiment, accuracy and
-        interval on the split (accuracy None without answers); difference, best minus reported, paired.
+        title, split, scorer and published, as the config states them; candidates, one for each experiment with its
+        accuracy on `tune` (None without answers), on the pairs that all with answers have; n, the number of these
+        pairs; chosen, the first of the most accurate (None without any); reported and best, each with experiment,
+        accuracy and interval on the split (accuracy None without answers); difference, best minus reported, paired.
     """
-    judged = {key: stated["scorer"] or scorers[key] for key in stated["candidates"]}
-    tuning = {key: frames_of(answers[key], CHOSEN_ON, judged[key]) for key in judged if key in answers}
+    keys = [stated["as_reported"], *stated["candidates"]]
+    judged = {key: stated["scorer"] or scorers[key] for key in keys if key in scorers}
+    tuning = {key: frames_of(answers[key], CHOSEN_ON, judged[key]) for key in stated["candidates"] if key in answers}
     common = common_pairs(frame for frames in tuning.values() for frame in frames.values())
     accuracies = {
         key: scores_of({seed: frame.loc[common] for seed, frame in frames.items()}, parsed_only=False)["accuracy"]
@@ -35,13 +36,12 @@ def measure_method(
         if frames and len(common)
     }
     chosen = max(accuracies, key=lambda key: accuracies[key], default=None)
-    keys = (stated["as_reported"], chosen)
-    ways = (scorers.get(stated["as_reported"]), judged.get(chosen))
-    sides = [_frames(answers, key, stated["split"], way) for key, way in zip(keys, ways, strict=True)]
+    keys = [stated["as_reported"], chosen]
+    sides = [frames_of(answers[key], stated["split"], judged[key]) if key in answers else {} for key in keys]
     shared = common_pairs(frame for frames in sides if all(sides) for frame in frames.values())
     sides = [{seed: frame.loc[shared] for seed, frame in frames.items()} if len(shared) else frames for frames in sides]
     return {
-        **{key: stated[key] for key in ("title", "split", "published")},
+        **{key: stated[key] for key in ("title", "split", "scorer", "published")},
         "n": len(common),
         "candidates": [{"experiment": key, "accuracy": accuracies.get(key)} for key in stated["candidates"]],
         "chosen": chosen,
@@ -49,10 +49,6 @@ def measure_method(
         "best": _side(keys[1], sides[1]),
         "difference": _difference(keys, sides) if len(shared) else None,
     }
-
-
-def _frames(answers: Mapping[str, Answers], key: str | None, split: str, scorer: str | None) -> Frames:
-    return frames_of(answers[key], split, scorer) if key in answers and scorer else {}
 
 
 def _difference(keys: Sequence[str | None], sides: Sequence[Frames]) -> dict[str, Any] | None:

@@ -18,14 +18,14 @@ from nli.models.training_texts import IGNORED, EncodedTexts, PadTexts
 
 
 class FastLoss:
-    """For a Trainer over texts: it can compute real tokens and logits that count alone, for the same mean.
+    """Mixin for a Trainer over texts: skips padding and the logits that count in no loss; the mean loss is the same.
 
     With a loss on the label alone one position in some forty needs the vocabulary. Padding is left out by
-    `texts_on_lines`; where that does not pay, columns are that are padding in every row and count in no loss.
+    `texts_on_lines`; where that does not pay, `without_empty_columns` drops the columns that are padding in every row.
 
     Attributes:
         fast: whether a training batch's loss is `fast_loss`; else it is the plain one.
-        tokens_worth: the padding tokens from which on texts share lines.
+        tokens_worth: number of padding tokens from which texts share lines.
     """
 
     fast = False
@@ -82,8 +82,8 @@ class TextTrainer(FastLoss, StudyTrainer):
 class StudySFTTrainer(FastLoss, TrainedTensors, SFTTrainer):
     """TRL's SFTTrainer, saving only what training changes.
 
-    TRL's loss holds few logits at a time, but without Triton computes those of every position. So `fast_loss` is for a
-    loss on the label alone, and whole texts keep TRL's loss, on lines.
+    TRL's loss holds few logits at a time, but without Triton it computes those of every position. So `fast_loss` is for
+    a loss on the label alone, and whole texts keep TRL's loss, on lines where that pays.
     """
 
     label_alone = False
@@ -91,13 +91,14 @@ class StudySFTTrainer(FastLoss, TrainedTensors, SFTTrainer):
     def fast_loss(
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | int | None
     ) -> torch.Tensor:
-        """The loss of a batch, as `FastLoss` has it or as TRL has it."""
-        if self.label_alone:
+        """The loss of a batch, as `FastLoss` has it or as TRL has it; TRL's is 0 if no label of the batch counts."""
+        batch = with_next_labels(inputs)
+        if self.label_alone and bool((batch["next_labels"] != IGNORED).any()):
             return super().fast_loss(model, inputs, num_items_in_batch)
-        texts = texts_on_lines(with_next_labels(inputs), self.tokens_worth)
+        texts = texts_on_lines(batch, self.tokens_worth)
         if texts:
-            labels = nn.functional.pad(texts.pop("next_labels")[:, :-1], (1, 0), value=IGNORED)
-            inputs = {**texts, "labels": labels}
+            inputs = {**texts, "shift_labels": texts["next_labels"]}
+            del inputs["next_labels"]
         return SFTTrainer.compute_loss(self, model, inputs, num_items_in_batch=num_items_in_batch)
 
 

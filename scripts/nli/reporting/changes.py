@@ -108,6 +108,7 @@ PHRASES = {
         "padded to {after}[ instead of {before}]",
         {"longest": "the longest text", "max_length": "the largest number of tokens"},
     ),
+    "training.warmup_steps": Phrase("warm-up: {after}[ instead of {before}]", {0: "none", 0.06: "6% of the steps"}),
     "training.batch_size": Phrase("batches of {after}[ instead of {before}]"),
     "training.learning_rate": Phrase("learning rate {after}[ instead of {before}]"),
     "training.head_learning_rate": Phrase(

@@ -24,9 +24,11 @@ class Best(Strict):
     candidates: list[str] = Field(
         min_length=1, description="experiments, of which the most accurate on `tune` is chosen"
     )
-    scorer: str | None = Field(None, description="how the candidates' answers are judged; null: by their first scorer")
+    scorer: str | None = Field(
+        None, description="how answers are judged, the reported experiment's too; null: by each one's first scorer"
+    )
     split: SetName = Field("matched", description="where the chosen experiment is compared")
-    published: Published | None = Field(None, description="a published accuracy on that split")
+    published: Published | None = Field(None, description="a published accuracy to print next to it")
 
     @field_validator("candidates")
     @classmethod

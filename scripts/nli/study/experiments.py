@@ -222,7 +222,9 @@ class Experiment(Strict):
         description="in the original, with or without figures; our repair of a failure there; or ours alone"
     )
     extra: bool = Field(False, description="an extra step of a ladder, which runs only with `rungs: all`")
-    skip: bool = Field(False, description="left out, whatever `rungs` says, unless `only` names it; for single scales")
+    skip: bool = Field(
+        False, description="left out, whatever `rungs` says, unless `only` names it: lets a scale leave it out"
+    )
     compared_with: str | None = Field(
         None, description="experiment that the report compares this one with; for a repair, the one that it repairs"
     )

@@ -420,15 +420,18 @@ class Study(Strict):
             )
 
     def _check_best(self, where: str, best: Best) -> None:
+        if best.split == CHOSEN_ON:
+            raise ValueError(f"{where}.split: '{CHOSEN_ON}' chooses; compare on another split")
+        own = [key for key in self.experiments if key not in self.points]
         for key in (best.as_reported, *best.candidates):
-            if key not in self.experiments:
-                raise ValueError(f"{where}: {unknown(key, self.experiments)}")
+            if key not in own:
+                raise ValueError(f"{where}: {unknown(key, own)}")
             splits, scorers = self.experiments[key].evaluation.splits, self.experiments[key].scorer_names
             for split in (best.split, *([CHOSEN_ON] if key in best.candidates else [])):
                 if split not in splits:
                     raise ValueError(f"{where}: '{key}' does not answer '{split}'")
-            if key in best.candidates and best.scorer not in (None, *scorers):
-                raise ValueError(f"{where}.scorer: {unknown(best.scorer, scorers)}")
+            if best.scorer not in (None, *scorers):
+                raise ValueError(f"{where}.scorer: of '{key}': {unknown(best.scorer, scorers)}")
 
     def _check_rung(self, where: str, rung: Rung, split: str) -> None:
         if rung.experiment not in self.experiments:
@@ -440,12 +443,13 @@ class Study(Strict):
             raise ValueError(f"{where}.experiment: '{rung.experiment}' does not answer the ladder's split '{split}'")
 
     def without_rungs(self) -> "Study":
-        """The study without skipped experiments, and with `rungs: core` the extra ones, except those that `only` names.
+        """The study without skipped experiments and, with `rungs: core`, extra ones, except those that `only` names.
 
         The ladders lose their steps (`Ladder.without`); a ladder that then compares nothing is removed.
         """
         core, named, points = self.rungs == "core", self.named_in_only(), self.points
         wanted = {key for key, e in self.experiments.items() if not (e.skip or (core and e.extra)) or key in named}
+        wanted -= {key for key, (_, base) in points.items() if self.experiments[base].skip and base not in named}
         wanted |= {points[key][1] for key in wanted & points.keys()}
         wanted |= set(self.tasks.experiments) if self.tasks_run() else set()
         wanted |= {getattr(self.experiments[key], "adapter", None) for key in wanted}  # its training is needed

@@ -150,12 +150,12 @@ def test_calibration_averages_the_probabilities_after_three_content_free_prompts
 
 def test_each_pair_is_calibrated_by_the_content_free_prompts_of_its_own_draw(monkeypatch, demo_study, rows):
     spec = {**prediction_spec(demo_study, "icl/shot1_order0"), "scorers": ["calibrated_logp"], "draws": 2}
-    seen = {}
+    seen = []
 
     def score(model, tokenizer, prompts, lead, words, batch_size, speed):
-        seen["prompts"] = prompts
-        blank = np.log([[0.5, 0.25, 0.25]] * 3 + [[0.25, 0.5, 0.25]] * 3)
-        return np.concatenate([np.log(np.full((len(prompts) - 6, 3), 0.2)), blank])
+        seen.append(prompts)
+        blank = np.log([[[0.5, 0.25, 0.25]], [[0.25, 0.5, 0.25]]][len(seen) - 1] * 3)
+        return np.concatenate([np.log(np.full((len(prompts) - 3, 3), 0.2)), blank])
 
     monkeypatch.setattr(pairs, "label_log_probabilities", score)
     monkeypatch.setattr(pairs, "scored_words", lambda *_: {"yes": "entailment"})
@@ -165,9 +165,9 @@ def test_each_pair_is_calibrated_by_the_content_free_prompts_of_its_own_draw(mon
     expected = np.where(drawn[:, None] == 0, [[0.2, 0.4, 0.4]], [[0.4, 0.2, 0.4]])
     np.testing.assert_allclose(np.exp(frame.filter(like="logp_")), expected)
     questions = [question_of(spec, rows, 3, draw) for draw in (0, 1)]
-    asked = [questions[d].ask(row.premise, row.hypothesis) for d, row in zip(drawn, rows.itertuples(), strict=False)]
-    assert seen["prompts"][:8] == asked
-    assert seen["prompts"][8:] == [question.ask(text, text) for question in questions for text in CONTENT_FREE]
+    for draw, question in enumerate(questions):  # a call for each draw, whose prompts begin with the same example
+        own = [question.ask(row.premise, row.hypothesis) for row in rows.head(8)[drawn == draw].itertuples()]
+        assert seen[draw] == [*own, *(question.ask(text, text) for text in CONTENT_FREE)]
 
 
 def test_every_scorer_judges_the_same_pairs(decoder_folder, rows, tmp_path):

@@ -5,7 +5,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 from unit.specs import QUANTIZATION
 
-from nli.answering.generate import generate_answers, padded_behind
+from nli.answering.generate import generate_answers, padded_after_prefix
 from nli.answering.prefixes import common_prefix, takes_prefix
 from nli.models.decoder import load_decoder, load_tokenizer
 
@@ -23,7 +23,7 @@ def test_prefix_is_common_to_all_and_leaves_a_token_of_each_text():
 
 
 def test_padding_stands_between_the_prefix_and_what_is_a_texts_own():
-    batch = padded_behind([[1, 2, 3, 4, 5], [1, 2, 6]], 2, pad=0)
+    batch = padded_after_prefix([[1, 2, 3, 4, 5], [1, 2, 6]], 2, pad=0)
     assert batch["input_ids"].tolist() == [[1, 2, 3, 4, 5], [1, 2, 0, 0, 6]]
     assert batch["attention_mask"].tolist() == [[1, 1, 1, 1, 1], [1, 1, 0, 0, 1]]
 

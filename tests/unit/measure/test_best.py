@@ -75,9 +75,9 @@ def test_without_candidates_or_without_the_reported_experiment_there_is_no_diffe
     assert alone["best"]["accuracy"] == pytest.approx(9 / 60)
 
 
-def test_candidates_have_a_scorer_of_their_own_and_seeds_that_both_sides_have():
+def test_both_sides_have_the_scorer_that_is_named_and_seeds_that_both_sides_have():
     given = {
-        "a/reported": answers(matched=20, seeds=(1, 2)),
+        "a/reported": answers(scorer="label_logp", matched=20, seeds=(1, 2)),
         "a/one": answers(scorer="label_logp", matched=30, tune=30, seeds=(1,)),
         "a/two": answers(scorer="label_logp", matched=20, tune=20, seeds=(1,)),
     }
@@ -100,6 +100,8 @@ def test_candidates_answer_the_tuning_pairs_and_a_core_study_has_none(config):
         ({"candidates": ["roberta/nothing"]}, "best.full: unknown name 'roberta/nothing'"),
         ({"as_reported": "icl/prompt1", "scorer": "parsed"}, "best.full.scorer: "),
         ({"split": "hans"}, "does not answer 'hans'"),
+        ({"split": "tune"}, "best.full.split: 'tune' chooses"),
+        ({"candidates": ["roberta/lora_rate_rank_1"]}, "best.full: unknown name 'roberta/lora_rate_rank_1'"),
         ({"candidates": ["roberta/full_recipe"] * 2}, "takes each experiment once"),
     ],
 )

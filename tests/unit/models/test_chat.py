@@ -66,6 +66,7 @@ def test_both_ways_of_judging_answer_every_pair(decoder_folder, tokenizer, spec,
             r"the chat template of models\.decoder fails \(no system prompt\)",
         ),
         ("{{ messages[0]['role'] }}", "leaves out a user's message"),
+        ("{{ strftime_now('%d %b') }}{{ messages[0]['content'] }}", "prints today's date"),
     ],
 )
 def test_tokenizer_that_cannot_chat_is_refused(decoder_folder, tokenizer, spec, template, message):

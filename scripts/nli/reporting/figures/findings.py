@@ -39,7 +39,7 @@ def draw_finding(ladder: Mapping[str, Any], printed: str | None) -> Figure:
 
 
 def draw_row(axes: Axes, rung: Mapping[str, Any], row: int, original: float | None) -> None:
-    """One rung's interval, accuracy and number, which stands behind the original's mark if that is in its place."""
+    """One rung's interval, accuracy and number; the number gives way, to the right, to the original's mark."""
     scores, colour = rung["scores"], FAMILY_COLOURS[rung["experiment"].split("/")[0]]
     ends = [100 * end for end in scores["clustered_interval"]]
     axes.plot(ends, [row, row], color=colour, lw=1.8, solid_capstyle="butt", zorder=3)

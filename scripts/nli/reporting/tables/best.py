@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from nli.reporting.changes import SCORERS
 from nli.reporting.markup import MISSING, counted, escape, interval, percent, table
 from nli.reporting.results import Results
 from nli.reporting.tables.ladders import signed
@@ -25,12 +26,11 @@ def best(results: Results) -> str:
     if not rows:
         return NOTHING
     splits = sorted({method["split"] for method in found.values()})
-    pairs = max(method["n"] for method in found.values())
     caption = (
-        f"The best of each method. Of its candidates the one most often right on {counted(pairs, 'tuning pair')} is "
-        f"chosen, and it alone is scored on the {' and '.join(splits)} split, next to the experiment as reported. "
-        "*Difference*: from that experiment, on the same pairs. No validation pair has a part in the choice, so the "
-        "intervals need no adjustment for it."
+        "The best of each method. The candidate most often right on the tuning pairs is chosen, and it alone is "
+        f"compared with the experiment as reported, on the {' and '.join(splits)} split. Both are judged in the same "
+        "way, by their first scorer unless another stands in brackets. *Difference*: on the same pairs. No pair of the "
+        "comparison has a part in the choice, so the intervals need no adjustment for it."
     )
     return table(COLUMNS, rows, caption, "tbl-best")
 
@@ -41,7 +41,7 @@ def method_rows(results: Results, method: Mapping[str, Any]) -> list[list[str]]:
 
     reported, chosen = method["reported"], method["best"]
     rows = [
-        [f"**{escape(method['title'])}**", *[""] * 5],
+        [f"**{escape(method['title'])}**{judged_by(method)}", *[""] * 5],
         [
             f"As reported: {title(reported['experiment'])}",
             MISSING,
@@ -62,6 +62,12 @@ def method_rows(results: Results, method: Mapping[str, Any]) -> list[list[str]]:
             [f"Published: {escape(published['title'])}", MISSING, percent(published["accuracy"]), *[MISSING] * 3]
         )
     return rows
+
+
+def judged_by(method: Mapping[str, Any]) -> str:
+    """ " (200 tuning pairs, judged by label words)": how many pairs choose, and the scorer if the config names one."""
+    scorer = f", judged by {SCORERS.get(method['scorer'], method['scorer'])}" if method["scorer"] else ""
+    return f" ({counted(method['n'], 'tuning pair')}{scorer})"
 
 
 def difference_cells(difference: Mapping[str, Any] | None) -> list[str]:
