@@ -38,6 +38,8 @@ COMMANDS = {
     "make status SCALE=paper": PLANNED,
     "make compare A=results/demo B=results-real/demo": PLANNED,
     "make bench": PLANNED,
+    "make test-real": PLANNED,
+    "make publish": PLANNED,
     "make chaos": PLANNED,
     "make lock": PLANNED,
     "make lock UPGRADE=1": PLANNED,
