@@ -3,7 +3,7 @@
 PYTHON ?= python3
 MULTINLI ?= ../shared/data/multinli
 REAL ?= results-real-models/small_cpu
-FAMILIES := baseline roberta icl qlora linear_head
+FAMILIES = $(notdir $(wildcard $(addprefix $(REAL)/,baseline roberta icl qlora linear_head)))
 CORES ?= $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() or 1, 8))')
 LOCKS := containers/study.lock containers/report.lock containers/workflow.lock containers/dev.lock
 INSTALLERS := $(addprefix containers/,install.sh install_locked.py install_quarto.py cuda.lock)
