@@ -6,6 +6,7 @@ from typing import Any
 from nli.base.errors import StudyError
 from nli.reporting.markup import percent
 from nli.reporting.results import reported_accuracy
+from nli.study.experiments import FAMILIES
 from nli.study.schema import COMPARING
 
 START, END = "<!-- results -->", "<!-- end of results -->"
@@ -66,7 +67,9 @@ def _experiments(
     columns = ["experiment", "read by", "accuracy, %", "seeds", "without a label, %", "original", *others, "demo"]
     yield f"| {' | '.join(columns)} |"
     yield f"|---|---|{'---:|' * (len(columns) - 2)}"
-    for key, experiment in summary["experiments"].items():
+    order = list(FAMILIES)
+    found = sorted(summary["experiments"].items(), key=lambda each: order.index(each[0].partition("/")[0]))
+    for key, experiment in found:
         if experiment["status"] != "done":
             cells = [f"`{key}`", "", f"*{experiment['status']}*", *[""] * (len(columns) - 3)]
             yield f"| {' | '.join(cells)} |"

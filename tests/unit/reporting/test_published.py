@@ -78,3 +78,9 @@ def test_an_experiment_without_results_says_so():
 def test_a_page_without_its_marks_is_refused():
     with pytest.raises(StudyError, match="<!-- results -->"):
         page(summary(0.6, None), summary(0.8, None), text="no marks")
+
+
+def test_families_stand_in_the_studys_order_whatever_the_configs():
+    first = {"icl/prompt1": {"status": "not run"}, "baseline/majority": {"status": "not run"}}
+    made = page(summary(0.612, "supported", **first), summary(0.83, "supported"))
+    assert made.index("`baseline/majority`") < made.index("`roberta/full`") < made.index("`icl/prompt1`")
