@@ -50,7 +50,8 @@ def test_every_method_variant_scorer_and_way_of_counting_has_words():
         ("generation.temperature", None, 0.0, "temperature 0 (greedy) instead of the model's own"),
         ("append_eos", False, True, "an end token closes the text"),
         ("lora.target_modules", ["q_proj", "v_proj"], ["q_proj", "v_proj", "down_proj"], "LoRA on down_proj too"),
-        ("training.warmup_steps", 10, 20, "training warmup steps 20 instead of 10"),
+        ("training.warmup_steps", 0, 0.06, "warm-up: 6% of the steps instead of none"),
+        ("training.logging_steps", 10, 20, "training logging steps 20 instead of 10"),
         ("cloze.first", None, "x" * 50, f"the premise's text is “{'x' * 39}…”"),
     ],
 )
