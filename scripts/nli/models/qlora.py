@@ -97,8 +97,7 @@ class StudySFTTrainer(FastLoss, TrainedTensors, SFTTrainer):
             return super().fast_loss(model, inputs, num_items_in_batch)
         texts = texts_on_lines(batch, self.tokens_worth)
         if texts:
-            inputs = {**texts, "shift_labels": texts["next_labels"]}
-            del inputs["next_labels"]
+            inputs = {"shift_labels": texts.pop("next_labels"), **texts}
         return SFTTrainer.compute_loss(self, model, inputs, num_items_in_batch=num_items_in_batch)
 
 
