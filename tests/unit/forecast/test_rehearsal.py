@@ -483,3 +483,13 @@ def test_rehearsal_asks_torch_for_a_gpu_after_the_others_are_hidden(tmp_path, mo
     runpy.run_path(str(ROOT / "scripts/rehearse.py"), run_name="__main__")
     assert seen == ["2"]
     assert read_json(tmp_path / "output.json")["status"] == "not measured"
+
+
+def test_a_chat_prompt_is_rehearsed_without_the_template_that_only_a_checkpoint_has():
+    prompt = {
+        "text": "{premise} {hypothesis}",
+        "answers": {"Yes": "entailment", "Maybe": "neutral", "No": "contradiction"},
+    }
+    made = rehearsal.with_long_words({"prompt": prompt, "chat": True})
+    assert made["chat"] is False
+    assert list(made["prompt"]["answers"].values()) == ["entailment", "neutral", "contradiction"]

@@ -683,3 +683,11 @@ def test_a_skipped_experiment_runs_only_by_name_and_takes_its_steps_along(config
     assert not any(rung.experiment == "icl/shots8" for rung in skipped.ladders["prompts"].rungs)
     assert "icl/shots8" not in skipped.best["prompting"].candidates
     assert "icl/shots8" in load_study({**config, "experiments": own, "only": ["icl/shots8"]}).experiments
+
+
+def test_a_sweep_does_not_bring_a_skipped_experiment_back(config):
+    key = "qlora/attempt1_rate"
+    own = {**config["experiments"], key: {**config["experiments"][key], "skip": True}}
+    swept = load_study({**config, "experiments": own, "rungs": "all"})
+    assert not {key, f"{key}_rank_1"} & swept.experiments.keys()
+    assert swept.sweeps["rank"].experiments == ["roberta/lora_rate"]
