@@ -20,13 +20,19 @@ include: "rules/specs.smk"
 include: "rules/preflight.smk"
 include: "rules/data.smk"
 include: "rules/models.smk"
-include: "rules/baseline.smk"
-include: "rules/roberta.smk"
-include: "rules/icl.smk"
-include: "rules/qlora.smk"
-include: "rules/linear_head.smk"
-include: "rules/tasks.smk"
-include: "rules/metrics.smk"
+
+
+if not STUDY.finished_only:  # otherwise the finished runs are taken as they are, and no rule could start another
+
+    include: "rules/baseline.smk"
+    include: "rules/roberta.smk"
+    include: "rules/icl.smk"
+    include: "rules/qlora.smk"
+    include: "rules/linear_head.smk"
+    include: "rules/tasks.smk"
+    include: "rules/metrics.smk"
+
+
 include: "rules/parameters.smk"
 include: "rules/rehearsal.smk"
 include: "rules/report.smk"

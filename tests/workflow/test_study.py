@@ -332,6 +332,20 @@ def test_same_seed_gives_the_same_bytes_with_and_without_the_fork_server(smoke):
     assert [(folder / "predictions.parquet").read_bytes() for folder in folders] == before
 
 
+def test_report_is_made_again_from_records_and_answers_alone(smoke, tmp_path):
+    results, arguments = smoke
+    for folder in ("baseline", "roberta", "icl", "qlora", "linear_head", "data"):
+        weights = shutil.ignore_patterns("model", "adapter", "head", "merged")
+        shutil.copytree(results / folder, tmp_path / "demo" / folder, ignore=weights)
+    arguments = [*arguments, f"results={tmp_path}", "finished_only=true"]
+    planned = planned_jobs(*arguments).keys()
+    assert "render_report" in planned
+    assert not {rule for rule in planned if rule.startswith(("fetch", "finetune", "merge", "predict", "score"))}
+    snakemake("--cores", "1", *arguments)
+    again, before = (json.loads((folder / "summary.json").read_text()) for folder in (tmp_path / "demo", results))
+    assert again == before
+
+
 def test_report_of_what_finished_shows_a_missing_experiment_as_such(smoke):
     results, arguments = smoke
     folder = results / "icl/prompt3/seed42"

@@ -13,7 +13,7 @@ from nli.reporting.figures import registry
 from nli.reporting.figures.comparison import costs, frontier, hours, reliability
 from nli.reporting.figures.ladders import SMALLEST, draw_ladder, pairs
 from nli.reporting.figures.registry import FIGURES, confusion, image_markdown, learning_roberta, make_figures, prompts
-from nli.reporting.figures.style import LINES, STYLE, log_axis
+from nli.reporting.figures.style import LINES, STYLE, WIDTH, add_legend, log_axis
 from nli.reporting.results import load_results
 
 
@@ -84,6 +84,21 @@ def test_no_lettering_of_a_ladder_stands_on_a_line_or_on_other_lettering(folder)
         for first, second in combinations(boxes, 2):
             assert not first.overlaps(second), name
         plt.close(figure)
+
+
+@pytest.mark.parametrize("long", [0, 1, 3])
+def test_a_legend_of_long_names_takes_more_rows_and_stays_within_its_figure(long):
+    names = ["a model of a name that takes half of the figure's width, no less"] * long + ["short"] * 4
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(WIDTH, 3))
+        add_legend(figure, [axes.plot([], [], label=name)[0] for name in names])
+        figure.draw_without_rendering()
+    (legend,) = figure.legends
+    box = legend.get_window_extent()
+    assert [text.get_text() for text in legend.get_texts()] == names
+    assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+    assert (box.height > 2 * legend.get_texts()[0].get_window_extent().height) == (long > 0)
+    plt.close(figure)
 
 
 def test_the_frontier_has_no_point_that_a_cheaper_one_beats():

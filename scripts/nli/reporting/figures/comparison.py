@@ -17,6 +17,7 @@ from nli.reporting.figures.style import (
     MUTED,
     STYLE,
     WIDTH,
+    add_legend,
     log_axis,
 )
 from nli.reporting.markup import listing
@@ -61,7 +62,7 @@ def cost(results: Results) -> tuple[Figure, str]:
         if family != "baseline"
     ]
     handles.append(Line2D([], [], color=INK, lw=0.9, label="frontier"))
-    figure.legend(handles=handles, loc="outside upper center", ncols=5, columnspacing=1.2)
+    add_legend(figure, handles, columnspacing=1.2)
     names = textwrap.fill("   ".join(f"{i} {name.replace(' ', chr(160))}" for name, i in numbers.items()), 105)
     figure.supxlabel(names, size=7.5, color=INK)
     return figure, f"Accuracy against costs. On the frontier, from cheap to dear: {'; '.join(said)}."

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from nli.measure.paired import LEVEL
 from nli.reporting.changes import in_words
-from nli.reporting.figures.style import FAMILY_COLOURS, GRID, HEIGHT, INK, MUTED, VERDICT_COLOURS, WIDTH
+from nli.reporting.figures.style import FAMILY_COLOURS, GRID, HEIGHT, INK, MUTED, VERDICT_COLOURS, WIDTH, add_legend
 from nli.reporting.markup import percent
 from nli.reporting.results import Results
 from nli.reporting.tables.ladders import p_value, rung_title, same_seeds, settled, signed
@@ -53,7 +53,7 @@ def draw_ladder(ladder: Mapping[str, Any]) -> tuple[Figure, str]:
     axes.grid(axis="x")
     axes.set_axisbelow(True)
     axes.spines["left"].set_visible(False)
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    add_legend(figure, handles)
     return figure, f"Ladder, from top to bottom: {'; '.join(described(ladder, i) for i in range(len(rungs)))}."
 
 
@@ -197,7 +197,7 @@ def pairs(results: Results) -> tuple[Figure, str]:
     for spine in axes.spines.values():
         spine.set_visible(False)
     handles = [Line2D([], [], marker="o", ms=size, color=INK, lw=0, label=f"p < {p}") for p, size in P_DOTS.items()]
-    figure.legend(handles=handles, loc="outside upper right", ncols=len(handles))
+    add_legend(figure, handles, "outside upper right")
     apart = sum(test["p_holm"] < LEVEL for test in found["comparisons"])
     return (
         figure,

@@ -35,6 +35,7 @@ from nli.reporting.figures.style import (
     MUTED,
     STYLE,
     WIDTH,
+    add_legend,
     name_size,
 )
 from nli.reporting.figures.svg import compact
@@ -88,7 +89,7 @@ def accuracy(results: Results) -> Drawn:
         Line2D([], [], marker="D", color=MUTED, mfc="white", ms=4.5, lw=0, label="reported"),
         Line2D([], [], marker="|", color=INK, ms=9, mew=1.2, lw=0, label="chance"),
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=4, handletextpad=0.4, columnspacing=1.4)
+    add_legend(figure, handles, handletextpad=0.4, columnspacing=1.4)
     parts = [
         f"{experiment.title} {percent(scores['accuracy'], 1)}"
         if (scores := experiment.scores())
@@ -147,7 +148,7 @@ def answers(results: Results) -> Drawn:
         )
         for name in (*LABELS, "unparsed")
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=4)
+    add_legend(figure, handles)
     collapsed = [experiment.title for experiment in experiments if experiment.scores()["collapsed"]]
     return figure, (
         f"Stacked bars of the labels that {counted(len(experiments), 'experiment')} answer with. "
@@ -180,7 +181,7 @@ def labels(results: Results) -> Drawn:
     axes.set_xticks(range(len(splits)), [titles[name] for name in splits])
     axes.set(ylabel="Share, %", ylim=(0, 45))
     axes.tick_params(axis="x", length=0)
-    figure.legend(loc="outside upper center", ncols=3)
+    add_legend(figure, axes.get_legend_handles_labels()[0])
     shares = [
         f"{titles[name]}: "
         + ", ".join(f"{label} {percent(d['labels'].get(label, 0) / max(1, d['n']), 0)}%" for label in LABELS)
@@ -226,8 +227,7 @@ def _smooth(values: Sequence[float], window: int = 9) -> np.ndarray:
 
 def _legend_or_note(figure: Figure, axes: Axes, drawn: Sequence[str], place: str, columns: int) -> None:
     if drawn:
-        handles, names = axes.get_legend_handles_labels()
-        figure.legend(handles, names, loc=place, ncols=columns)
+        add_legend(figure, axes.get_legend_handles_labels()[0], place, columns)
     else:
         axes.text(0.5, 0.5, "no run has finished", transform=axes.transAxes, ha="center", color=MUTED)
 
@@ -357,7 +357,7 @@ def prompts(results: Results) -> Drawn:
         Line2D([], [], marker="D", color=MUTED, mfc="white", ms=5, lw=0, label="reported"),
         Line2D([], [], color=INK, lw=0.9, ls=":", label="chance"),
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=4)
+    add_legend(figure, handles)
     parts = [
         f"{experiment.title} {percent(s['parsed_accuracy'], 0)} of the parsed, {percent(s['accuracy'], 0)} of all"
         for experiment in experiments

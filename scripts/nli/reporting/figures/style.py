@@ -4,8 +4,13 @@ Text is drawn as outlines, so a figure looks the same wherever it is opened. Col
 and neighbours of theirs, which colour-blind readers can tell apart; shape or position always says the same.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import matplotlib
+from matplotlib.artist import Artist
 from matplotlib.axis import Axis
+from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 matplotlib.use("Agg")  # no screen is needed
@@ -78,3 +83,18 @@ def log_axis(axis: Axis) -> None:
 
     axis.set_major_formatter(label)
     axis.set_minor_formatter(NullFormatter())
+
+
+def add_legend(
+    figure: Figure,
+    handles: Sequence[Artist],
+    place: str = "outside upper center",
+    columns: int | None = None,
+    **looks: Any,
+) -> None:
+    """Add a legend of at most `columns` columns (default: one row); of fewer, if it would be wider than the figure."""
+    for wanted in range(columns or len(handles), 0, -1):
+        legend = figure.legend(handles=handles, loc=place, ncols=wanted, **looks)
+        if wanted == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            return
+        legend.remove()

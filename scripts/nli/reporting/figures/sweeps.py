@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from nli.reporting.figures.style import INK, LINES, MUTED, WIDTH
+from nli.reporting.figures.style import INK, LINES, MUTED, WIDTH, add_legend
 from nli.reporting.markup import percent
 from nli.reporting.results import Results
 from nli.study.sweeps import shown_value
@@ -54,7 +54,7 @@ def draw_sweep(results: Results, sweep: Mapping[str, Any]) -> tuple[Figure, str]
     axes.set(xlabel=sweep["title"], ylabel=f"Accuracy on the {sweep['split']} split, %")
     axes.grid(axis="y")
     axes.set_axisbelow(True)
-    figure.legend(handles=handles, loc="outside upper center", ncols=3)
+    add_legend(figure, handles, columns=3)
     if not any(point["accuracy"] is not None for curve in sweep["curves"].values() for point in curve):
         axes.text(0.5, 0.5, "no point has run", transform=axes.transAxes, ha="center", color=INK)
     return figure, f"Curves of accuracy in percent against {sweep['title'].lower()}: {'; '.join(said)}."

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from nli.reporting.figures.style import INK, LINES, WIDTH, log_axis
+from nli.reporting.figures.style import INK, LINES, WIDTH, add_legend, log_axis
 from nli.reporting.results import Results
 from nli.reporting.tables.tasks import MEGABYTE, megabytes, ran, title_of
 
@@ -41,5 +41,5 @@ def draw_tasks(results: Results) -> tuple[Figure, str]:
     log_axis(axes.xaxis)
     axes.grid(axis="y")
     axes.set_axisbelow(True)
-    figure.legend(handles=handles, loc="outside upper center", ncols=3)
+    add_legend(figure, handles, columns=3)
     return figure, f"Storage against accuracy: {'; '.join(said)}."
