@@ -22,7 +22,8 @@ include: "rules/data.smk"
 include: "rules/models.smk"
 
 
-if not STUDY.finished_only:  # otherwise the finished runs are taken as they are, and no rule could start another
+# With `finished_only` no rule can start a run: those that finished are taken as they are.
+if not STUDY.finished_only:
 
     include: "rules/baseline.smk"
     include: "rules/roberta.smk"
