@@ -1,6 +1,7 @@
 """Figures of the ladders, one each, and of every pair of methods."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -25,8 +26,8 @@ PAIRS = (
     "0.05. Columns have the numbers of the rows."
 )
 CHANCE_STYLES = ("--", ":", "-.")
-LINE = {"title": 0.145, "change": 0.11, "room": 0.14}  # inches: of a rung's name, of its changes, and around them
-TITLE_WIDTH, CHANGE_WIDTH = 30, 44  # characters per line
+LINE = {"title": 0.137, "change": 0.11, "room": 0.14}  # inches: of a rung's name, of its changes, and around them
+TITLE_WIDTH, CHANGE_WIDTH = 38, 46  # characters per line
 MOST_TEXT = 28  # the largest number of experiments for which numbers fit in the cells of the matrix
 SMALLEST = 5.5  # points: the smallest lettering of a figure
 P_DOTS = {0.001: 3.4, 0.01: 2.3, LEVEL: 1.2}  # bound on p -> size of its dot, in points
@@ -58,11 +59,15 @@ def draw_ladder(ladder: Mapping[str, Any]) -> tuple[Figure, str]:
 
 
 def row_height(ladder: Mapping[str, Any]) -> float:
-    """Inches for each rung, so that the one with the most lettering has room for it."""
-    rows = range(len(ladder["rungs"]))
-    columns = zip(*(lettering(ladder, row) for row in rows), strict=True)
-    titles, changes = (max(text.count("\n") + bool(text) for text in column) for column in columns)
-    return max(0.5, LINE["title"] * titles + LINE["change"] * changes + LINE["room"])
+    """Inches for each rung, so that what stands below a name and the name of the next rung have room."""
+    sizes = [spread(*lettering(ladder, row)) for row in range(len(ladder["rungs"]))]
+    return max(0.42, *(below + above + LINE["room"] for (_, below), (above, _) in pairwise([*sizes, (0, 0)])))
+
+
+def spread(title: str, changes: str) -> tuple[float, float]:
+    """Inches that a rung's lettering takes above and below the rung's height, as `name_rung` writes it."""
+    names = LINE["title"] * (title.count("\n") + 1)
+    return (names, LINE["change"] * (changes.count("\n") + 1)) if changes else (names / 2, names / 2)
 
 
 def lettering(ladder: Mapping[str, Any], row: int) -> tuple[str, str]:
@@ -105,7 +110,7 @@ def write_beside(axes: Axes, text: str, row: float, right: float, **looks: Any) 
 def name_rung(axes: Axes, ladder: Mapping[str, Any], row: int) -> None:
     """Write left of the axes the rung's name and, below it, what changed."""
     title, changes = lettering(ladder, row)
-    write_beside(axes, title, row - 0.02, -6, ha="right", va="bottom" if changes else "center")
+    write_beside(axes, title, row - 0.02, -6, ha="right", va="bottom" if changes else "center", size=8)
     write_beside(axes, changes, row + 0.04, -6, ha="right", va="top", size=6.5, color=MUTED)
 
 
