@@ -18,8 +18,8 @@ from nli.measure.comparisons import adjust, compare_all, compare_frames, over_se
 from nli.measure.standings import best_constant, measure_standings
 from nli.measure.verdicts import verdict
 from nli.study.experiments import uses_model
+from nli.study.ladders import TOGETHER
 from nli.study.methods import ADAPTER, HEAD, METHODS
-from nli.study.schema import TOGETHER
 from nli.study.specs import NAMES
 
 # Keys of an experiment that name it or do not affect its answers.

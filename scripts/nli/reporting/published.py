@@ -7,7 +7,7 @@ from nli.base.errors import StudyError
 from nli.reporting.markup import percent
 from nli.reporting.results import reported_accuracy
 from nli.study.experiments import FAMILIES
-from nli.study.schema import COMPARING
+from nli.study.ladders import COMPARING
 
 START, END = "<!-- results -->", "<!-- end of results -->"
 NONE = "–"

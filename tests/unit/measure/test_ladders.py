@@ -9,7 +9,7 @@ from nli.measure.comparisons import scores_of
 from nli.measure.ladders import carries, changes, flatten, gradient_audit, measure_ladders
 from nli.measure.paired import mcnemar
 from nli.measure.verdicts import verdict, verdict_at_chance, verdict_difference, verdict_near
-from nli.study.schema import Ladder, Rung
+from nli.study.ladders import Ladder, Rung
 
 E, N, C = "entailment", "neutral", "contradiction"
 GOLD = [E, N, C] * 100

@@ -7,7 +7,7 @@ import pytest
 from nli.measure.answers import Answers
 from nli.measure.ladders import measure_ladders
 from nli.measure.seeds import measure_seeds
-from nli.study.schema import Ladder, Rung
+from nli.study.ladders import Ladder, Rung
 
 GOLD = np.tile(np.array(["entailment", "neutral", "contradiction"], dtype=object), 100)
 

@@ -12,9 +12,10 @@ import yaml
 
 from nli.base.errors import StudyError
 from nli.measure.ladders import carries, changes, place_of
+from nli.study.ladders import Ladder, Rung
 from nli.study.reference import file_schema, reference_table
 from nli.study.resolve import deep_merge, load_study
-from nli.study.schema import Ladder, Rung, Study
+from nli.study.schema import Study
 from nli.study.specs import prediction_spec, rehearsal_spec, training_spec, trains
 
 

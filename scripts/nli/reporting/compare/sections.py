@@ -13,7 +13,7 @@ from nli.reporting.markup import MISSING, counted, interval, listing, percent
 from nli.reporting.tables.ladders import p_value, signed
 from nli.reporting.tables.overview import short_commit
 from nli.study.experiments import FAMILIES
-from nli.study.schema import COMPARING
+from nli.study.ladders import COMPARING
 
 
 @dataclass(frozen=True)
