@@ -11,6 +11,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments
 from trl import SFTConfig, SFTTrainer
 
+from nli.models import output_loss
 from nli.models.architecture import STANDARD_DECODERS
 from nli.models.packing import texts_on_lines, worth_packing
 from nli.models.training import StudyTrainer, TrainedTensors, training_arguments
@@ -51,15 +52,30 @@ class FastLoss:
         texts = texts_on_lines(batch, self.tokens_worth) or without_empty_columns(batch)
         labels = texts.pop("next_labels")
         columns = (labels != IGNORED).any(dim=0).nonzero().flatten()
+        labels = labels[:, columns]
+        # With a cache the texts of a line would see each other.
+        texts |= {"use_cache": False, "logits_to_keep": columns}
         scale = num_items_in_batch is not None and self.model_accepts_loss_kwargs
-        return model(
-            **texts,
-            use_cache=False,  # with a cache the texts of a line would see each other
-            labels=labels[:, columns],
-            shift_labels=labels[:, columns],
-            logits_to_keep=columns,
-            **({"num_items_in_batch": num_items_in_batch} if scale else {}),
-        ).loss
+        if self.in_parts(model, labels):
+            total, counted = self.loss_in_parts(model, texts, labels)
+            return total / (num_items_in_batch if scale else counted)
+        number = {"num_items_in_batch": num_items_in_batch} if scale else {}
+        return model(**texts, labels=labels, shift_labels=labels, **number).loss
+
+    def in_parts(self, model: nn.Module, labels: torch.Tensor) -> bool:
+        """Whether the loss of these labels is computed a part of their logits at a time."""
+        counted = int((labels != IGNORED).sum())
+        return output_loss.is_worth_it(self.accelerator.unwrap_model(model).get_base_model(), counted)
+
+    def loss_in_parts(
+        self, model: nn.Module, texts: dict[str, Any], labels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The summed loss of the labels, and how many count."""
+        counted = labels != IGNORED
+        with output_loss.hidden_states_for_logits(self.accelerator.unwrap_model(model).get_base_model()) as head:
+            hidden = model(**texts).logits
+        with self.accelerator.autocast():
+            return output_loss.summed_loss(hidden[counted], head, labels[counted]), counted.sum()
 
 
 def with_next_labels(inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -82,8 +98,9 @@ class TextTrainer(FastLoss, StudyTrainer):
 class StudySFTTrainer(FastLoss, TrainedTensors, SFTTrainer):
     """TRL's SFTTrainer, saving only what training changes.
 
-    TRL's loss holds few logits at a time, but without Triton it computes those of every position. So `fast_loss` is for
-    a loss on the label alone, and whole texts keep TRL's loss, on lines where that pays.
+    TRL's loss, too, holds a part of the logits at a time, but it computes them twice and, without Triton, for every
+    position. So `fast_loss` is for a loss on the label alone and for large vocabularies. Other texts keep TRL's loss,
+    on lines where that pays.
     """
 
     label_alone = False
@@ -93,7 +110,8 @@ class StudySFTTrainer(FastLoss, TrainedTensors, SFTTrainer):
     ) -> torch.Tensor:
         """The loss of a batch, as `FastLoss` has it or as TRL has it; TRL's is 0 if no label of the batch counts."""
         batch = with_next_labels(inputs)
-        if self.label_alone and bool((batch["next_labels"] != IGNORED).any()):
+        counts = bool((batch["next_labels"] != IGNORED).any())
+        if counts and (self.label_alone or self.in_parts(model, batch["next_labels"])):
             return super().fast_loss(model, inputs, num_items_in_batch)
         texts = texts_on_lines(batch, self.tokens_worth)
         if texts:

@@ -5,6 +5,7 @@ import torch
 from unit.specs import QLORA_SPEC, QUANTIZATION, dataset_of
 
 from nli import runtime
+from nli.models import output_loss
 from nli.models.decoder import add_adapter, load_decoder, load_tokenizer
 from nli.models.packing import WORTH_PACKING, worth_packing
 from nli.models.qlora import make_trainer
@@ -80,12 +81,31 @@ def test_loss_and_gradients_are_the_plain_ones(decoder_folder, rows, tmp_path, k
     assert shape[0] * shape[1] < 6 * longest or not on_lines
 
 
+@pytest.mark.parametrize("worth", [WORTH_PACKING, 0.0])
+@pytest.mark.parametrize("kind", SPECS)
+@pytest.mark.parametrize("library", ["transformers", "trl"])
+def test_loss_in_parts_and_its_gradients_are_the_plain_ones(
+    decoder_folder, rows, tmp_path, monkeypatch, library, kind, worth
+):
+    spec = {**SPECS[kind], "trainer": library}
+    loss, plain, _, _ = step_of(decoder_folder, rows, tmp_path / "plain", "plain", **spec)
+    monkeypatch.setattr(output_loss, "PART", 3000)  # two positions of the tiny vocabulary
+    fast_loss, fast, logits, _ = step_of(decoder_folder, rows, tmp_path / "fast", "fast", worth, **spec)
+    assert logits == 0  # the layer's weights are used, not the layer
+    assert fast_loss == pytest.approx(loss, abs=1e-5)
+    assert fast.keys() == plain.keys()
+    for name, gradient in plain.items():
+        assert torch.allclose(fast[name], gradient, rtol=1e-3, atol=1e-5), name
+
+
+@pytest.mark.parametrize("part", [output_loss.PART, 3000])
 @pytest.mark.parametrize("library", ["transformers", "trl"])
 @pytest.mark.parametrize("precision", ["none", "bf16"])
-def test_losses_of_a_training_are_the_plain_ones(decoder_folder, rows, tmp_path, library, precision):
+def test_losses_of_a_training_are_the_plain_ones(decoder_folder, rows, tmp_path, monkeypatch, library, precision, part):
+    monkeypatch.setattr(output_loss, "PART", part)
     curves = {}
     spec = {
-        **SPECS["label"],
+        **SPECS["all" if part == 3000 else "label"],
         "trainer": library,
         "training": {**QLORA_SPEC["training"], "mixed_precision": precision},
     }
