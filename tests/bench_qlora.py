@@ -2,10 +2,10 @@
 
 PYTHONPATH=scripts:tests python tests/bench_qlora.py [REPETITIONS]
 
-Three programs do the same updates on the same pairs, in turn, with the loss on the label: the original's way (every
-text padded to its 128 tokens, all logits), TRL's SFTTrainer with its own loss (every batch padded to its longest text),
-and `speed: fast`. A Llama of SmolLM2-135M's size with random weights in NF4 and LoRA on its linear layers, one thread,
-steps with optimizer and clipping.
+Three programs do the same updates on the same pairs, in turn: the original's way (every text padded to its 128 tokens,
+all logits), TRL's SFTTrainer with its own loss (every batch padded to its longest text), and `speed: fast`. The loss is
+on the label alone or, with a vocabulary of Llama 3's size, on the whole text. The model is a Llama of SmolLM2-135M's
+size with random weights in NF4 and LoRA on its linear layers. One thread; steps with optimizer and clipping.
 """
 
 import statistics
@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -34,19 +35,23 @@ PROGRAMS = {
     TRL: {"trainer": "trl", "tokenization": {"max_length": 128, "padding": "longest"}, "speed": "plain"},
     FAST: {"tokenization": {"max_length": 128, "padding": "longest"}, "speed": "fast"},
 }
-LOSSES: dict[str, float] = {}
+WORKS = {  # what is in the loss, and the size of the vocabulary
+    "loss on the label": ("label", None),
+    "loss on the text, a vocabulary of 128,256": ("all", 128_256),
+}
 
 
-def seconds_per_step(name: str, seed: int) -> float:
-    """The time of a step, over STEPS steps after one that warms up; the last loss goes into LOSSES."""
+def seconds_per_step(name: str, seed: int, loss_on: str, vocabulary: int | None, losses: dict[str, float]) -> float:
+    """The time of a step, over STEPS steps after one that warms up; the last loss goes into `losses`."""
     runtime.start(seed, threads=1)
     training = {**QLORA_SPEC["training"], "batch_size": ROWS, "group_by_length": False, "accumulation": "tokens"}
-    spec = {**QLORA_SPEC, "loss_on": "label", "training": training, **PROGRAMS[name]}
+    spec = {**QLORA_SPEC, "loss_on": loss_on, "training": training, **PROGRAMS[name]}
     tokenizer, rows = (
         word_tokenizer("decoder", QLORA_SPEC["label_words"].values()),
         typical_pairs((STEPS + 1) * ROWS, seed),
     )
     config = read_architecture(ROOT / "scripts/nli/hub/architectures/HuggingFaceTB/SmolLM2-135M.json")
+    config.vocab_size = vocabulary or config.vocab_size
     torch.manual_seed(seed)
     model = add_adapter(random_decoder(config, QUANTIZATION, torch.device("cpu")), spec)
     with tempfile.TemporaryDirectory() as folder:
@@ -62,20 +67,27 @@ def seconds_per_step(name: str, seed: int) -> float:
             trainer.optimizer.step()
             trainer.optimizer.zero_grad()
             times.append(time.perf_counter() - started)
-            LOSSES[name] = float(loss)
+            losses[name] = float(loss)
     return statistics.mean(times[1:])
 
 
-def differences() -> str:
-    gaps = (f"{abs(loss - LOSSES[FAST]):.0e} ({name})" for name, loss in LOSSES.items() if name != FAST)
+def differences(losses: dict[str, float]) -> str:
+    gaps = (f"{abs(loss - losses[FAST]):.0e} ({name})" for name, loss in losses.items() if name != FAST)
     return "losses differ by " + ", ".join(gaps)
 
 
 def rows(repetitions: int) -> Iterator[Row]:
-    seeds = {name: count() for name in PROGRAMS}
-    programs = {name: lambda name=name: seconds_per_step(name, next(seeds[name])) for name in PROGRAMS}
     pairs = [(FAST, PADDED), (FAST, TRL), (TRL, PADDED)]
-    yield from compare("a QLoRA step of a 135M Llama, 16 pairs", programs, pairs, repetitions, differences)
+    for work, (loss_on, vocabulary) in WORKS.items():
+        losses: dict[str, float] = {}
+        seeds = {name: count() for name in PROGRAMS}
+
+        def program(name, seeds=seeds, loss_on=loss_on, vocabulary=vocabulary, losses=losses) -> float:
+            return seconds_per_step(name, next(seeds[name]), loss_on, vocabulary, losses)
+
+        programs = {name: partial(program, name) for name in PROGRAMS}
+        note = partial(differences, losses)
+        yield from compare(f"a QLoRA step of a 135M Llama, 16 pairs, {work}", programs, pairs, repetitions, note)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from nli.models.weightless import read_architecture
 from nli.texts import fill
 
 ROOT = Path(__file__).parents[1]
-PROMPTS, BATCH, ASKED_ONE_BY_ONE = 32, 16, 8
+PROMPTS, BATCH, ASKED_ONE_BY_ONE = 16, 16, 4
 ASKED = 'Premise: "{premise}"\nHypothesis: "{hypothesis}"\nLabel:'
 SHOTS = (0, 3)
 WORDS = {
