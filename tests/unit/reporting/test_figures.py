@@ -133,6 +133,19 @@ def test_no_two_curves_look_the_same(folder):
     plt.close(figure)
 
 
+def test_a_training_of_one_epoch_has_whole_epochs_on_its_axis(folder):
+    results = load(folder)
+    for experiment in results.family("roberta"):
+        if experiment.first:
+            del experiment.first.history["epochs"][1:]
+    figure, _ = learning_roberta(results)
+    figure.draw_without_rendering()
+    for panel in figure.axes:
+        assert_labels_apart(panel)
+    assert all(tick == int(tick) for panel in figure.axes[1:] for tick in panel.get_xticks())
+    plt.close(figure)
+
+
 def test_the_matrix_of_pairs_has_no_lettering_too_small_to_read(folder):
     with plt.rc_context(STYLE):
         figure, _ = pairs(load(folder))

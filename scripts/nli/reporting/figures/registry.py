@@ -210,7 +210,7 @@ def learning_roberta(results: Results) -> Drawn:
                        lw=1.2, label=experiment.title)  # fmt: skip
     for panel, title in zip(panels, ("Training loss", "Validation loss", "Accuracy, %"), strict=True):
         panel.set(title=title, xlabel="Epoch")
-        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         panel.grid(axis="y")
     _legend_or_note(figure, panels[1], drawn, "outside lower center", 3)
     return figure, f"Learning curves of {listing(drawn) or 'no experiment'}: losses and accuracy by epoch."
