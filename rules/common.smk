@@ -404,6 +404,11 @@ def trained_arguments(wildcards, input):
     return f"--trained {input.trained} --record {input.record}" if input.trained else ""
 
 
+def those_to_report(paths):
+    """The paths; with `finished_only` those that exist, so that a failed experiment is shown as failed."""
+    return [path for path in paths if Path(path).exists()] if STUDY.finished_only else paths
+
+
 # ---------------------------------------------------------------------------------------------- tasks
 
 
@@ -421,7 +426,7 @@ def task_arguments(wildcards):
 
 
 def files_of_tasks(wildcards):
-    """The files of the several tasks that the report reads; with `finished_only`, those that exist."""
+    """The files of the several tasks that the report reads."""
     wanted = []
     for key in STUDY.tasks.experiments if STUDY.tasks else []:
         name = STUDY.experiments[key].name
@@ -431,7 +436,7 @@ def files_of_tasks(wildcards):
             ]
         if METHODS[STUDY.experiments[key].method].adapter:
             wanted.append(study_path("tasks", name, "switching.json"))
-    return [path for path in wanted if Path(path).exists()] if STUDY.finished_only else wanted
+    return those_to_report(wanted)
 
 
 # ---------------------------------------------------------------------------------------------- icl
@@ -507,17 +512,14 @@ def rehearsals(wildcards):
 # ---------------------------------------------------------------------------------------------- runs
 
 
-def files_of_selected_runs(name):
-    """One file of each selected run."""
-    return [
-        study_path(experiment.key, f"seed{seed}", name)
-        for experiment in STUDY.selected()
-        for seed in STUDY.seeds_of(experiment)
-    ]
-
-
 def metrics_of_selected_runs(wildcards):
-    return files_of_selected_runs("metrics.json")
+    return those_to_report(
+        [
+            study_path(experiment.key, f"seed{seed}", "metrics.json")
+            for experiment in STUDY.selected()
+            for seed in STUDY.seeds_of(experiment)
+        ]
+    )
 
 
 def files_of_run(experiment):
@@ -528,17 +530,14 @@ def files_of_run(experiment):
 
 
 def files_of_reported_runs(wildcards):
-    """Every file of every selected run that the report reads.
-
-    With `finished_only`, only existing files, so that the report shows a failed experiment as failed.
-    """
+    """Every file of every selected run that the report reads."""
     wanted = [
         study_path(experiment.key, f"seed{seed}", name)
         for experiment in STUDY.selected()
         for seed in STUDY.seeds_of(experiment)
         for name in files_of_run(experiment)
     ]
-    return [path for path in wanted if Path(path).exists()] if STUDY.finished_only else wanted
+    return those_to_report(wanted)
 
 
 def in_reports(path, kind):

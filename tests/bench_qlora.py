@@ -41,8 +41,14 @@ WORKS = {  # what is in the loss, and the size of the vocabulary
 }
 
 
-def seconds_per_step(name: str, seed: int, loss_on: str, vocabulary: int | None, losses: dict[str, float]) -> float:
-    """The time of a step, over STEPS steps after one that warms up; the last loss goes into `losses`."""
+def seconds_per_step(
+    name: str, seeds: Iterator[int], loss_on: str, vocabulary: int | None, losses: dict[str, float]
+) -> float:
+    """The time of a step, over STEPS steps after one that warms up; the last loss goes into `losses`.
+
+    Each call takes the next of `seeds`. `vocabulary` replaces the model's own size; None keeps it.
+    """
+    seed = next(seeds)
     runtime.start(seed, threads=1)
     training = {**QLORA_SPEC["training"], "batch_size": ROWS, "group_by_length": False, "accumulation": "tokens"}
     spec = {**QLORA_SPEC, "loss_on": loss_on, "training": training, **PROGRAMS[name]}
@@ -78,14 +84,9 @@ def differences(losses: dict[str, float]) -> str:
 
 def rows(repetitions: int) -> Iterator[Row]:
     pairs = [(FAST, PADDED), (FAST, TRL), (TRL, PADDED)]
-    for work, (loss_on, vocabulary) in WORKS.items():
+    for work, settings in WORKS.items():
         losses: dict[str, float] = {}
-        seeds = {name: count() for name in PROGRAMS}
-
-        def program(name, seeds=seeds, loss_on=loss_on, vocabulary=vocabulary, losses=losses) -> float:
-            return seconds_per_step(name, next(seeds[name]), loss_on, vocabulary, losses)
-
-        programs = {name: partial(program, name) for name in PROGRAMS}
+        programs = {name: partial(seconds_per_step, name, count(), *settings, losses) for name in PROGRAMS}
         note = partial(differences, losses)
         yield from compare(f"a QLoRA step of a 135M Llama, 16 pairs, {work}", programs, pairs, repetitions, note)
 

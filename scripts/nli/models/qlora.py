@@ -8,7 +8,7 @@ import torch
 from datasets import Dataset
 from peft import PeftModel
 from torch import nn
-from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
 from trl import SFTConfig, SFTTrainer
 
 from nli.models import output_loss
@@ -23,6 +23,7 @@ class FastLoss:
 
     With a loss on the label alone one position in some forty needs the vocabulary. Padding is left out by
     `texts_on_lines`; where that does not pay, `without_empty_columns` drops the columns that are padding in every row.
+    Many logits of a large vocabulary are computed a part at a time (`output_loss`).
 
     Attributes:
         fast: whether a training batch's loss is `fast_loss`; else it is the plain one.
@@ -55,27 +56,31 @@ class FastLoss:
         labels = labels[:, columns]
         # With a cache the texts of a line would see each other.
         texts |= {"use_cache": False, "logits_to_keep": columns}
-        scale = num_items_in_batch is not None and self.model_accepts_loss_kwargs
+        number = {}
+        if num_items_in_batch is not None and self.model_accepts_loss_kwargs:
+            number = {"num_items_in_batch": num_items_in_batch}
         if self.in_parts(model, labels):
             total, counted = self.loss_in_parts(model, texts, labels)
-            return total / (num_items_in_batch if scale else counted)
-        number = {"num_items_in_batch": num_items_in_batch} if scale else {}
+            return total / number.get("num_items_in_batch", counted)
         return model(**texts, labels=labels, shift_labels=labels, **number).loss
 
     def in_parts(self, model: nn.Module, labels: torch.Tensor) -> bool:
         """Whether the loss of these labels is computed a part of their logits at a time."""
-        counted = int((labels != IGNORED).sum())
-        return output_loss.is_worth_it(self.accelerator.unwrap_model(model).get_base_model(), counted)
+        return output_loss.is_worth_it(self.decoder(model), int((labels != IGNORED).sum()))
 
     def loss_in_parts(
         self, model: nn.Module, texts: dict[str, Any], labels: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The summed loss of the labels, and how many count."""
+        """The summed loss of the labels (rows, columns), and how many of them count."""
         counted = labels != IGNORED
-        with output_loss.hidden_states_for_logits(self.accelerator.unwrap_model(model).get_base_model()) as head:
+        with output_loss.hidden_states_for_logits(self.decoder(model)) as head:
             hidden = model(**texts).logits
         with self.accelerator.autocast():
             return output_loss.summed_loss(hidden[counted], head, labels[counted]), counted.sum()
+
+    def decoder(self, model: nn.Module) -> PreTrainedModel:
+        """The decoder inside the adapter and what Accelerate wraps around it."""
+        return self.accelerator.unwrap_model(model).get_base_model()
 
 
 def with_next_labels(inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -11,8 +11,10 @@ from unit.report_fixtures import ROOT, load, make_results
 
 from nli.reporting.figures import registry
 from nli.reporting.figures.comparison import costs, frontier, hours, reliability
+from nli.reporting.figures.confusion import confusion
 from nli.reporting.figures.ladders import SMALLEST, draw_ladder, pairs
-from nli.reporting.figures.registry import FIGURES, confusion, image_markdown, learning_roberta, make_figures, prompts
+from nli.reporting.figures.learning import learning_roberta
+from nli.reporting.figures.registry import FIGURES, image_markdown, make_figures, prompts
 from nli.reporting.figures.style import LINES, STYLE, WIDTH, add_legend, log_axis
 from nli.reporting.results import load_results
 

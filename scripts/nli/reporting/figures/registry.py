@@ -4,7 +4,6 @@ A figure is a function from `Results` to (matplotlib figure, alternative text), 
 same results give the same bytes.
 """
 
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,27 +15,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
 
 from nli.base.atomic import whole_file, write_text
 from nli.base.errors import StudyError
 from nli.base.labels import LABELS
 from nli.reporting.addresses import Address, Maker, as_csv, folded, listed, name_of, rows_of
-from nli.reporting.figures import comparison, data, ladders, sweeps, tasks, workflow
+from nli.reporting.figures import comparison, confusion, data, ladders, learning, sweeps, tasks, workflow
 from nli.reporting.figures.findings import draw_finding
 from nli.reporting.figures.style import (
-    FAINT,
     FAMILY_COLOURS,
     HEIGHT,
     INK,
     LABEL_COLOURS,
-    LINES,
-    MOST_LARGE_MATRICES,
     MUTED,
     STYLE,
     WIDTH,
     add_legend,
     name_size,
+    slanted,
 )
 from nli.reporting.figures.svg import compact
 from nli.reporting.findings import picture, printed_first, rungs_shown
@@ -190,140 +186,6 @@ def labels(results: Results) -> Drawn:
     return figure, f"Bars of label shares in each split. {'; '.join(shares)}."
 
 
-def learning_roberta(results: Results) -> Drawn:
-    """Training loss by step, and validation loss and accuracy by epoch, of every RoBERTa experiment."""
-    figure, panels = plt.subplots(1, 3, figsize=(WIDTH, 2.75))
-    drawn = []
-    experiments = [
-        experiment for experiment in results.family("roberta") if experiment.first and experiment.first.history
-    ]
-    for experiment, (colour, marker, style) in zip(experiments, LINES, strict=False):
-        history = experiment.first.history
-        drawn.append(experiment.title)
-        steps = [entry for entry in history.get("steps", []) if "loss" in entry]
-        smooth = _smooth([entry["loss"] for entry in steps])
-        panels[0].plot([entry["epoch"] for entry in steps], smooth, ls=style, color=colour, lw=1.2)
-        ends = history.get("epochs", [])
-        for panel, key, factor in ((panels[1], "validation_loss", 1), (panels[2], "accuracy", 100)):
-            points = [factor * entry[key] for entry in ends]
-            panel.plot([entry["epoch"] for entry in ends], points, ls=style, marker=marker, ms=4, color=colour,
-                       lw=1.2, label=experiment.title)  # fmt: skip
-    for panel, title in zip(panels, ("Training loss", "Validation loss", "Accuracy, %"), strict=True):
-        panel.set(title=title, xlabel="Epoch")
-        panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        panel.grid(axis="y")
-    _legend_or_note(figure, panels[1], drawn, "outside lower center", 3)
-    return figure, f"Learning curves of {listing(drawn) or 'no experiment'}: losses and accuracy by epoch."
-
-
-def _smooth(values: Sequence[float], window: int = 9) -> np.ndarray:
-    """Running mean over at most `window` logged values, shorter at the ends."""
-    values = np.asarray(values, dtype=float)
-    if len(values) < 3:
-        return values
-    kernel = np.ones(min(window, len(values)))
-    return np.convolve(values, kernel, "same") / np.convolve(np.ones_like(values), kernel, "same")
-
-
-def _legend_or_note(figure: Figure, axes: Axes, drawn: Sequence[str], place: str, columns: int) -> None:
-    if drawn:
-        add_legend(figure, axes.get_legend_handles_labels()[0], place, columns)
-    else:
-        axes.text(0.5, 0.5, "no run has finished", transform=axes.transAxes, ha="center", color=MUTED)
-
-
-def learning_qlora(results: Results) -> Drawn:
-    """Training loss by step of every experiment that trains an adapter of Llama, each in a panel before the others."""
-    experiments = [*results.family("qlora"), *results.family("linear_head")]
-    curves = [
-        (experiment, [(entry["step"], entry["loss"]) for entry in experiment.first.history["steps"] if "loss" in entry])
-        for experiment in experiments
-        if experiment.first and experiment.first.history.get("steps")
-    ]
-    columns = 3 if len(curves) <= MOST_LARGE_MATRICES else 5
-    rows = max(1, -(-len(curves) // columns))
-    size = (WIDTH, min(HEIGHT, 1.25 * rows + 0.3))
-    figure, panels = plt.subplots(rows, columns, figsize=size, sharex=True, sharey=True, squeeze=False)
-    for panel, (experiment, curve) in zip(panels.flat, curves, strict=False):
-        for _, other in curves:
-            panel.plot(*zip(*other, strict=True), color=FAINT, lw=0.8)
-        panel.plot(*zip(*curve, strict=True), color=FAMILY_COLOURS[experiment.family], lw=1.5)
-        panel.set_title(_panel_title(experiment, columns > 3), size=7 if columns > 3 else 8)
-        panel.set(ylim=(0, None))
-    for panel in panels.flat[len(curves) :]:
-        panel.set_visible(False)
-    figure.supxlabel("Optimizer step", size=STYLE["font.size"])
-    figure.supylabel("Training loss", size=STYLE["font.size"])
-    if not curves:
-        figure.text(0.5, 0.5, "no run has finished", ha="center", color=MUTED)
-    drawn = [f"{experiment.title} from {curve[0][1]:.2f} to {curve[-1][1]:.2f}" for experiment, curve in curves]
-    return figure, f"Training loss by step of {listing(drawn) or 'no experiment'}."
-
-
-def _panel_title(experiment: Experiment, small: bool) -> str:
-    return textwrap.fill(experiment.title, 19 if small else 25, break_on_hyphens=False)
-
-
-def confusion(family: str) -> Callable[[Results], Drawn]:
-    """A drawing function for the confusion matrices of one family."""
-    return lambda results: draw_confusions(results.family(family))
-
-
-def draw_confusions(experiments: Sequence[Experiment]) -> Drawn:
-    """One matrix per experiment: gold labels in rows, answers in columns, shaded by share of the row."""
-    columns = min(3, max(2, len(experiments))) if len(experiments) <= MOST_LARGE_MATRICES else 4
-    rows = -(-len(experiments) // columns)
-    unparsed = any(scores["parsed"] < scores["n"] for experiment in experiments if (scores := experiment.scores()))
-    names = [*LABELS, "unparsed"] if unparsed else list(LABELS)
-    figure, panels = plt.subplots(
-        rows, columns, figsize=(WIDTH * min(1, (columns + 1) / 4), min(HEIGHT, 1.95 * rows + 0.25)), squeeze=False
-    )
-    for panel in panels.flat[len(experiments) :]:
-        panel.set_visible(False)
-    for i, (panel, experiment) in enumerate(zip(panels.flat, experiments, strict=False)):
-        _confusion_panel(panel, experiment, names, left=i % columns == 0, small=columns == 4)
-    for panel in panels[:, 0]:
-        panel.set_ylabel("gold label")
-    parts = [f"{experiment.title}: {_diagonal(experiment)}" for experiment in experiments]
-    return figure, f"Confusion matrices. Right answers by gold label: {'; '.join(parts)}."
-
-
-def _diagonal(experiment: Experiment) -> str:
-    scores = experiment.scores()
-    if scores is None:
-        return experiment.status
-    return ", ".join(f"{label} {percent(scores['per_class'][label]['recall'], 0)}%" for label in LABELS)
-
-
-def _slanted(angle: float) -> dict[str, Any]:
-    """Keyword arguments for tick labels that are too long to fit next to each other."""
-    return {"rotation": angle, "ha": "right", "rotation_mode": "anchor"}
-
-
-def _confusion_panel(panel: Axes, experiment: Experiment, names: Sequence[str], left: bool, small: bool) -> None:
-    panel.set_title(_panel_title(experiment, small), size=7 if small else 8)
-    answers = [name[:6] + "." if len(name) > 8 else name for name in names]
-    panel.set_xticks(range(len(names)), answers, **_slanted(35) if small and len(names) > len(LABELS) else {})
-    panel.set_yticks(range(len(LABELS)), [name[:6] + "." if len(name) > 8 else name for name in LABELS])
-    panel.tick_params(length=0, labelsize=7, labelleft=left)
-    for spine in panel.spines.values():
-        spine.set_visible(False)
-    scores = experiment.scores()
-    if scores is None:
-        panel.set(xlim=(-0.5, len(names) - 0.5), ylim=(2.5, -0.5))
-        panel.text((len(names) - 1) / 2, 1, experiment.status, ha="center", va="center", style="italic", color=MUTED)
-        return
-    counts = np.array(scores["confusion"]["counts"])[:, : len(names)]
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    panel.imshow(shares, cmap="Blues", vmin=0, vmax=1.15, aspect="auto")
-    for (row, column), count in np.ndenumerate(counts):
-        colour = "white" if shares[row, column] > 0.62 else INK
-        text = f"{100 * shares[row, column]:.0f}%\n{count:,}"
-        panel.text(column, row, text, ha="center", va="center", size=7, color=colour, linespacing=1.15)
-    if len(names) > len(LABELS):
-        panel.axvline(len(LABELS) - 0.5, color="white", lw=3)
-
-
 def prompts(results: Results) -> Drawn:
     """Accuracy of the prompts by both ways of counting, above the share of answers that could be parsed."""
     experiments = results.family("icl")
@@ -346,7 +208,7 @@ def prompts(results: Results) -> Drawn:
     top.set(ylabel="Accuracy, %", ylim=(0, 100), xlim=(-0.6, max(len(experiments), 1) - 0.4))
     bottom.set(ylabel="Parsed, %", ylim=(0, 125), yticks=(0, 50, 100))
     bottom.set_xticks(
-        range(len(experiments)), [experiment.title for experiment in experiments], **_slanted(40) if many else {}
+        range(len(experiments)), [experiment.title for experiment in experiments], **slanted(40) if many else {}
     )
     for panel in (top, bottom):
         panel.grid(axis="y")
@@ -374,7 +236,12 @@ def _whisker(axes: Axes, x: float, value: float | None, bounds: Sequence[float] 
     axes.plot(x, 100 * value, "o", color=colour, mfc="white" if hollow else colour, ms=5, zorder=3)
 
 
-MATRICES = "Rows are the right labels, columns the answers. Each cell shows its share of the row and its count."
+def confusions(whose: str, family: str) -> Plot:
+    """The confusion matrices of one family's experiments."""
+    caption = f"{whose} on the matched split. {confusion.MATRICES}"
+    return Plot(confusion.confusion(family), caption, data.confusion(family))
+
+
 MOST_IN_A_TITLE = 60  # characters
 FIGURES: dict[str, Plot] = {
     "accuracy": Plot(
@@ -395,26 +262,20 @@ FIGURES: dict[str, Plot] = {
     ),
     "labels": Plot(labels, "Label balance of each split.", data.labels),
     "learning-roberta": Plot(
-        learning_roberta,
+        learning.learning_roberta,
         "Learning curves of the {encoder} experiments. The training loss is a running mean over nine logged values.",
         data.curves("roberta"),
     ),
     "learning-qlora": Plot(
-        learning_qlora,
+        learning.learning_qlora,
         "Training loss of the QLoRA experiments and linear heads, each before those of the others in grey. Levels "
         "compare only between experiments whose loss is on the same tokens.",
         data.curves("qlora", "linear_head"),
     ),
-    "confusion-roberta": Plot(
-        confusion("roberta"), f"{{encoder}} on the matched split. {MATRICES}", data.confusion("roberta")
-    ),
-    "confusion-icl": Plot(confusion("icl"), f"The prompts on the matched split. {MATRICES}", data.confusion("icl")),
-    "confusion-qlora": Plot(confusion("qlora"), f"QLoRA on the matched split. {MATRICES}", data.confusion("qlora")),
-    "confusion-linear-head": Plot(
-        confusion("linear_head"),
-        f"The linear heads on the matched split. {MATRICES}",
-        data.confusion("linear_head"),
-    ),
+    "confusion-roberta": confusions("{encoder}", "roberta"),
+    "confusion-icl": confusions("The prompts", "icl"),
+    "confusion-qlora": confusions("QLoRA", "qlora"),
+    "confusion-linear-head": confusions("The linear heads", "linear_head"),
     "workflow": Plot(workflow.workflow, workflow.WORKFLOW, data.jobs),
     "prompts": Plot(
         prompts,

@@ -4,6 +4,7 @@ Text is drawn as outlines, so a figure looks the same wherever it is opened. Col
 and neighbours of theirs, which colour-blind readers can tell apart; shape or position always says the same.
 """
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -72,6 +73,16 @@ STYLE = {
 def name_size(rows: int) -> float:
     """Font size, in points, at which the names of `rows` experiments fit below each other on one page."""
     return min(STYLE["font.size"], 0.72 * 72 * (HEIGHT - 0.9) / rows)
+
+
+def panel_title(title: str, small: bool) -> str:
+    """An experiment's title in lines that fit above one of three panels in a row, or of four or more (`small`)."""
+    return textwrap.fill(title, 19 if small else 25, break_on_hyphens=False)
+
+
+def slanted(angle: float) -> dict[str, Any]:
+    """Keyword arguments for tick labels that are too long to fit next to each other."""
+    return {"rotation": angle, "ha": "right", "rotation_mode": "anchor"}
 
 
 def log_axis(axis: Axis) -> None:
