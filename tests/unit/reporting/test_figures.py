@@ -2,6 +2,7 @@
 
 import json
 import re
+import textwrap
 from itertools import combinations, pairwise
 
 import matplotlib.pyplot as plt
@@ -38,6 +39,20 @@ def test_every_figure_is_drawn_with_caption_label_and_alternative_text(drawn):
         text = path.with_suffix(".md").read_text()
         pattern = rf'!\[.+\]\(figures/{path.stem}\.svg\)\{{#fig-{path.stem} width=\d+% fig-alt=".+"\}}'
         assert re.fullmatch(pattern, text.splitlines()[0])
+
+
+def test_the_figure_of_the_guide_is_drawn_as_printed(folder, tmp_path, monkeypatch):
+    guide = (ROOT / "docs/adding.md").read_text()
+    function = next(text for text in re.findall(r"```python\n(.*?)```", guide, re.DOTALL) if "def unparsed" in text)
+    exec(textwrap.dedent(function), vars(registry))
+    entry = eval("{" + re.search(r'`("unparsed": Plot\(.*?\))`', guide)[1] + "}", vars(registry))
+    monkeypatch.setattr(registry, "FIGURES", entry)
+    results = load(folder)
+    make_figures(results, tmp_path)
+    monkeypatch.delattr(registry, "unparsed")
+    assert "no label could be read" in (tmp_path / "unparsed.md").read_text()
+    numbers = entry["unparsed"].data(results)
+    assert {record["experiment"] for record in numbers} == {each.key for each in results.family("icl")}
 
 
 def test_every_figure_of_the_whole_study_fits_on_a_page(tmp_path):
