@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from threadpoolctl import threadpool_limits
 
 from nli.answering.baselines import fit_baseline, log_probabilities
 from nli.base.errors import StudyError
@@ -52,6 +53,22 @@ def test_regularisation_is_chosen_on_tune():
     spec = {"method": "hypothesis_only", "features": BAG}
     assert fit_baseline(spec, TRAIN, easy).chosen == {"C": 100.0, "tune_accuracy": 1.0}
     assert fit_baseline(spec, TRAIN, against).chosen == {"C": 0.001, "tune_accuracy": 1.0}
+
+
+@pytest.mark.parametrize("threads", [2, 4])
+def test_answers_do_not_depend_on_the_threads_of_the_machine(threads):
+    # BLAS shares a vector among its threads from 10,000 numbers on.
+    draws = np.random.default_rng(0)
+    words = [f"w{i}" for i in range(800)]
+    texts = [" ".join(draws.choice(words, 8)) for _ in range(1000)]
+    many = rows(texts, draws.integers(0, 3, len(texts)))
+    spec = {"method": "hypothesis_only", "features": {"ngrams": [1, 2], "min_count": 1, "C": [0.1]}}
+    with threadpool_limits(limits=1):
+        alone = fit_baseline(spec, many, many.iloc[:0])
+    assert alone.weights > 10_000
+    with threadpool_limits(limits=threads):
+        together = fit_baseline(spec, many, many.iloc[:0])
+    np.testing.assert_array_equal(log_probabilities(alone, many), log_probabilities(together, many))
 
 
 def test_a_choice_without_tune_is_refused_and_a_given_value_is_not():
