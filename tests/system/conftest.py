@@ -87,6 +87,7 @@ def environment(workplace, base) -> dict[str, str]:
         "SNAKEMAKE_PROFILE": str(profile),
         "APPTAINER_USERNS": "1",  # root runs a container as any user would
         "HOME": str(home),
+        "OPENBLAS_CORETYPE": "Prescott",  # not what it would choose by itself, so that a container must be told
     }
 
 

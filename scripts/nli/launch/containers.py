@@ -21,7 +21,11 @@ BUILDS = {"apptainer": (1, 2), "singularity-ce": (4, 0)}
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")  # files that are bound
-FORWARDED = ("HF_TOKEN", "HF_ENDPOINT", "HF_HUB_OFFLINE", "CUDA_VISIBLE_DEVICES", "NLI_TRACEBACK", *PROXIES)
+# A machine may choose the instructions that its libraries calculate with. Inside, other ones would give other last digits.
+ARITHMETIC = ("OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS")
+ARITHMETIC += ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA")
+HUB = ("HF_TOKEN", "HF_ENDPOINT", "HF_HUB_OFFLINE")
+FORWARDED = (*HUB, *PROXIES, *ARITHMETIC, "CUDA_VISIBLE_DEVICES", "NLI_TRACEBACK")
 CACHES = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "MPLCONFIGDIR", "TRITON_HOME")
 
 
@@ -105,7 +109,8 @@ def outside_folders(study: Study, repository: Path) -> list[Path]:
 
 
 def container_environment(study: Study, repository: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that a container gets: credentials, proxies, caches in the study's own folder, the commit.
+    """The variables that a container gets: credentials, proxies, the choice of instructions, caches in the study's own
+    folder, the commit.
 
     They are passed in the environment, not on the command line, which every user of the machine can read. The hub's
     token is looked up here, because a container does not see the home folder, where `hf auth login` saves it.

@@ -386,6 +386,12 @@ def test_secrets_go_through_the_environment_and_nothing_else_of_it_does(study, t
     assert "--cleanenv" in arguments
 
 
+def test_instructions_chosen_on_the_machine_hold_inside_too(study, tmp_path):
+    chosen = {"OPENBLAS_CORETYPE": "Haswell", "MKL_CBWR": "COMPATIBLE", "ATEN_CPU_CAPABILITY": "avx2"}
+    given = containers.container_environment(study(cache=str(tmp_path)), ROOT, chosen)
+    assert chosen.items() <= given.items()
+
+
 def test_token_of_hf_auth_login_reaches_the_container_that_fetches(config, tmp_path):
     (tmp_path / "token").write_text("hf_secret\n")
     environ = {"HF_HOME": str(tmp_path)}
