@@ -21,9 +21,15 @@ BUILDS = {"apptainer": (1, 2), "singularity-ce": (4, 0)}
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")  # files that are bound
-# A machine may choose the instructions that its libraries calculate with. Inside, other ones would give other last digits.
-ARITHMETIC = ("OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS")
-ARITHMETIC += ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA")
+# A machine may choose the instructions that its libraries use. Inside, other ones would give other last digits.
+ARITHMETIC = (
+    "OPENBLAS_CORETYPE",
+    "NPY_DISABLE_CPU_FEATURES",
+    "MKL_CBWR",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "ATEN_CPU_CAPABILITY",
+    "ONEDNN_MAX_CPU_ISA",
+)
 HUB = ("HF_TOKEN", "HF_ENDPOINT", "HF_HUB_OFFLINE")
 FORWARDED = (*HUB, *PROXIES, *ARITHMETIC, "CUDA_VISIBLE_DEVICES", "NLI_TRACEBACK")
 CACHES = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "MPLCONFIGDIR", "TRITON_HOME")
