@@ -6,7 +6,7 @@ import pandas as pd
 
 from nli import runtime
 from nli.answering.demonstrations import worked_examples
-from nli.answering.pairs import generation_details
+from nli.answering.pairs import chat_details, generation_details
 from nli.base.errors import run_main
 from nli.base.files import read_json
 from nli.data.leakage import examples_record
@@ -34,7 +34,8 @@ def main() -> None:
     def answer(rows: pd.DataFrame, split: str) -> list[pd.DataFrame]:
         return FAMILY.answer(model, tokenizer, rows, split, spec, args.seed, examples)
 
-    answer_splits(args, spec, model, started, answer, details={**generation_details(model, spec), **shown})
+    details = {**generation_details(model, spec), **chat_details(tokenizer, spec), **shown}
+    answer_splits(args, spec, model, started, answer, details=details)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from nli.answering.reading import SCORERS
 from nli.answering.rows import answer_rows, scored_rows
 from nli.base.labels import LABELS
 from nli.data.draws import assign_draws
-from nli.models.chat import prompt_maker
+from nli.models.chat import chat_prompt, prompt_maker
 from nli.models.training_texts import evaluation_prompts
 from nli.texts import asked_template, fill, label_lead, lead_after, prompt_text
 
@@ -71,6 +71,11 @@ def generation_details(model: nn.Module, spec: Mapping[str, Any]) -> dict[str, A
     """How the answers are generated, as an entry of run.json; empty if no scorer reads text."""
     reads = any(scorer in SCORERS for scorer in spec["scorers"])
     return {"generation": effective_generation(model, spec["generation"])} if reads else {}
+
+
+def chat_details(tokenizer: PreTrainedTokenizerBase, spec: Mapping[str, Any]) -> dict[str, str]:
+    """The prompt in the chat template, with its placeholders, as an entry of run.json; empty without `chat`."""
+    return {"chat_prompt": chat_prompt(tokenizer, spec["prompt"]["text"])} if spec.get("chat") else {}
 
 
 def answer_pairs(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from unit.specs import QUANTIZATION
 
-from nli.answering.pairs import answer_pairs, question_of
+from nli.answering.pairs import answer_pairs, chat_details, question_of
 from nli.base.errors import StudyError
 from nli.models.chat import chat_prompt
 from nli.models.compatibility import check_decoder
@@ -35,6 +35,13 @@ def test_whole_prompt_is_a_users_message_before_the_models_turn(tokenizer, spec)
     question = question_of(spec, tokenizer=tokenizer)
     assert question.ask("P.", "H.").endswith(f"### user\n{plain.ask('P.', 'H.')}\n### assistant\n")
     assert (plain.lead, question.lead) == (" ", "")  # the template ends in a line break
+
+
+def test_record_has_the_prompt_in_the_template(tokenizer, spec):
+    text = spec["prompt"]["text"]
+    assert "{premise}" in text
+    assert chat_details(tokenizer, spec) == {"chat_prompt": f"### user\n{text}\n### assistant\n"}
+    assert chat_details(tokenizer, {**spec, "chat": False}) == {}
 
 
 def test_beginning_of_text_stands_once(tokenizer):
