@@ -5,6 +5,8 @@ wheels on disk) are also bound below /mnt. None of this stays in the image.
 """
 
 import ast
+import ctypes
+import fcntl
 import getpass
 import os
 import shlex
@@ -16,7 +18,7 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import url2pathname
@@ -28,6 +30,8 @@ from nli.provenance import git_commit
 
 # GB of the build's temporary folder and of the finished image; torch's CUDA libraries make the difference.
 SPACE = {"study": {"cpu": (4.0, 1.0), "cuda": (14.0, 4.0)}, "report": {"cpu": (3.0, 1.0), "cuda": (3.0, 1.0)}}
+PREFIX = "nli-build-"
+PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
 MOUNT = "/mnt"  # empty in every base image
 PIP_OPTIONS = (  # only those that decide where packages come from
     "index-url",
@@ -97,17 +101,50 @@ def temporary_folder() -> Path:
 
 @contextmanager
 def build_folder(parent: Path) -> Iterator[Path]:
-    """Yield a folder for everything the build writes; delete it afterwards, even if the job is told to stop."""
+    """Yield a folder for everything the build writes; delete it afterwards, even if the job is told to stop.
+
+    What a killed build has left there is deleted first. The folder of a build that runs is locked.
+    """
 
     def stop(number: int, frame: object) -> None:
         sys.exit(128 + number)
 
     previous = signal.signal(signal.SIGTERM, stop)
     try:
-        with tempfile.TemporaryDirectory(prefix="nli-build-", dir=parent, ignore_cleanup_errors=True) as folder:
-            yield Path(folder)
+        with ExitStack() as stack:
+            with locked(parent):  # so that no other build meets a folder before its lock
+                delete_left_folders(parent)
+                name = tempfile.TemporaryDirectory(prefix=PREFIX, dir=parent, ignore_cleanup_errors=True)
+                folder = Path(stack.enter_context(name))
+                stack.enter_context(locked(folder))
+            yield folder
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+@contextmanager
+def locked(folder: Path, wait: bool = True) -> Iterator[bool]:
+    """Lock a folder; yield whether that was possible. The lock ends with this process, whatever ends that."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except OSError:  # another has it, or the file system has no locks
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
+
+
+def delete_left_folders(parent: Path) -> None:
+    """Delete the folders of this user's builds that were killed; what cannot be deleted stays."""
+    for folder in parent.glob(f"{PREFIX}*"):
+        with suppress(OSError):  # it has just gone
+            if folder.lstat().st_uid == os.getuid():
+                with locked(folder, wait=False) as left:
+                    if left:
+                        shutil.rmtree(folder, ignore_errors=True)
 
 
 def build_environment(work: Path) -> dict[str, str]:
@@ -121,7 +158,9 @@ def run_build(command: list[str], environment: dict[str, str], log: Path, output
     """Run the build, which ends with this process; raise StudyError with its last error line if it fails."""
     append(log, shlex.join(command))
     with log.open("a", encoding="utf-8") as file:
-        build = subprocess.Popen(command, env=environment, stdout=file, stderr=subprocess.STDOUT)
+        build = subprocess.Popen(
+            command, env=environment, stdout=file, stderr=subprocess.STDOUT, preexec_fn=end_with_parent
+        )
         try:
             status = build.wait()
         finally:
@@ -132,6 +171,11 @@ def run_build(command: list[str], environment: dict[str, str], log: Path, output
         lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
         errors = [line for line in lines if line.lower().startswith(("fatal", "error"))]
         raise StudyError(f"{output}: the build failed ({(errors or lines)[-1]}); see {log}")
+
+
+def end_with_parent() -> None:
+    """In a child that will become the build: get SIGTERM when the parent ends, whatever ends it (Linux)."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 # ------------------------------------------------------------------------------------------------ checks

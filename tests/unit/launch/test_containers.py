@@ -17,6 +17,7 @@ import tarfile
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from conftest import ROOT
@@ -145,7 +146,7 @@ def test_old_image_survives_a_failed_build(stand_in, tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_killed_build_leaves_no_image_that_a_later_run_would_trust(stand_in, tmp_path, number):
-    stand_in(build='echo half > "$image"; exec sleep 60')
+    stand_in(build=f'echo $$ > {tmp_path}/pid; echo half > "$image"; exec sleep 60')
     code = (
         "import sys; from pathlib import Path; from nli.launch import image_build as b\n"
         f"b.SPACE = {{'study': {{'cuda': (0, 0)}}}}; b.ID_RANGES = (Path({str(tmp_path / 'ranges')!r}),)\n"
@@ -166,11 +167,17 @@ def test_killed_build_leaves_no_image_that_a_later_run_would_trust(stand_in, tmp
     process.send_signal(number)
     assert process.wait(20) != 0
     assert not (tmp_path / "study.sif").exists()
-    (tmp_path / "l").unlink()
+    pid = int((tmp_path / "pid").read_text())
+    while psutil.pid_exists(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not psutil.pid_exists(pid), "the program outlives the build"
+    for name in ("l", "pid"):
+        (tmp_path / name).unlink()
     if number == signal.SIGKILL:  # nothing could clean up, so the next build does
         stand_in()
         build(tmp_path)
         assert not partial.exists()
+        assert not list(tmp_path.glob("nli-build-*"))
     else:
         assert left(tmp_path) == []
 
@@ -312,6 +319,19 @@ def test_what_jobs_see_of_the_host_does_not_reach_the_build(stand_in, tmp_path, 
     stand_in(build='echo "${APPTAINERENV_REQUESTS_CA_BUNDLE-unset} $APPTAINER_TMPDIR"; ' + WRITES)
     build(tmp_path)
     assert re.search(rf"^unset {tmp_path}/nli-build-\w+$", (tmp_path / "build.log").read_text(), re.MULTILINE)
+
+
+def test_what_a_killed_build_left_is_deleted_and_what_a_running_one_uses_stays(stand_in, tmp_path):
+    left, used = tmp_path / "nli-build-left", tmp_path / "nli-build-used"
+    for folder in (left, used):
+        (folder / "rootfs").mkdir(parents=True)
+    stand_in(build=WRITES)
+    with image_build.locked(used):
+        build(tmp_path)
+    assert not left.exists()
+    assert (used / "rootfs").is_dir()
+    build(tmp_path)
+    assert not list(tmp_path.glob("nli-build-*"))
 
 
 def test_pip_settings_come_from_files_and_variables_and_hold_only_where_packages_come_from(tmp_path, monkeypatch):
