@@ -13,7 +13,7 @@ SNAKEFILES := Snakefile $(wildcard rules/*.smk)
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help demo demo-models small study status compare containers test test-system test-weights test-real publish bench screenshots chaos cluster-demo cluster-stop lint format schema lock audit clean
+.PHONY: help demo demo-models small study status compare containers test test-system test-weights test-real publish bench bench-gpu screenshots chaos cluster-demo cluster-stop lint format schema lock audit clean
 
 help:
 	@echo "make demo     the whole study on a laptop: synthetic pairs, tiny models, minutes"
@@ -29,6 +29,7 @@ help:
 	@echo "make publish  docs/results.md from that run (REAL=DIR) and the demo's"
 	@echo "make containers   the container images, which snakemake --use-singularity builds as well"
 	@echo "make bench    what the fast paths save: the tables of docs/benchmarks.md"
+	@echo "make bench-gpu  the same at true size with random weights, on a GPU"
 	@echo "make screenshots  docs/report*.png from the demo's report; installs a browser as root"
 	@echo "make chaos    a small study killed 100 times at random moments: the table of docs/reliability.md (Linux)"
 	@echo "make cluster-demo, make cluster-stop  a throw-away SLURM cluster on one Debian machine, to try the profile"
@@ -91,6 +92,9 @@ bench: .venv/installed
 	pip install --quiet --require-hashes --no-deps --upgrade --target .venv/bench --requirement tests/bench_requirements.txt
 	PYTHONPATH=scripts:tests:.venv/bench python tests/bench.py
 	python tests/bench_jobs.py
+
+bench-gpu: .venv/installed
+	PYTHONPATH=scripts:tests python tests/bench_gpu.py
 
 screenshots: .venv/installed
 	tests/system/install_browser.sh

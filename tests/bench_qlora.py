@@ -11,23 +11,24 @@ size with random weights in NF4 and LoRA on its linear layers. One thread; steps
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import torch
 from bench_rows import Row, compare
 from unit.specs import QLORA_SPEC, QUANTIZATION, dataset_of
 
 from nli import runtime
-from nli.forecast.rehearsal import typical_pairs, word_tokenizer
+from nli.forecast.rehearsal import clock, typical_pairs, word_tokenizer
 from nli.models.decoder import add_adapter
 from nli.models.qlora import make_trainer
 from nli.models.weightless import random_decoder, read_architecture
 
 ROOT = Path(__file__).parents[1]
+SMOLLM2 = ROOT / "scripts/nli/hub/architectures/HuggingFaceTB/SmolLM2-135M.json"
 STEPS, ROWS = 2, 16
 PADDED, TRL, FAST = "padded to 128, all logits", "TRL's SFTTrainer", "`speed: fast`"
 PROGRAMS = {
@@ -42,24 +43,32 @@ WORKS = {  # what is in the loss, and the size of the vocabulary
 
 
 def seconds_per_step(
-    name: str, seeds: Iterator[int], loss_on: str, vocabulary: int | None, losses: dict[str, float]
+    name: str,
+    seeds: Iterator[int],
+    loss_on: str,
+    vocabulary: int | None,
+    losses: dict[str, float],
+    architecture: Path = SMOLLM2,
+    quantization: dict[str, Any] = QUANTIZATION,
 ) -> float:
-    """The time of a step, over STEPS steps after one that warms up; the last loss goes into `losses`.
+    """The time of a step, over STEPS steps after one that warms up; on the GPU if there is one.
 
-    Each call takes the next of `seeds`. `vocabulary` replaces the model's own size; None keeps it.
+    Args:
+        name: of PROGRAMS.
+        seeds: each call takes the next.
+        vocabulary: replaces the model's own size; None keeps it.
+        losses: gets the last loss under `name`.
     """
     seed = next(seeds)
     runtime.start(seed, threads=1)
     training = {**QLORA_SPEC["training"], "batch_size": ROWS, "group_by_length": False, "accumulation": "tokens"}
     spec = {**QLORA_SPEC, "loss_on": loss_on, "training": training, **PROGRAMS[name]}
-    tokenizer, rows = (
-        word_tokenizer("decoder", QLORA_SPEC["label_words"].values()),
-        typical_pairs((STEPS + 1) * ROWS, seed),
-    )
-    config = read_architecture(ROOT / "scripts/nli/hub/architectures/HuggingFaceTB/SmolLM2-135M.json")
+    tokenizer = word_tokenizer("decoder", QLORA_SPEC["label_words"].values())
+    rows = typical_pairs((STEPS + 1) * ROWS, seed)
+    config = read_architecture(architecture)
     config.vocab_size = vocabulary or config.vocab_size
     torch.manual_seed(seed)
-    model = add_adapter(random_decoder(config, QUANTIZATION, torch.device("cpu")), spec)
+    model = add_adapter(random_decoder(config, quantization, runtime.device()), spec)
     with tempfile.TemporaryDirectory() as folder:
         trainer = make_trainer(model, tokenizer, dataset_of(rows, tokenizer, spec), spec, Path(folder), seed)
         trainer.create_optimizer_and_scheduler(STEPS + 1)
@@ -67,12 +76,12 @@ def seconds_per_step(
         times = []
         for batch in trainer.get_train_dataloader():
             counted = (batch["labels"][:, 1:] != -100).sum()
-            started = time.perf_counter()
+            started = clock()
             loss = trainer.training_step(model, batch, num_items_in_batch=counted)
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             trainer.optimizer.step()
             trainer.optimizer.zero_grad()
-            times.append(time.perf_counter() - started)
+            times.append(clock() - started)
             losses[name] = float(loss)
     return statistics.mean(times[1:])
 

@@ -10,22 +10,21 @@ architecture with random weights, one thread, steps with optimizer and clipping.
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
 import torch
 from bench_rows import Row, compare
-from transformers import AutoModelForSequenceClassification
 from unit.specs import TRAINING
 
 from nli import runtime
-from nli.forecast.rehearsal import typical_pairs, word_tokenizer
+from nli.forecast.rehearsal import clock, typical_pairs, word_tokenizer
 from nli.models.encoder import make_trainer, tokenize_pairs
-from nli.models.weightless import read_architecture
+from nli.models.weightless import random_encoder, read_architecture
 
 ROOT = Path(__file__).parents[1]
+DISTILROBERTA = ROOT / "scripts/nli/hub/architectures/distilbert/distilroberta-base.json"
 STEPS, ROWS = 6, 16
 PADDED, LONGEST, PACKED = "padded to 128", "padded to the longest", "real tokens alone"
 PROGRAMS = {PADDED: ("max_length", "plain"), LONGEST: ("longest", "plain"), PACKED: ("longest", "fast")}
@@ -39,25 +38,27 @@ TRAINED = {
 }
 
 
-def seconds_per_step(padding: str, speed: str, seed: int) -> float:
-    """The time of a step, over STEPS steps after one that warms up."""
+def seconds_per_step(
+    padding: str, speed: str, seed: int, architecture: Path = DISTILROBERTA, mixed_precision: str = "none"
+) -> float:
+    """The time of a step, over STEPS steps after one that warms up; on the GPU if there is one."""
     runtime.start(seed, threads=1)
     tokenizer, rows = word_tokenizer("encoder"), typical_pairs((STEPS + 1) * ROWS, seed)
-    config = read_architecture(ROOT / "scripts/nli/hub/architectures/distilbert/distilroberta-base.json")
-    config.num_labels = 3
-    model = AutoModelForSequenceClassification.from_config(config)
+    model = random_encoder(read_architecture(architecture), "float32", runtime.device())
     dataset = tokenize_pairs(rows, tokenizer, {"max_length": 128, "padding": padding})
+    spec = {"training": {**TRAINED, "mixed_precision": mixed_precision}, "speed": speed}
     with tempfile.TemporaryDirectory() as folder:
-        trainer = make_trainer(model, tokenizer, dataset, {"training": TRAINED, "speed": speed}, folder, seed)
+        trainer = make_trainer(model, tokenizer, dataset, spec, folder, seed)
         trainer.create_optimizer_and_scheduler(STEPS + 1)
         times = []
         for batch in trainer.get_train_dataloader():
-            started = time.perf_counter()
-            trainer.training_step(model, batch, num_items_in_batch=torch.tensor(ROWS))
+            started = clock()
+            with trainer.accelerator.autocast():
+                trainer.training_step(model, batch, num_items_in_batch=torch.tensor(ROWS))
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             trainer.optimizer.step()
             trainer.optimizer.zero_grad()
-            times.append(time.perf_counter() - started)
+            times.append(clock() - started)
     return statistics.mean(times[1:])
 
 

@@ -38,6 +38,7 @@ COMMANDS = {
     "make status SCALE=paper": PLANNED,
     "make compare A=results/demo B=results-real/demo": PLANNED,
     "make bench": PLANNED,
+    "make bench-gpu": PLANNED,
     "make screenshots": PLANNED,
     "make test-real": PLANNED,
     "make publish": PLANNED,
