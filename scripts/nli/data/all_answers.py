@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from nli.base.atomic import whole_file
 from nli.base.errors import StudyError
 from nli.base.files import sha256
+from nli.data.parquet import read_table
 from nli.data.predictions import SCHEMA as PREDICTIONS
 from nli.data.predictions import check_predictions, read_predictions
 from nli.data.readers import first_line
@@ -66,7 +67,7 @@ def with_run(frame: pd.DataFrame, experiment: str, seed: int) -> pd.DataFrame:
 def read_all_answers(path: Path) -> pd.DataFrame:
     """Read and check answers.parquet; StudyError if it is missing, unreadable or breaks its schema."""
     try:
-        table = pq.read_table(path)
+        table = read_table(path)
     except FileNotFoundError:
         raise StudyError(f"{path}: no such file; rerun to make it") from None
     except (pa.ArrowException, OSError, ValueError) as error:

@@ -35,6 +35,7 @@ import pyarrow.parquet as pq
 from nli.base.atomic import whole_file
 from nli.base.errors import StudyError
 from nli.base.labels import LABELS
+from nli.data.parquet import read_table
 from nli.data.readers import first_line, shown
 
 LOGP_COLUMNS = tuple(f"logp_{label}" for label in LABELS)
@@ -79,7 +80,7 @@ def write_predictions(frame: pd.DataFrame, path: Path | str, run: Mapping[str, A
 
 def read_predictions(path: Path | str) -> pd.DataFrame:
     """Read and check a predictions file; columns in the contract's order, missing values as NaN."""
-    table = _parquet(pq.read_table, path)
+    table = _parquet(read_table, path)
     names = tuple(_parquet(lambda _: table.column_names, path))
     if names != COLUMNS:
         raise StudyError(

@@ -13,6 +13,7 @@ from nli.base.atomic import whole_file
 from nli.base.errors import StudyError
 from nli.base.labels import LABELS
 from nli.data import readers
+from nli.data.parquet import read_table
 
 SCHEMA = pa.schema(
     [
@@ -71,7 +72,7 @@ def read_split(path: Path | str) -> pd.DataFrame:
     Tune may have no rows. Raises StudyError if the file is missing, unreadable or not in SCHEMA.
     """
     try:
-        table = pq.read_table(path)
+        table = read_table(path)
         found = ", ".join(f"{column.name} {column.type}" for column in table.schema)
         frame = table.to_pandas()
     except (OSError, ValueError, pa.ArrowException) as error:

@@ -1,6 +1,8 @@
 """The predictions contract: what it accepts, and what it refuses with a clear message."""
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from nli.base.errors import StudyError
@@ -93,6 +95,16 @@ def test_reading_says_what_is_wrong_with_a_file(tmp_path):
     pd.DataFrame({"gold": ["neutral"]}).to_parquet(tmp_path / "other.parquet")
     with pytest.raises(StudyError, match="columns are gold"):
         read_predictions(tmp_path / "other.parquet")
+
+
+def test_text_that_is_no_text_is_refused(tmp_path):
+    path = tmp_path / "predictions.parquet"
+    write_predictions(a_frame(), path)
+    table = pq.read_table(path)
+    broken = pa.array([b"\x80"] * len(table)).view(pa.string())  # pyarrow writes and reads it without a word
+    pq.write_table(table.set_column(COLUMNS.index("pred"), "pred", broken), path)
+    with pytest.raises(StudyError, match="not a readable Parquet file .*UTF8"):
+        read_predictions(path)
 
 
 def test_answers_from_before_premises_were_named_are_to_be_made_again(tmp_path):
