@@ -103,7 +103,7 @@ def test_text_that_is_no_text_is_refused(tmp_path):
     table = pq.read_table(path)
     broken = pa.array([b"\x80"] * len(table)).view(pa.string())  # pyarrow writes and reads it without a word
     pq.write_table(table.set_column(COLUMNS.index("pred"), "pred", broken), path)
-    with pytest.raises(StudyError, match="not a readable Parquet file .*UTF8"):
+    with pytest.raises(StudyError, match=r"not a readable Parquet file .*UTF8"):
         read_predictions(path)
 
 
