@@ -46,8 +46,13 @@ def read_prefix(answer: str, answers: Mapping[str, str]) -> str | None:
 def label_mentions(answer: str, answers: Mapping[str, str]) -> list[str]:
     """The classes whose whole answer words are in `answer`, in order of appearance, with repeats."""
     classes, text = {folded(word): label for word, label in answers.items()}, f" {folded(answer)} "
-    found = re.finditer("|".join(map(re.escape, classes)), text)
-    return [classes[match[0]] for match in found if is_apart(text, *match.span())]
+    words, found, at = re.compile("|".join(map(re.escape, classes))), [], 0
+    while match := words.search(text, at):
+        apart = is_apart(text, *match.span())
+        at = match.end() if apart else match.start() + 1  # another word may begin inside
+        if apart:
+            found.append(classes[match[0]])
+    return found
 
 
 def is_apart(text: str, start: int, end: int) -> bool:

@@ -87,7 +87,7 @@ def add_sets(resolved: dict[str, Any], points: Mapping[str, Any]) -> None:
     also = expect_mapping(resolved.get("evaluation") or {}, "evaluation").get("also")
     sets = expect_mapping(expect_mapping(resolved.get("data") or {}, "data").get("sets") or {}, "data.sets")
     for name in also if isinstance(also, list) else []:
-        if name not in sets:
+        if not isinstance(name, str) or name not in sets:
             raise StudyError(f"{FILE}: evaluation.also: {unknown(str(name), sets)}")
     for key, experiment in resolved["experiments"].items():
         evaluation = experiment.get("evaluation")

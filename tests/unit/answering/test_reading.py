@@ -58,6 +58,11 @@ def test_of_equally_frequent_labels_the_first_counts():
     assert read_first_label("Entailments", LABELS) is None
 
 
+def test_word_that_stands_apart_is_read_where_another_would_overlap_it():
+    answers = {"not so": "neutral", "so": "entailment", "no": "contradiction"}
+    assert read_first_label("cannot so: yes", answers) == "entailment"  # "not so" belongs to "cannot"
+
+
 RUSSIAN = {"Да": "entailment", "Может": "neutral", "Нет": "contradiction"}
 FRENCH = {"Oui": "entailment", "Ça dépend": "neutral", "Non": "contradiction"}
 CHINESE = {"是": "entailment", "也许": "neutral", "否": "contradiction"}

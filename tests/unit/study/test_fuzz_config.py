@@ -85,6 +85,7 @@ def check(config, overrides):
 
 @cases(25)
 @given(st.lists(CHANGES, min_size=1, max_size=3), st.sampled_from(sorted(CONFIG["scales"])))
+@example([("set", ("evaluation", "also"), [[]], "")], "demo")
 def test_fuzz_config_file_with_changes(changes, scale):
     config = copy.deepcopy(CONFIG)
     config["scale"] = scale
@@ -95,6 +96,7 @@ def test_fuzz_config_file_with_changes(changes, scale):
 
 @cases(25)
 @given(st.lists(CHANGES, min_size=1, max_size=2))
+@example([("set", ("data", "rows"), {"\n": None}, "")])
 def test_fuzz_file_of_ones_own(changes):
     check(CONFIG, overrides_of(changes))
 
