@@ -128,7 +128,8 @@ def unknown(key: str, known: Any) -> str:
     """The message for a name that is not in `known`, with the nearest known one if there is one."""
     near = difflib.get_close_matches(key, list(known), n=1, cutoff=0.6)
     hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
-    return f"unknown name {key!r}; {hint}"
+    shown = key if key.isprintable() else repr(key)[1:-1]  # the message is one line
+    return f"unknown name '{shown}'; {hint}"
 
 
 def each_once(values: list[int] | None) -> list[int] | None:
