@@ -40,13 +40,14 @@ class KillAt(TrainerCallback):
             raise Killed
 
 
-def encoder_trainer(folder, rows, checkpoints, experiment=None, seed=3, **changes):
+def encoder_trainer(folder, rows, checkpoints, experiment=None, seed=3, speed="plain", **changes):
     runtime.start(seed, threads=1)
     tokenizer = load_tokenizer(folder)
     dataset = tokenize_pairs(rows, tokenizer, TOKENIZATION)
     model = build_encoder(folder, experiment or encoder_spec("full"))
     training = {**TRAINING, "eval_batch_size": 8, **changes}
-    return encoder.make_trainer(model, tokenizer, dataset, {"training": training}, checkpoints, seed, dataset)
+    spec = {"training": training, "speed": speed}
+    return encoder.make_trainer(model, tokenizer, dataset, spec, checkpoints, seed, dataset)
 
 
 QUANTIZATION = {"load_in_4bit": True, "quant_type": "nf4", "compute_dtype": "float32", "double_quant": False}

@@ -151,11 +151,11 @@ def make_trainer(
     validation: Dataset | None = None,
 ) -> Trainer:
     """The trainer of an encoder's `training` section; with a validation set it is evaluated after each epoch."""
-    training = spec["training"]
+    training, speed = spec["training"], spec.get("speed", "plain")
     trainer = StudyTrainer(
         model=model,
         args=TrainingArguments(
-            **training_arguments(training, checkpoints, seed),
+            **training_arguments(training, checkpoints, seed, speed),
             eval_strategy="no" if validation is None else "epoch",
             per_device_eval_batch_size=training["eval_batch_size"],
         ),
@@ -164,7 +164,7 @@ def make_trainer(
         data_collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=accuracy,
     )
-    if spec.get("speed") == "fast" and trainer.args.device.type == "cpu":
+    if speed == "fast" and trainer.args.device.type == "cpu":
         pack_rows(model)
     return trainer
 
