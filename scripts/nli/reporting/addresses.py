@@ -136,10 +136,19 @@ def number(text: str) -> str:
 
 
 def rows_of(records: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """Records as rows with a header: every key of theirs, in the order in which they come; None is empty."""
+    """Records as rows with a header: every key of theirs, in the order in which they come.
+
+    None is empty, and a number has seven digits: the page has these rows inside, and nobody reads more from a figure.
+    """
     header = list(dict.fromkeys(key for record in records for key in record))
     body = [[record.get(key) for key in header] for record in records]
-    return [header, *(["" if value is None else str(value) for value in row] for row in body)]
+    return [header, *([cell_of(value) for value in row] for row in body)]
+
+
+def cell_of(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.7g}" if isinstance(value, float) else str(value)
 
 
 def as_csv(rows: Sequence[Sequence[str]]) -> str:

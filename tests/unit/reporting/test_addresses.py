@@ -92,8 +92,8 @@ def test_data_of_a_figure_are_the_numbers_that_it_draws(folder):
     rows = [dict(zip(header, row, strict=True)) for row in body]
     scores = results.experiments["roberta/full"].scores()
     full = next(row for row in rows if row["experiment"] == "roberta/full")
-    assert float(full["accuracy"]) == scores["accuracy"]
-    assert [float(full["low"]), float(full["high"])] == scores["clustered_interval"]
+    assert full["accuracy"] == f"{scores['accuracy']:.7g}"
+    assert [full["low"], full["high"]] == [f"{end:.7g}" for end in scores["clustered_interval"]]
     assert full["reported"] == reported_accuracy(results.reported, "roberta/full")
     assert len(rows) == len(results.experiments)
 
