@@ -18,7 +18,7 @@ from nli.study.experiments import FAMILIES
 from nli.study.plain import FILE, expect_mapping, refuse_control_characters, refuse_loops
 from nli.study.schema import Study
 from nli.study.sweeps import Sweep, differences, points_of, shown_value
-from nli.study.types import unknown
+from nli.study.types import one_line, unknown
 
 OWN_OF_A_MODEL = ("title", "gb", "licence")  # lost where another model is named
 OWN_KEYS = ("title", "origin", "extra", "skip", "compared_with", "extends")  # never inherited
@@ -322,4 +322,4 @@ def describe(error: Mapping[str, Any], points: Mapping[str, tuple[str, str]] | N
     given = error.get("input")
     if error["type"] != "value_error" and not isinstance(given, Mapping):
         message = f"{message[0].lower()}{message[1:]}, got {given!r}"
-    return f"{FILE}: {location}: {message}" if location else f"{FILE}: {message}"
+    return one_line(f"{FILE}: {location}: {message}" if location else f"{FILE}: {message}")

@@ -5,6 +5,7 @@ trains, answers and scores treats them like any other. The curve of an experimen
 at the value that it has.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -115,7 +116,7 @@ def nested(key: str, value: Any) -> dict[str, Any]:
 def differences(sweep: Sweep, base: Mapping[str, Any], value: float) -> list[dict[str, Any]]:
     """What a point states differently from the experiment that it varies, as sections to merge over it.
 
-    Raises ValueError if the experiment lacks the key's section, or a number to keep the proportion to.
+    Raises ValueError if the experiment lacks the key's section, or numbers to keep the proportion of.
     """
     name, section = f"{base['family']}/{base['name']}", sweep.key.rpartition(".")[0]
     if section and find(base, section) is None:
@@ -125,7 +126,10 @@ def differences(sweep: Sweep, base: Mapping[str, Any], value: float) -> list[dic
         before, start = own_value(sweep.key, base), own_value(key, base)
         if before is None or start is None:
             raise ValueError(f"in_proportion: '{name}' has no number at {sweep.key} and {key}")
-        after = start * value / before
+        if not before or not math.isfinite(after := start * value / before):
+            raise ValueError(
+                f"in_proportion: '{name}' has {before:g} at {sweep.key}, to which nothing is in proportion"
+            )
         changed.append(nested(key, int(after) if after == int(after) and isinstance(start, int) else after))
     return changed
 

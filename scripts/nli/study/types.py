@@ -128,8 +128,12 @@ def unknown(key: str, known: Any) -> str:
     """The message for a name that is not in `known`, with the nearest known one if there is one."""
     near = difflib.get_close_matches(key, list(known), n=1, cutoff=0.6)
     hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
-    shown = key if key.isprintable() else repr(key)[1:-1]  # the message is one line
-    return f"unknown name '{shown}'; {hint}"
+    return one_line(f"unknown name '{key}'; {hint}")
+
+
+def one_line(text: str) -> str:
+    """A message with what is not printable, such as a line break in a value, as Python's escapes."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
 def each_once(values: list[int] | None) -> list[int] | None:

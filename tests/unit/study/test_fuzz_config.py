@@ -86,6 +86,7 @@ def check(config, overrides):
 @cases(25)
 @given(st.lists(CHANGES, min_size=1, max_size=3), st.sampled_from(sorted(CONFIG["scales"])))
 @example([("set", ("evaluation", "also"), [[]], "")], "demo")
+@example([("set", ("families", "qlora", "lora", "r"), 0, "")], "demo")
 def test_fuzz_config_file_with_changes(changes, scale):
     config = copy.deepcopy(CONFIG)
     config["scale"] = scale
@@ -97,6 +98,7 @@ def test_fuzz_config_file_with_changes(changes, scale):
 @cases(25)
 @given(st.lists(CHANGES, min_size=1, max_size=2))
 @example([("set", ("data", "rows"), {"\n": None}, "")])
+@example([("set", ("prompts", "prompt5", "example", "answer"), CONFIG["prompts"]["prompt5"]["text"], "")])
 def test_fuzz_file_of_ones_own(changes):
     check(CONFIG, overrides_of(changes))
 
