@@ -214,6 +214,7 @@ def main() -> None:
     args = parser.parse_args()
     deadline = time.monotonic() + 60 * args.minutes
     folder = args.folder or Path(tempfile.mkdtemp(prefix="nli-chaos-"))
+    folder.mkdir(parents=True, exist_ok=True)
     results, undisturbed = folder.resolve() / "results", folder.resolve() / "undisturbed"
 
     killer = Killer(args.seed)
