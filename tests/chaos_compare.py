@@ -7,7 +7,7 @@ from pathlib import Path
 from system.slurm import MEASURED, MEASURED_IN_HISTORY, report_without_measures, without_measures
 
 # Not declared outputs: what runs say of themselves, and what a job leaves for the next.
-IGNORED = (".lock", "logs", "benchmarks", "report/build")
+IGNORED = (".lock", "logs", "benchmarks", "report/build", "status.html")
 SNAKEMAKES = ".snakemake_timestamp"  # in a folder that is an output; not written if Snakemake is killed at that moment
 CLOCKED = {"run.json": MEASURED, "training.json": MEASURED, "history.json": MEASURED_IN_HISTORY}
 SEALS = {"content_sha256", "trained", "files"}  # hashes over times
