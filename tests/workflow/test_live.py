@@ -10,7 +10,7 @@ from conftest import ROOT
 from workflow.conftest import SMOKE, snakemake
 from workflow.test_locks import ENVIRONMENT, endless_training, wait_until
 
-OVERFLOWS = "roberta/head_only: {training: {learning_rate: 1.0e+38}}"  # PyTorch raises an exception
+OVERFLOWS = "roberta/head_only: {training: {learning_rate: 1.0e+38}}"  # PyTorch raises an exception, with speed: plain
 ENDLESS = "roberta/bitfit: {training: {epochs: 100000}}"
 KILLED = "finetune_roberta: the job was killed; did the machine run out of memory?"
 OVERFLOWED = "finetune_roberta: RuntimeError: value cannot be converted to type float without overflow"
@@ -43,7 +43,7 @@ def test_a_running_training_shows_its_step_and_a_killed_run_that_it_was_interrup
 
 def test_report_and_status_say_why_experiments_are_missing(tmp_path):
     config = [f"results={tmp_path}", "only=[baseline/majority, roberta/head_only, roberta/bitfit]"]
-    config += [f"experiments={{{OVERFLOWS}, {ENDLESS}}}", "machine={fork_server: false}"]
+    config += [f"experiments={{{OVERFLOWS}, {ENDLESS}}}", "machine={fork_server: false}", "speed=plain"]
     config.append("models={encoder: {source: path, name: models/encoder}}")
     arguments = ["--cores", "2", "--configfile", str(SMOKE), "--config", *config]
     streams = dict.fromkeys(("stdout", "stderr"), subprocess.DEVNULL)

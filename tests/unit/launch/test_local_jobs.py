@@ -65,7 +65,7 @@ def test_jobs_end_with_a_snakemake_that_is_killed():
 
 
 def test_only_the_jobs_of_the_run_are_ended():
-    with marked("one", "echo started; sleep 600 & wait") as one, marked("two", "echo started; sleep 600 & wait") as two:
+    with marked("one", "sleep 600 & echo started; wait") as one, marked("two", "sleep 600 & echo started; wait") as two:
         ended = local_jobs.end_jobs("one")
         other = two.poll()
         assert local_jobs.end_jobs("two") == ended == 2
