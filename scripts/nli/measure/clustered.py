@@ -7,7 +7,7 @@ for independent rows (`paired`) hold for dependent rows too (Korn and Graubard 1
 units).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -18,6 +18,7 @@ from nli.measure.paired import LEVEL, difference_interval, mcnemar, wilson_inter
 
 RESAMPLES = 2000  # gives the standard error to within some 1.6%
 SEED = 20180618  # for the bootstrap
+PART = 2**23  # numbers of the bootstrap at a time
 
 
 def estimate(hits: np.ndarray, premises: np.ndarray, kept: np.ndarray | None = None) -> dict[str, Any]:
@@ -159,8 +160,9 @@ def resampled_means(values: np.ndarray, kept: np.ndarray, premises: np.ndarray) 
     _, codes = np.unique(premises, return_inverse=True)
     count = int(codes.max()) + 1
     rows = [np.bincount(codes, weights=row, minlength=count) for row in (*(values * kept), *kept.astype(float))]
-    weighted = draws(count, "premises") @ np.array(rows, dtype=np.float32).T
-    sums, counts = np.split(weighted.astype(float), 2, axis=1)
+    sums_of_premises, drawn = np.array(rows, dtype=np.float32).T, draws(count, "premises")
+    parts = [drawn[part].astype(np.float32) @ sums_of_premises for part in parts_of_resamples(count)]
+    sums, counts = np.split(np.concatenate(parts).astype(float), 2, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(counts > 0, sums / counts, np.nan), count
 
@@ -172,11 +174,20 @@ def weighted_means(means: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return (weights * np.nan_to_num(means))[known].sum(axis=1) / weights[known].sum(axis=1)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def draws(count: int, what: str) -> np.ndarray:
-    """How often each of `count` units is drawn, float32 (RESAMPLES, count); the same for every call."""
+    """How often each of `count` units is drawn, uint8 (RESAMPLES, count); the same for every call."""
     streams = np.random.default_rng([SEED, count, ("premises", "seeds").index(what)])
-    return streams.multinomial(count - 1, np.full(count, 1 / count), size=RESAMPLES).astype(np.float32)
+    drawn = np.empty((RESAMPLES, count), dtype=np.uint8)  # one of many units is never drawn 256 times
+    for part in parts_of_resamples(count):
+        drawn[part] = streams.multinomial(count - 1, np.full(count, 1 / count), size=len(drawn[part]))
+    return drawn
+
+
+def parts_of_resamples(count: int) -> Iterator[slice]:
+    """The resamples in parts of at most PART numbers, for `count` units: 400,000 pairs need little memory, too."""
+    size = max(1, PART // count)
+    return (slice(start, start + size) for start in range(0, RESAMPLES, size))
 
 
 def codes_of(premises: Sequence[str]) -> np.ndarray:

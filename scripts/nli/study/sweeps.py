@@ -127,9 +127,7 @@ def differences(sweep: Sweep, base: Mapping[str, Any], value: float) -> list[dic
         if before is None or start is None:
             raise ValueError(f"in_proportion: '{name}' has no number at {sweep.key} and {key}")
         if not before or not math.isfinite(after := start * value / before):
-            raise ValueError(
-                f"in_proportion: '{name}' has {before:g} at {sweep.key}, which has no proportion"
-            )
+            raise ValueError(f"in_proportion: '{name}' has {before:g} at {sweep.key}, which has no proportion")
         changed.append(nested(key, int(after) if after == int(after) and isinstance(start, int) else after))
     return changed
 

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from nli.measure.clustered import bootstrap_variances, compare, degrees, design_effect, draws, estimate
+from nli.measure import clustered
+from nli.measure.clustered import (
+    bootstrap_variances,
+    compare,
+    degrees,
+    design_effect,
+    draws,
+    estimate,
+    resampled_means,
+)
 from nli.measure.paired import difference_interval, mcnemar, wilson_interval
 
 PREMISES = np.repeat(np.arange(1000), 3)  # threes, as in MultiNLI
@@ -137,3 +146,15 @@ def test_the_same_rows_give_the_same_numbers():
 def test_methods_that_answered_different_rows_are_not_compared():
     with pytest.raises(ValueError, match="same rows"):
         compare(np.array([[True]]), np.array([[True, False]]), np.array([0]))
+
+
+def test_resamples_in_parts_are_those_of_one_draw(monkeypatch):
+    values = np.random.default_rng(0).normal(size=(2, 90))
+    kept, premises = np.ones_like(values, dtype=bool), np.arange(90) // 3
+    whole, drawn = resampled_means(values, kept, premises)[0], draws(30, "premises")
+    draws.cache_clear()
+    monkeypatch.setattr(clustered, "PART", 1000)
+    assert len(list(clustered.parts_of_resamples(30))) == 61
+    np.testing.assert_array_equal(draws(30, "premises"), drawn)
+    np.testing.assert_allclose(resampled_means(values, kept, premises)[0], whole, rtol=1e-5)
+    draws.cache_clear()
