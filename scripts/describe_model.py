@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 from nli import runtime
+from nli.base.atomic import whole_folder
 from nli.base.errors import run_main
 from nli.base.files import read_json
 from nli.data.splits import read_split
@@ -33,11 +34,11 @@ def main() -> None:
     args = parser.parse_args()
 
     runtime.start(args.seed, args.threads)
-    args.output_dir.mkdir(parents=True, exist_ok=True)
-    for path in model_files(args.model):
-        shutil.copy(path, args.output_dir)
     splits = {name: read_split(path) for name, path in args.split}
-    write_card(args.output_dir, args.role, read_json(args.spec), splits, args.seed, git_commit())
+    with whole_folder(args.output_dir) as folder:
+        for path in model_files(args.model):
+            shutil.copy(path, folder)
+        write_card(folder, args.role, read_json(args.spec), splits, args.seed, git_commit())
 
 
 if __name__ == "__main__":

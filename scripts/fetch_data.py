@@ -7,6 +7,7 @@ import argparse
 import json
 from pathlib import Path
 
+from nli.base.atomic import whole_folder
 from nli.base.errors import run_main
 from nli.data.raw import load_files, load_hub, load_synthetic, save_raw
 
@@ -38,7 +39,8 @@ def main() -> None:
         raw = load_files(arguments.path)
     else:
         raw = load_synthetic(arguments.sizes, arguments.seed)
-    save_raw(raw, arguments.output_dir)
+    with whole_folder(arguments.output_dir) as folder:
+        save_raw(raw, folder)
     for split, frame in raw.frames.items():
         print(f"{split}: {len(frame)} rows, {raw.dropped.get(split, 0)} unlabelled rows dropped")
 

@@ -6,6 +6,7 @@ By hand: python scripts/fetch_model.py --role encoder --name FacebookAI/roberta-
 import argparse
 from pathlib import Path
 
+from nli.base.atomic import whole_folder
 from nli.base.errors import run_main
 from nli.base.files import source_record
 from nli.hub.cache import fetch
@@ -26,7 +27,8 @@ def main() -> None:
     snapshot = fetch(model, args.cache, lambda names: choose_files(names, str(model)))
     check_shards(snapshot.folder, snapshot.files, str(model))
     files = {name: snapshot.folder / name for name in snapshot.files}
-    fill_folder(args.output_dir, files, source_record(args.name, args.revision, snapshot.files))
+    with whole_folder(args.output_dir) as folder:
+        fill_folder(folder, files, source_record(args.name, args.revision, snapshot.files))
 
 
 if __name__ == "__main__":

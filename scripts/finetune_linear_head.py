@@ -1,6 +1,7 @@
 """Train a linear head on one hidden state of the 4-bit decoder, together with a QLoRA adapter."""
 
 from nli import runtime
+from nli.base.atomic import whole_folder
 from nli.base.errors import run_main
 from nli.jobs.families import FAMILIES
 from nli.jobs.outline import begin_training, finish_training, read_training_rows, training_parser
@@ -22,7 +23,8 @@ def main() -> None:
     trainer = FAMILY.trainer(model, tokenizer, dataset, spec, args.checkpoints, args.seed)
     history, audit = run_training(trainer, args.checkpoints, sessions)
 
-    save_trained(model, args.output_dir)
+    with whole_folder(args.output_dir) as folder:
+        save_trained(model, folder)
     finish_training(args, spec, model, history, audit, sessions)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nli import runtime
 from nli.answering.pairs import answer_sample
-from nli.base.atomic import write_json
+from nli.base.atomic import whole_folder, write_json
 from nli.base.errors import run_main
 from nli.jobs.families import FAMILIES
 from nli.jobs.outline import add_base_arguments, begin_training, finish_training, read_training_rows, training_parser
@@ -47,7 +47,8 @@ def main() -> None:
     history["texts"] = {"rows": len(encoded.texts), "lost_labels": lost, "closing": closing}
     after = answer_sample(model, tokenizer, spec, args.seed)
 
-    export_adapter(model, args.output_dir, args.base, args.revision)
+    with whole_folder(args.output_dir) as folder:
+        export_adapter(model, folder, args.base, args.revision)
     write_json(
         args.samples,
         {

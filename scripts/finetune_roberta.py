@@ -6,6 +6,7 @@ Writes the model as a folder that transformers or PEFT loads, the history of the
 from pathlib import Path
 
 from nli import runtime
+from nli.base.atomic import whole_folder
 from nli.base.errors import run_main
 from nli.data.sampling import read_sample
 from nli.jobs.families import FAMILIES
@@ -34,8 +35,9 @@ def main() -> None:
     trainer = FAMILY.trainer(model, tokenizer, train, spec, args.checkpoints, args.seed, validation)
     history, audit = run_training(trainer, args.checkpoints, sessions)
 
-    save_trained(model, args.output_dir)
-    export_encoder(model, tokenizer, args.output_dir, args.base, args.revision)
+    with whole_folder(args.output_dir) as folder:
+        save_trained(model, folder)
+        export_encoder(model, tokenizer, folder, args.base, args.revision)
     finish_training(args, spec, model, history, audit, sessions)
 
 

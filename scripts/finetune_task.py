@@ -11,7 +11,7 @@ import pandas as pd
 from peft import PeftModel
 
 from nli import runtime
-from nli.base.atomic import whole_file, write_json
+from nli.base.atomic import whole_file, whole_folder, write_json
 from nli.base.errors import run_main
 from nli.data.splits import read_split
 from nli.data.tasks import possible_tasks
@@ -50,9 +50,10 @@ def main() -> None:
         pred=class_of_each(model, tokenizer, validation, spec, classes),
     )
 
-    save_trained(model, args.output_dir)
-    if isinstance(model, PeftModel):
-        save_adapter(model, args.output_dir, args.base, args.revision)
+    with whole_folder(args.output_dir) as folder:
+        save_trained(model, folder)
+        if isinstance(model, PeftModel):
+            save_adapter(model, folder, args.base, args.revision)
     with whole_file(args.answers) as temporary:
         answers.to_parquet(temporary, index=False)
     write_json(args.history, history)

@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 from nli import runtime
-from nli.base.atomic import write_json
+from nli.base.atomic import whole_folder, write_json
 from nli.base.errors import run_main
 from nli.base.files import model_source, read_json
 from nli.data.splits import read_split
@@ -28,8 +28,9 @@ def main() -> None:
     args = parser.parse_args()
 
     runtime.start(args.seed, args.threads)
-    MAKERS[args.role](read_split(args.corpus), args.output_dir, read_json(args.spec)["recipe"], args.seed)
-    write_json(args.output_dir / "source.json", model_source(args.output_dir, f"made/{args.role}", None))
+    with whole_folder(args.output_dir) as folder:
+        MAKERS[args.role](read_split(args.corpus), folder, read_json(args.spec)["recipe"], args.seed)
+        write_json(folder / "source.json", model_source(folder, f"made/{args.role}", None))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from nli import runtime
-from nli.base.atomic import write_json
+from nli.base.atomic import whole_folder, write_json
 from nli.base.errors import run_main
 from nli.base.files import model_source
 from nli.data.splits import read_split
@@ -27,9 +27,10 @@ def main() -> None:
     args = parser.parse_args()
 
     runtime.start(args.seed, args.threads)
-    save_random_model(args.role, read_architecture(args.architecture), read_split(args.corpus), args.output_dir)
-    name = f"random/{args.architecture.stem}"
-    write_json(args.output_dir / "source.json", model_source(args.output_dir, name, None))
+    with whole_folder(args.output_dir) as folder:
+        save_random_model(args.role, read_architecture(args.architecture), read_split(args.corpus), folder)
+        source = model_source(folder, f"random/{args.architecture.stem}", None)
+        write_json(folder / "source.json", source)
 
 
 if __name__ == "__main__":

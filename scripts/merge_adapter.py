@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nli import runtime
 from nli.answering.pairs import question_of
-from nli.base.atomic import write_json
+from nli.base.atomic import whole_folder, write_json
 from nli.base.errors import run_main
 from nli.base.files import read_json
 from nli.data.sampling import read_sample
@@ -48,9 +48,10 @@ def main() -> None:
         del model
         free_memory()
         merged = MERGES[spec["merge_into"]](args.model, spec["quantization"], args.adapter)
-        merged.save_pretrained(args.output_dir)
-        tokenizer.save_pretrained(args.output_dir)
-        shutil.copy(args.model / "source.json", args.output_dir / "source.json")
+        with whole_folder(args.output_dir) as folder:
+            merged.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+            shutil.copy(args.model / "source.json", folder / "source.json")
         del merged  # merging may have put it on the CPU; the answering model is on the GPU as far as it fits
         free_memory()
         measured = error.measure_merged(load_merged(args.output_dir, spec))

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from nli.base.atomic import whole_folder
 from nli.provenance import git_commit
 from nli.reporting.addresses import Maker
 from nli.reporting.results import Results, add_fragment_arguments, load_results
@@ -30,5 +31,6 @@ def make_fragments(
         one(results, args.only, args.output_dir)
         print(f"{args.only} in {args.output_dir}")
         return
-    made = every(results, args.output_dir, Maker(rule, f"scripts/{rule}.py", git_commit(), args.command))
+    with whole_folder(args.output_dir) as folder:
+        made = every(results, folder, Maker(rule, f"scripts/{rule}.py", git_commit(), args.command))
     print(f"{len(made)} fragments in {args.output_dir}")
