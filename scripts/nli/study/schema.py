@@ -135,7 +135,7 @@ class Study(Strict):
     )
     speed: Literal["plain", "fast"] = Field(
         "fast",
-        description="`fast` has less padding, fewer passes and fewer kernels than `plain`; the results differ by rounding alone",
+        description="`fast` saves padding, passes and kernel calls; the results are those of `plain` but for rounding",
     )
     finished_only: bool = Field(description="report on the finished runs, and start no others")
     containers: Containers = Field(
