@@ -28,6 +28,7 @@ PAGE = ROOT / "docs/reliability.md"
 ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 PAUSE = 0.05  # seconds between two looks at the processes, while someone is to be killed
 CHANCE = 0.5  # that a job of a wanted kind is taken, so that it is not always the first
+START = 10  # seconds before the first job of a run, about
 MOST = 3  # jobs killed in one run of the command
 JOBS = {  # kind of victim -> rules
     "a job that makes data or a model": ("fetch_data", "sample_data", "make_model"),
@@ -113,15 +114,15 @@ def kind_of(log: str) -> tuple[str, str] | None:
 class Killer:
     """Decides who is killed and when.
 
-    `plan` has the victims that are still to be killed, `lasted` the seconds that a job of each rule last took, and
-    `whole` those of an undisturbed study.
+    `plan` has the victims that are still to be killed, `lasted` the seconds that a job of each rule last took, `whole`
+    those of an undisturbed study, and `left` about those that the present study still needs.
     """
 
     def __init__(self, seed: int):
         self.random = random.Random(seed)
         self.plan: list[str] = []
         self.lasted: dict[str, float] = {}
-        self.whole = 0.0
+        self.whole = self.left = 0.0
         self.met: Counter[str] = Counter()
 
     def plan_kills(self, number: int) -> None:
@@ -142,7 +143,7 @@ class Killer:
         due: dict[str, float] = {}  # log of a job, or a kind of RUNS -> the second of its death
         first: dict[str, float] = {}  # log of a job -> the second at which it was first seen
         wanted = [kind for kind in victims if kind in JOBS]
-        due |= {kind: self.random.uniform(0, self.whole) for kind in victims if kind in RUNS}
+        due |= {kind: self.random.uniform(0, self.left) for kind in victims if kind in RUNS}
         dead: list[str] = []
         while attempt.runs():
             now, jobs = attempt.seconds(), attempt.writers()
@@ -176,10 +177,12 @@ class Killer:
 def finish(results: Path, killer: Killer, cores: int, deadline: float) -> int:
     """Run the plain command until the study is finished; return how often. Exits where it needs a hand."""
     output = results.with_suffix(".log")
+    killer.left = killer.whole
     for number in range(1, 1000):
         victims = killer.next_victims() if time.monotonic() < deadline else []
         attempt = Attempt(results, cores, output)
         met = killer.disturb(attempt, victims)
+        killer.left = max(killer.left - attempt.seconds() + START, START)
         code = attempt.process.returncode
         print(f"  run {number}: {attempt.seconds():.0f} s, exit {code}, {met} kills ({', '.join(victims)})", flush=True)
         if code == 0:
